@@ -1,0 +1,176 @@
+//! Reads a JSON tree and remembers everything that is wrong with it, each with its place, so that an operator mends a
+//! file in one round. (`serde` stops at the first mistake.)
+
+use core::{fmt, ops::RangeInclusive, time::Duration};
+
+use alloc::{borrow::ToOwned, string::String, vec::Vec};
+use serde_json::Value;
+
+use crate::{json, shown::Shown};
+
+/// One thing that is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Where, such as `resources[1].resource`; empty for the document as a whole.
+    pub path: String,
+    /// What is wrong, with the value in backticks.
+    pub reason: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() { f.write_str(&self.reason) } else { write!(f, "{}: {}", self.path, self.reason) }
+    }
+}
+
+/// A value and its place.
+#[derive(Clone)]
+pub(super) struct At<'v> {
+    pub(super) path: String,
+    value: &'v Value,
+}
+
+/// An object whose member names were all expected.
+pub(super) struct Members<'v> {
+    path: String,
+    object: &'v json::Object,
+}
+
+impl<'v> Members<'v> {
+    pub(super) fn root(object: &'v json::Object) -> Self {
+        Self { path: String::new(), object }
+    }
+
+    pub(super) fn place(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { alloc::format!("{}.{name}", self.path) }
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<At<'v>> {
+        Some(At { path: self.place(name), value: self.object.get(name)? })
+    }
+}
+
+/// Everything that was found so far.
+#[derive(Default)]
+pub(super) struct Findings(pub(super) Vec<Finding>);
+
+impl Findings {
+    pub(super) fn add(&mut self, path: &str, reason: impl Into<String>) {
+        self.0.push(Finding { path: path.to_owned(), reason: reason.into() });
+    }
+
+    pub(super) fn expect_only(&mut self, members: &Members<'_>, known: &[&str]) {
+        for name in members.object.keys().filter(|name| !known.contains(&name.as_str())) {
+            let place = members.place(&alloc::format!("{}", Shown(name)));
+            self.add(&place, alloc::format!("unknown key; known here: {}", known.join(", ")));
+        }
+    }
+
+    pub(super) fn object<'v>(&mut self, at: &At<'v>, known: &[&str]) -> Option<Members<'v>> {
+        let Some(object) = at.value.as_object() else {
+            self.wrong_type(at, "an object");
+            return None;
+        };
+        let members = Members { path: at.path.clone(), object };
+        self.expect_only(&members, known);
+        Some(members)
+    }
+
+    /// An object whose members are not ours to know (an inline JWK Set).
+    pub(super) fn foreign_object<'v>(&mut self, at: &At<'v>) -> Option<&'v json::Object> {
+        let object = at.value.as_object();
+        if object.is_none() {
+            self.wrong_type(at, "an object");
+        }
+        object
+    }
+
+    pub(super) fn items<'v>(&mut self, at: &At<'v>) -> Vec<At<'v>> {
+        let Some(items) = at.value.as_array() else {
+            self.wrong_type(at, "a list");
+            return Vec::new();
+        };
+        let place = |(index, value)| At { path: alloc::format!("{}[{index}]", at.path), value };
+        items.iter().enumerate().map(place).collect()
+    }
+
+    pub(super) fn text<'v>(&mut self, at: &At<'v>) -> Option<&'v str> {
+        let text = at.value.as_str();
+        match text {
+            None => self.wrong_type(at, "a text"),
+            Some("") => self.add(&at.path, "is empty"),
+            Some(_) => {}
+        }
+        text.filter(|text| !text.is_empty())
+    }
+
+    pub(super) fn texts<'v>(&mut self, at: &At<'v>) -> Vec<(String, &'v str)> {
+        let items = self.items(at);
+        items.into_iter().filter_map(|item| self.text(&item).map(|text| (item.path, text))).collect()
+    }
+
+    pub(super) fn truth(&mut self, at: Option<At<'_>>) -> bool {
+        let Some(at) = at else { return false };
+        at.value.as_bool().unwrap_or_else(|| {
+            self.wrong_type(&at, "true or false");
+            false
+        })
+    }
+
+    /// A text in a form of its own; the error follows the value in the finding.
+    pub(super) fn parsed<T, E: fmt::Display>(&mut self, at: &At<'_>, parse: fn(&str) -> Result<T, E>) -> Option<T> {
+        let text = self.text(at)?;
+        parse(text).map_err(|error| self.add(&at.path, alloc::format!("`{}` {error}", Shown(text)))).ok()
+    }
+
+    pub(super) fn duration(
+        &mut self,
+        at: Option<At<'_>>,
+        default: Duration,
+        range: RangeInclusive<Duration>,
+    ) -> Duration {
+        let Some(at) = at else { return default };
+        let Some(text) = self.text(&at) else { return default };
+        let Some(duration) = parse_duration(text) else {
+            let shown = Shown(text);
+            self.add(&at.path, alloc::format!("`{shown}` is no duration: write a whole number and ms, s, m or h"));
+            return default;
+        };
+        if !range.contains(&duration) {
+            let (least, most) = (range.start(), range.end());
+            self.add(&at.path, alloc::format!("`{}` is not within {least:?} and {most:?}", Shown(text)));
+            return default;
+        }
+        duration
+    }
+
+    /// `null`, which means "off" where it is allowed.
+    pub(super) fn is_off(at: &At<'_>) -> bool {
+        at.value.is_null()
+    }
+
+    fn wrong_type(&mut self, at: &At<'_>, expected: &str) {
+        let found = match at.value {
+            Value::Null => "null",
+            Value::Bool(_) => "true or false",
+            Value::Number(_) => "a number",
+            Value::String(_) => "a text",
+            Value::Array(_) => "a list",
+            Value::Object(_) => "an object",
+        };
+        self.add(&at.path, alloc::format!("is {found} where {expected} is expected"));
+    }
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let number: u64 = number.parse().ok()?;
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "m" => number.checked_mul(60).map(Duration::from_secs),
+        "h" => number.checked_mul(3600).map(Duration::from_secs),
+        _ => None,
+    }
+}

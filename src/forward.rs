@@ -1,0 +1,167 @@
+//! The request as it may go upstream: without the client's credentials, with the identity that was verified.
+
+use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec::Vec};
+
+use crate::{
+    cors,
+    path::RequestPath,
+    policy::{Policy, ResourcePolicy},
+    request::Request,
+    token::Grant,
+};
+
+/// A change to a header map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edit<'a> {
+    /// Delete every line of this name.
+    Remove(&'a [u8]),
+    /// Make this the only line of this name.
+    Set(&'a str, &'a [u8]),
+}
+
+/// A request that may go upstream. Only a [`Grant`] makes one, and there is no expression that keeps the token.
+#[derive(Debug)]
+#[must_use]
+pub struct Forward {
+    cleaned: Cleaned,
+    identity: Vec<(Arc<str>, String)>,
+    response: ResponseGuard,
+}
+
+impl Forward {
+    pub(crate) fn new(grant: &Grant, cleaned: Cleaned, policy: &Policy, resource: &ResourcePolicy) -> Self {
+        let identity = policy.identity_headers().of(grant, policy);
+        let response = ResponseGuard { challenge: resource.bare_challenge(), cors: cleaned.has_origin };
+        Self { cleaned, identity, response }
+    }
+
+    /// The edits, in order. All of them must succeed before the request goes on.
+    pub fn edits(&self) -> impl Iterator<Item = Edit<'_>> {
+        let identity = self.identity.iter().map(|(name, value)| Edit::Set(name, value.as_bytes()));
+        self.cleaned.edits().chain(identity)
+    }
+
+    /// What to do with the response.
+    #[must_use]
+    pub fn into_response_guard(self) -> ResponseGuard {
+        self.response
+    }
+}
+
+/// What must not reach the upstream of one request. Owned, so that it can wait with a held request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cleaned {
+    remove: Vec<Box<[u8]>>,
+    path: Option<String>,
+    has_origin: bool,
+}
+
+impl Cleaned {
+    pub(crate) fn new(request: &Request<'_>, path: &RequestPath<'_>) -> Self {
+        Self {
+            remove: request.forbidden().iter().map(|name| (*name).into()).collect(),
+            path: path.without_query_token(),
+            has_origin: request.has_origin(),
+        }
+    }
+
+    fn edits(&self) -> impl Iterator<Item = Edit<'_>> {
+        let path = self.path.iter().map(|path| Edit::Set(":path", path.as_bytes()));
+        let remove = self.remove.iter().map(|name| Edit::Remove(name));
+        core::iter::once(Edit::Remove(b"authorization")).chain(remove).chain(path)
+    }
+}
+
+/// What to do with the response to a forwarded request.
+#[derive(Clone, Debug)]
+pub struct ResponseGuard {
+    challenge: Arc<str>,
+    cors: bool,
+}
+
+impl ResponseGuard {
+    /// The edits for a response that has a `WWW-Authenticate` of the upstream.
+    ///
+    /// The upstream never saw the client's token, so its challenge is about something else and would send the client
+    /// to the wrong authorization server. A 401 must have one (RFC 9110 section 15.5.2), so it gets the resource's own.
+    pub fn on_upstream_challenge(&self, status: &[u8]) -> impl Iterator<Item = Edit<'_>> {
+        let own = (status == b"401").then(|| Edit::Set("www-authenticate", self.challenge.as_bytes()));
+        core::iter::once(Edit::Remove(b"www-authenticate")).chain(own)
+    }
+
+    /// Whether the client runs in a browser, which hides a response without [`ResponseGuard::cors_edits`].
+    #[must_use]
+    pub const fn is_cross_origin(&self) -> bool {
+        self.cors
+    }
+
+    /// The edits for a response to a browser, unless the upstream set `Access-Control-Allow-Origin` itself: browsers
+    /// refuse two of them.
+    pub fn cors_edits() -> impl Iterator<Item = Edit<'static>> {
+        [
+            Edit::Set("access-control-allow-origin", cors::ALLOW_ORIGIN.as_bytes()),
+            Edit::Set("access-control-expose-headers", cors::EXPOSE_HEADERS.as_bytes()),
+        ]
+        .into_iter()
+    }
+}
+
+/// The names of the headers that tell the upstream who is calling; `None` switches one off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityHeaders {
+    /// The `sub` claim.
+    pub subject: Option<Arc<str>>,
+    /// The `client_id` claim, else `azp`.
+    pub client_id: Option<Arc<str>>,
+    /// The token's scopes, separated by spaces.
+    pub scopes: Option<Arc<str>>,
+    /// The issuer.
+    pub issuer: Option<Arc<str>>,
+}
+
+impl Default for IdentityHeaders {
+    fn default() -> Self {
+        Self {
+            subject: Some("x-mcp-subject".into()),
+            client_id: Some("x-mcp-client-id".into()),
+            scopes: Some("x-mcp-scopes".into()),
+            issuer: Some("x-mcp-issuer".into()),
+        }
+    }
+}
+
+impl IdentityHeaders {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        [&self.subject, &self.client_id, &self.scopes, &self.issuer].into_iter().flatten()
+    }
+
+    /// Whether a server could take this header for one of them: CGI and its heirs fold case and read `_` as `-`.
+    pub(crate) fn is_alike(&self, name: &[u8]) -> bool {
+        let fold = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+        self.names().any(|own| own.len() == name.len() && name.iter().map(fold).eq(own.bytes()))
+    }
+
+    fn of(&self, grant: &Grant, policy: &Policy) -> Vec<(Arc<str>, String)> {
+        let issuer = policy.authorization_server(grant.issuer()).map(|server| server.issuer().as_str().to_owned());
+        let scopes = Some(grant.scopes()).filter(|scopes| !scopes.is_empty()).map(|scopes| alloc::format!("{scopes}"));
+        let values = [
+            (&self.subject, grant.subject().map(header_safe)),
+            (&self.client_id, grant.client_id().map(header_safe)),
+            (&self.scopes, scopes),
+            (&self.issuer, issuer),
+        ];
+        values.into_iter().filter_map(|(name, value)| Some((name.clone()?, value?))).collect()
+    }
+}
+
+/// Percent-encodes everything outside visible ASCII, and `%` itself so that the encoding can be undone.
+fn header_safe(value: &str) -> String {
+    let mut safe = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        match byte {
+            0x21..=0x7E if byte != b'%' => safe.push(char::from(byte)),
+            _ => safe.push_str(&alloc::format!("%{byte:02X}")),
+        }
+    }
+    safe
+}

@@ -1,0 +1,286 @@
+//! The one flow, readable from top to bottom: request in, [`Verdict`] out.
+//!
+//! ```text
+//! on_request ─ match ─┬─ document, preflight ──────────────────────────► Reply
+//!                     ├─ no resource ──────────────────────────────────► Reply 404 (or NotOurs)
+//!                     └─ resource ─ credentials ─ candidate ─ key ─┬───► Hold ··· on_answer ··► (the same from `key`)
+//!                                                                  └─ signature ─ scopes ──────► Forward or Reply
+//! ```
+
+use alloc::{
+    borrow::ToOwned,
+    collections::BTreeMap,
+    string::String,
+    vec::Vec,
+};
+
+use crate::{
+    bearer::BearerToken,
+    cors,
+    fetch::{Answer, Fetch, FetchId, KeyEvent},
+    forward::{Cleaned, Forward},
+    key_cache::{KeyCache, Lookup, Patience, Progress},
+    path::RequestPath,
+    policy::{Policy, ResourcePolicy, Target, Unmatched},
+    refusal::Refusal,
+    reply::Reply,
+    request::Request,
+    time::UnixTime,
+    token::{Candidate, TokenError},
+};
+
+/// As many requests may wait for keys at a time. With [`crate::bearer::MAX_TOKEN_BYTES`] each, their tokens take at most
+/// 16 MiB of the worker's memory; a fetch takes seconds at the worst, so this is hundreds of requests per second and
+/// worker during a cold start.
+pub const MAX_HELD: usize = 1024;
+
+pub use crate::key_cache::NextCall;
+
+/// What the host must do with a request.
+#[derive(Debug)]
+#[must_use]
+pub enum Verdict {
+    /// Send it upstream, after every edit was made.
+    Forward(Forward),
+    /// Keep it until a [`Resumed`] names it.
+    Hold,
+    /// Answer it. The upstream never sees it.
+    Reply(Reply),
+    /// Send it upstream untouched: it belongs to no resource, and the operator said `unmatched: insecure_forward`.
+    NotOurs(NotOurs),
+}
+
+/// Evidence that the operator asked for [`Unmatched::InsecureForward`]; nothing else makes one.
+#[derive(Debug)]
+pub struct NotOurs(());
+
+/// The host's name for a request, such as the number of its context.
+pub type RequestId = u32;
+
+/// A verdict on a request that was held.
+#[derive(Debug)]
+#[must_use]
+pub struct Resumed {
+    /// The request.
+    pub request: RequestId,
+    /// Never [`Verdict::Hold`].
+    pub verdict: Verdict,
+}
+
+/// What an answer led to.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Outcome {
+    /// The requests that can go on.
+    pub resumed: Vec<Resumed>,
+    /// For the log.
+    pub event: Option<KeyEvent>,
+}
+
+/// The gate of one worker: a policy, the keys it needs, and the requests that wait for them.
+#[derive(Debug)]
+pub struct Gate {
+    policy: Policy,
+    keys: Vec<KeyCache>,
+    held: BTreeMap<RequestId, Held>,
+}
+
+/// A request that waits. Its token is a secret, so it has no `Debug` of its own.
+struct Held {
+    issuer: usize,
+    resource: usize,
+    token: String,
+    cleaned: Cleaned,
+}
+
+impl core::fmt::Debug for Held {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Held(issuer {}, resource {})", self.issuer, self.resource)
+    }
+}
+
+/// What one look at a token comes to.
+enum Judgement {
+    Decided(Verdict),
+    /// Its issuer's keys must be fetched first.
+    Wait(usize),
+}
+
+impl Gate {
+    /// A gate that enforces `policy` and has no keys yet.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        let servers = policy.authorization_servers().iter().enumerate();
+        let keys = servers.map(|(index, server)| KeyCache::new(index, server)).collect();
+        Self { policy, keys, held: BTreeMap::new() }
+    }
+
+    /// What the gate enforces.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Decides on the head of a request. Every method and every content type is treated alike.
+    ///
+    /// After [`Verdict::Hold`] the gate remembers the request until [`Gate::on_answer`], [`Gate::on_time`] or
+    /// [`Gate::on_gone`] names it; [`Gate::poll_fetch`] says what to fetch meanwhile.
+    pub fn on_request(&mut self, id: RequestId, request: &Request<'_>, now: UnixTime) -> Verdict {
+        let refuse = |refusal| Verdict::Reply(Reply::refuse(refusal));
+        if self.policy.unmatched() == Unmatched::Misconfigured {
+            return refuse(Refusal::Misconfigured);
+        }
+        let Some((authority, path)) = request.target() else { return refuse(Refusal::Head) };
+        let path = match RequestPath::parse(path) {
+            Ok(path) => path,
+            Err(error) => return refuse(Refusal::Path(error)),
+        };
+        let index = match self.policy.routes().find(authority, &path) {
+            Target::Resource(index) => index,
+            Target::Document(index) => {
+                return self.policy.resource(index).map_or_else(
+                    || refuse(Refusal::NoDocument),
+                    |resource| Verdict::Reply(resource.document.answer(request)),
+                );
+            }
+            Target::NoDocument => return refuse(Refusal::NoDocument),
+            Target::Nothing if self.policy.unmatched() == Unmatched::InsecureForward => {
+                return Verdict::NotOurs(NotOurs(()));
+            }
+            Target::Nothing | Target::OtherHost => return refuse(Refusal::Unmatched),
+        };
+        if request.is_preflight() {
+            return Verdict::Reply(cors::preflight(cors::ENDPOINT_METHODS, request.preflight_headers()));
+        }
+        let Some(resource) = self.policy.resource(index) else { return refuse(Refusal::Unmatched) };
+        let token = match request.authorization().bearer() {
+            Ok(Some(token)) => token,
+            Ok(None) => return Verdict::Reply(Reply::challenge(Refusal::MissingToken, resource)),
+            Err(error) => return Verdict::Reply(Reply::challenge(Refusal::Credentials(error), resource)),
+        };
+        let cleaned = Cleaned::new(request, &path);
+        match judge(&self.policy, resource, &mut self.keys, token, &cleaned, now, Patience::MayWait) {
+            Judgement::Decided(verdict) => verdict,
+            Judgement::Wait(_) if self.held.len() >= MAX_HELD => {
+                Verdict::Reply(Reply::challenge(Refusal::Overloaded { held: self.held.len() }, resource))
+            }
+            Judgement::Wait(issuer) => {
+                let token = token.expose().to_owned();
+                self.held.insert(id, Held { issuer, resource: index, token, cleaned });
+                Verdict::Hold
+            }
+        }
+    }
+
+    /// The next fetch to start now; to be called until there is none.
+    pub fn poll_fetch(&mut self, now: UnixTime) -> Option<Fetch> {
+        self.keys.iter_mut().find_map(|cache| cache.poll_fetch(now))
+    }
+
+    /// Takes the answer to a fetch; one to a fetch that is no longer waited for changes nothing.
+    pub fn on_answer(&mut self, id: FetchId, answer: Answer<'_>, now: UnixTime) -> Outcome {
+        let Some(cache) = self.keys.get_mut(id.issuer) else { return Outcome::default() };
+        let progress = cache.on_answer(id, answer, now);
+        self.after(id.issuer, progress, now)
+    }
+
+    /// Gives up fetches whose end the host never reported.
+    pub fn on_time(&mut self, now: UnixTime) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        for issuer in 0..self.keys.len() {
+            let Some(cache) = self.keys.get_mut(issuer) else { continue };
+            let progress = cache.on_time(now);
+            if !matches!(progress, Progress::Ignored) {
+                outcomes.push(self.after(issuer, progress, now));
+            }
+        }
+        outcomes
+    }
+
+    /// Forgets a request: its client left, or the proxy gave it up.
+    pub fn on_gone(&mut self, id: RequestId) {
+        self.held.remove(&id);
+    }
+
+    /// Refuses every request that waits, because the gate is about to be replaced or cannot go on.
+    pub fn refuse_all_held(&mut self, refusal: &Refusal) -> Vec<Resumed> {
+        let held = core::mem::take(&mut self.held);
+        let refuse = |request| Resumed { request, verdict: Verdict::Reply(Reply::refuse(refusal.clone())) };
+        held.into_keys().map(refuse).collect()
+    }
+
+    /// When to call [`Gate::on_time`] and [`Gate::poll_fetch`] next; it may change with every other call.
+    #[must_use]
+    pub fn next_call(&self) -> NextCall {
+        self.keys.iter().map(KeyCache::next_call).max().unwrap_or(NextCall::Never)
+    }
+
+    fn after(&mut self, issuer: usize, progress: Progress, now: UnixTime) -> Outcome {
+        match progress {
+            Progress::Ignored => Outcome::default(),
+            Progress::Next(event) => Outcome { resumed: Vec::new(), event },
+            Progress::Ended(event) => Outcome { resumed: self.resume(issuer, now), event: Some(event) },
+        }
+    }
+
+    /// Decides on everything that waited for this issuer, with what is known now.
+    fn resume(&mut self, issuer: usize, now: UnixTime) -> Vec<Resumed> {
+        let (due, held) = core::mem::take(&mut self.held).into_iter().partition(|(_, held)| held.issuer == issuer);
+        self.held = held;
+        let due: BTreeMap<RequestId, Held> = due;
+        due.into_iter().map(|(request, held)| Resumed { request, verdict: self.reconsider(&held, now) }).collect()
+    }
+
+    fn reconsider(&mut self, held: &Held, now: UnixTime) -> Verdict {
+        let refuse = |refusal| Verdict::Reply(Reply::refuse(refusal));
+        let Some(resource) = self.policy.resource(held.resource) else { return refuse(Refusal::Unmatched) };
+        let token = BearerToken::held(&held.token);
+        match judge(&self.policy, resource, &mut self.keys, token, &held.cleaned, now, Patience::Waited) {
+            Judgement::Decided(verdict) => verdict,
+            Judgement::Wait(issuer) => refuse(unavailable(&self.policy, issuer, 1)),
+        }
+    }
+}
+
+/// The way of one token: candidate, key, signature, scopes, forward.
+fn judge(
+    policy: &Policy,
+    resource: &ResourcePolicy,
+    keys: &mut [KeyCache],
+    token: BearerToken<'_>,
+    cleaned: &Cleaned,
+    now: UnixTime,
+    patience: Patience,
+) -> Judgement {
+    let refuse = |refusal| Judgement::Decided(Verdict::Reply(Reply::challenge(refusal, resource)));
+    let candidate = match Candidate::parse(token, resource, policy, now) {
+        Ok(candidate) => candidate,
+        Err(error) => return refuse(Refusal::Token(error)),
+    };
+    let issuer = candidate.issuer();
+    let Some(cache) = keys.get_mut(issuer) else { return refuse(unavailable(policy, issuer, 1)) };
+    let key = match cache.lookup(candidate.key_id(), candidate.algorithm(), now, patience) {
+        Lookup::Found(key) => key,
+        Lookup::Wait => return Judgement::Wait(issuer),
+        Lookup::NotFound => {
+            return refuse(Refusal::Token(TokenError::UnknownKey(candidate.key_id().map(ToOwned::to_owned))));
+        }
+        Lookup::Ambiguous => return refuse(Refusal::Token(TokenError::AmbiguousKey)),
+        Lookup::Unavailable { retry_after } => return refuse(unavailable(policy, issuer, retry_after)),
+    };
+    let Ok(verified) = candidate.verify(key) else {
+        if cache.may_have_changed(now, patience) {
+            return Judgement::Wait(issuer);
+        }
+        return refuse(Refusal::Token(TokenError::Signature));
+    };
+    match verified.authorize(resource.required_scopes()) {
+        Ok(grant) => Judgement::Decided(Verdict::Forward(Forward::new(&grant, cleaned.clone(), policy, resource))),
+        Err(error) => refuse(Refusal::InsufficientScope(error)),
+    }
+}
+
+fn unavailable(policy: &Policy, issuer: usize, retry_after: u64) -> Refusal {
+    let issuer = policy.authorization_server(issuer).map(|server| server.issuer().as_str().to_owned());
+    Refusal::KeysUnavailable { issuer: issuer.unwrap_or_default(), retry_after }
+}

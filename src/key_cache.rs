@@ -1,0 +1,423 @@
+//! The keys of one issuer as a state machine: when to fetch, whom to let wait, when to refuse. It performs no I/O.
+//!
+//! | state | a key is asked for | leaves by |
+//! |---|---|---|
+//! | absent | before `retry_at`: unavailable; then: wait | `poll_fetch` |
+//! | fetching | in the old set: found; else: wait | `on_answer` |
+//! | ready | in the set: found; missing: one refetch per cooldown, then not found | `poll_fetch`, time |
+//!
+//! At most one fetch is in flight. A refresh that fails leaves the old keys in use, up to `keys_max_stale`.
+
+use core::time::Duration;
+
+use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec::Vec};
+
+use crate::{
+    fetch::{Answer, Fetch, FetchError, FetchId, KeyEvent, KeyEventKind},
+    issuer::Issuer,
+    jwk::{KeySet, Selection},
+    jws::Algorithm,
+    policy::{AuthorizationServer, KeySource, RemoteKeys},
+    signature::PublicKey,
+    time::UnixTime,
+    uri::HttpUri,
+};
+
+/// The longest pause between two tries after failures; they start at one second and double.
+const MAX_BACKOFF: u64 = 30;
+
+/// Where the keys are rarely changes: metadata that is older is read again before the keys are.
+const METADATA_MAX_AGE: Duration = Duration::from_secs(3600);
+
+/// A fetch whose end the host has not reported this long after its timeout is given up.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What asking for a key comes to.
+#[derive(Debug)]
+pub(crate) enum Lookup<'k> {
+    /// This key.
+    Found(&'k PublicKey),
+    /// Ask again when the fetch has ended.
+    Wait,
+    /// The issuer has no such key.
+    NotFound,
+    /// Several keys fit.
+    Ambiguous,
+    /// Whether the issuer has such a key cannot be known now.
+    Unavailable {
+        /// Seconds until it is worth trying again.
+        retry_after: u64,
+    },
+}
+
+/// Whether a request may still wait for a fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// It came just now.
+    MayWait,
+    /// It waited for the fetch that ended: whatever is known now decides.
+    Waited,
+}
+
+/// When the host should call again although nothing came from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NextCall {
+    /// There is nothing to do.
+    Never,
+    /// A fetch is in flight, and its end must be watched.
+    InASecond,
+    /// A fetch is to be started.
+    Now,
+}
+
+/// The keys of one issuer.
+#[derive(Debug)]
+pub(crate) struct KeyCache {
+    keys: Keys,
+}
+
+#[derive(Debug)]
+enum Keys {
+    Inline(KeySet),
+    Remote(Box<Remote>),
+}
+
+#[derive(Debug)]
+struct Remote {
+    issuer: Issuer,
+    index: usize,
+    settings: RemoteKeys,
+    state: State,
+    /// Somebody asked for what only a fetch can bring.
+    wanted: bool,
+    serial: u64,
+    failures: u32,
+    last_failed: bool,
+    /// When a missing or wrong key last caused a refetch.
+    missed_at: Option<UnixTime>,
+    discovered: Option<(HttpUri, UnixTime)>,
+}
+
+#[derive(Debug)]
+enum State {
+    Absent { retry_at: UnixTime },
+    Fetching { old: Option<Fetched>, step: Step, sent: Option<(u64, UnixTime)>, left: Vec<HttpUri> },
+    Ready { fetched: Fetched, refresh_at: UnixTime },
+}
+
+#[derive(Debug)]
+struct Fetched {
+    set: KeySet,
+    at: UnixTime,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Metadata(HttpUri),
+    Keys(HttpUri),
+}
+
+/// What an answer led to.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    /// It was not the answer that is waited for.
+    Ignored,
+    /// Another document has to be fetched: see [`KeyCache::poll_fetch`].
+    Next(Option<KeyEvent>),
+    /// The fetch ended, well or badly: those who wait can be answered.
+    Ended(KeyEvent),
+}
+
+impl KeyCache {
+    /// Starts without keys and wants them, so that the first request need not wait.
+    pub(crate) fn new(index: usize, server: &AuthorizationServer) -> Self {
+        let keys = match &server.keys {
+            KeySource::Inline(set) => Keys::Inline(set.clone()),
+            KeySource::Remote(settings) => Keys::Remote(Box::new(Remote {
+                issuer: server.issuer.clone(),
+                index,
+                settings: settings.clone(),
+                state: State::Absent { retry_at: UnixTime(0) },
+                wanted: true,
+                serial: 0,
+                failures: 0,
+                last_failed: false,
+                missed_at: None,
+                discovered: None,
+            })),
+        };
+        Self { keys }
+    }
+
+    /// Finds the key for a token's `kid` and `alg`.
+    pub(crate) fn lookup(
+        &mut self,
+        key_id: Option<&str>,
+        algorithm: Algorithm,
+        now: UnixTime,
+        patience: Patience,
+    ) -> Lookup<'_> {
+        match &mut self.keys {
+            Keys::Inline(set) => match set.select(key_id, algorithm) {
+                Selection::One(key) => Lookup::Found(key),
+                Selection::None => Lookup::NotFound,
+                Selection::Ambiguous => Lookup::Ambiguous,
+            },
+            Keys::Remote(remote) => remote.lookup(key_id, algorithm, now, patience),
+        }
+    }
+
+    /// The key that was found does not fit the signature. Authorization servers do change a key and keep its `kid`, so
+    /// one refetch per cooldown is worth the wait; otherwise the token is bad.
+    pub(crate) fn may_have_changed(&mut self, now: UnixTime, patience: Patience) -> bool {
+        match &mut self.keys {
+            Keys::Inline(_) => false,
+            Keys::Remote(remote) => patience == Patience::MayWait && remote.want_refetch(now),
+        }
+    }
+
+    /// The fetch to start now, if any.
+    pub(crate) fn poll_fetch(&mut self, now: UnixTime) -> Option<Fetch> {
+        match &mut self.keys {
+            Keys::Inline(_) => None,
+            Keys::Remote(remote) => remote.poll_fetch(now),
+        }
+    }
+
+    /// What came back.
+    pub(crate) fn on_answer(&mut self, id: FetchId, answer: Answer<'_>, now: UnixTime) -> Progress {
+        match &mut self.keys {
+            Keys::Inline(_) => Progress::Ignored,
+            Keys::Remote(remote) => remote.on_answer(id, answer.json(), now),
+        }
+    }
+
+    /// Gives up a fetch whose end the host never reported.
+    pub(crate) fn on_time(&mut self, now: UnixTime) -> Progress {
+        match &mut self.keys {
+            Keys::Remote(remote) => match remote.state {
+                State::Fetching { sent: Some((serial, deadline)), .. } if now > deadline => {
+                    let id = FetchId { issuer: remote.index, serial };
+                    remote.on_answer(id, Err(FetchError::Forgotten), now)
+                }
+                _ => Progress::Ignored,
+            },
+            Keys::Inline(_) => Progress::Ignored,
+        }
+    }
+
+    /// When the cache has something to do by itself.
+    pub(crate) fn next_call(&self) -> NextCall {
+        match &self.keys {
+            Keys::Inline(_) => NextCall::Never,
+            Keys::Remote(remote) => match remote.state {
+                State::Fetching { sent: Some(_), .. } => NextCall::InASecond,
+                State::Fetching { sent: None, .. } => NextCall::Now,
+                State::Absent { .. } | State::Ready { .. } if remote.wanted => NextCall::Now,
+                State::Absent { .. } | State::Ready { .. } => NextCall::Never,
+            },
+        }
+    }
+}
+
+impl Remote {
+    fn lookup(&mut self, key_id: Option<&str>, algorithm: Algorithm, now: UnixTime, patience: Patience) -> Lookup<'_> {
+        self.forget_too_old(now);
+        if let State::Ready { refresh_at, .. } = self.state
+            && now >= refresh_at
+        {
+            self.wanted = true;
+        }
+        // Looked up twice, because a key that is lent out would keep `self` borrowed on the way to the miss.
+        let found = match self.current() {
+            Some(set) => set.select(key_id, algorithm),
+            None => Selection::None,
+        };
+        match found {
+            Selection::Ambiguous => return Lookup::Ambiguous,
+            Selection::None => return self.missing(now, patience),
+            Selection::One(_) => {}
+        }
+        match self.current().map(|set| set.select(key_id, algorithm)) {
+            Some(Selection::One(key)) => Lookup::Found(key),
+            _ => Lookup::NotFound,
+        }
+    }
+
+    fn current(&self) -> Option<&KeySet> {
+        match &self.state {
+            State::Ready { fetched, .. } | State::Fetching { old: Some(fetched), .. } => Some(&fetched.set),
+            State::Absent { .. } | State::Fetching { old: None, .. } => None,
+        }
+    }
+
+    fn missing(&mut self, now: UnixTime, patience: Patience) -> Lookup<'static> {
+        let (retry_at, has_keys) = match &self.state {
+            State::Absent { retry_at } => (*retry_at, false),
+            State::Ready { refresh_at, .. } => (*refresh_at, true),
+            State::Fetching { .. } => (now, self.current().is_some()),
+        };
+        // A refetch that failed says nothing about the key: not 401, or a good token would be thrown away.
+        let unknowable = !has_keys || self.last_failed;
+        if patience == Patience::MayWait && self.want_refetch(now) {
+            Lookup::Wait
+        } else if unknowable {
+            Lookup::Unavailable { retry_after: retry_at.seconds_from(now).max(1) }
+        } else {
+            Lookup::NotFound
+        }
+    }
+
+    /// Asks for a fetch because of a missing or wrong key; false if there may be none now.
+    fn want_refetch(&mut self, now: UnixTime) -> bool {
+        match self.state {
+            State::Fetching { .. } => return true,
+            State::Absent { retry_at } if now < retry_at => return false,
+            State::Absent { .. } => {}
+            State::Ready { refresh_at, .. } => {
+                let backing_off = self.last_failed && now < refresh_at;
+                let cooldown = self.settings.refetch_cooldown;
+                let cooling_down = self.missed_at.is_some_and(|missed_at| now < missed_at.plus(cooldown));
+                if !self.wanted && (backing_off || cooling_down) {
+                    return false;
+                }
+                if !self.wanted {
+                    self.missed_at = Some(now);
+                }
+            }
+        }
+        self.wanted = true;
+        true
+    }
+
+    fn forget_too_old(&mut self, now: UnixTime) {
+        let max_stale = self.settings.max_stale;
+        let too_old = |fetched: &Fetched| now >= fetched.at.plus(max_stale);
+        match &mut self.state {
+            State::Ready { fetched, refresh_at } if too_old(fetched) => {
+                // The refresh may be backing off from a failure; without keys the same pause holds.
+                self.state = State::Absent { retry_at: *refresh_at };
+            }
+            State::Fetching { old, .. } if old.as_ref().is_some_and(too_old) => *old = None,
+            _ => {}
+        }
+    }
+
+    fn poll_fetch(&mut self, now: UnixTime) -> Option<Fetch> {
+        if core::mem::take(&mut self.wanted) && !matches!(self.state, State::Fetching { .. }) {
+            self.start(now);
+        }
+        let State::Fetching { step, sent: sent @ None, .. } = &mut self.state else { return None };
+        let (cluster, uri) = match step {
+            Step::Metadata(uri) => (&self.settings.cluster, uri),
+            Step::Keys(uri) => (&self.settings.jwks_cluster, uri),
+        };
+        self.serial = self.serial.wrapping_add(1);
+        let timeout = self.settings.fetch_timeout;
+        *sent = Some((self.serial, now.plus(timeout).plus(GRACE)));
+        Some(Fetch {
+            id: FetchId { issuer: self.index, serial: self.serial },
+            cluster: Arc::clone(cluster),
+            uri: uri.clone(),
+            timeout,
+        })
+    }
+
+    fn start(&mut self, now: UnixTime) {
+        let known = match (&self.settings.jwks_uri, &self.discovered) {
+            (Some(uri), _) => Some(uri),
+            (None, Some((uri, at))) if now < at.plus(METADATA_MAX_AGE) => Some(uri),
+            (None, _) => None,
+        };
+        let mut left: Vec<HttpUri> = Vec::new();
+        let step = match known {
+            Some(uri) => Step::Keys(uri.clone()),
+            None => {
+                left = self.issuer.metadata_candidates();
+                left.reverse();
+                match left.pop() {
+                    Some(uri) => Step::Metadata(uri),
+                    None => return,
+                }
+            }
+        };
+        let old = match core::mem::replace(&mut self.state, State::Absent { retry_at: now }) {
+            State::Ready { fetched, .. } => Some(fetched),
+            State::Fetching { old, .. } => old,
+            State::Absent { .. } => None,
+        };
+        self.state = State::Fetching { old, step, sent: None, left };
+    }
+
+    fn on_answer(&mut self, id: FetchId, answer: Result<&[u8], FetchError>, now: UnixTime) -> Progress {
+        let State::Fetching { step, sent, left, .. } = &mut self.state else { return Progress::Ignored };
+        if sent.is_none_or(|(serial, _)| serial != id.serial) {
+            return Progress::Ignored;
+        }
+        *sent = None;
+        match step.clone() {
+            Step::Metadata(uri) => {
+                let found = answer.and_then(|body| self.issuer.jwks_uri(body).map_err(FetchError::Metadata));
+                match found {
+                    Ok(jwks_uri) => {
+                        self.discovered = Some((jwks_uri.clone(), now));
+                        *step = Step::Keys(jwks_uri);
+                        Progress::Next(None)
+                    }
+                    Err(error) if error.may_be_elsewhere() && !left.is_empty() => {
+                        if let Some(next) = left.pop() {
+                            *step = Step::Metadata(next);
+                        }
+                        Progress::Next(Some(self.event(KeyEventKind::TriedElsewhere { uri: text(&uri), error })))
+                    }
+                    Err(error) => self.fail(&uri, error, now),
+                }
+            }
+            Step::Keys(uri) => match answer.and_then(|body| KeySet::parse(body).map_err(FetchError::Keys)) {
+                Ok(set) => {
+                    let event =
+                        KeyEventKind::Fetched { uri: text(&uri), usable: set.usable(), skipped: set.skipped() };
+                    let refresh_at = now.plus(self.settings.max_age);
+                    self.state = State::Ready { fetched: Fetched { set, at: now }, refresh_at };
+                    self.failures = 0;
+                    self.last_failed = false;
+                    self.wanted = false;
+                    Progress::Ended(self.event(event))
+                }
+                Err(error) => {
+                    // The keys may have moved: read the metadata again next time.
+                    self.discovered = None;
+                    self.fail(&uri, error, now)
+                }
+            },
+        }
+    }
+
+    fn fail(&mut self, uri: &HttpUri, error: FetchError, now: UnixTime) -> Progress {
+        let backoff = 1_u64.checked_shl(self.failures).unwrap_or(MAX_BACKOFF).min(MAX_BACKOFF);
+        self.failures = self.failures.saturating_add(1);
+        self.last_failed = true;
+        self.wanted = false;
+        let retry_at = UnixTime(now.0.saturating_add(backoff));
+        let old = match core::mem::replace(&mut self.state, State::Absent { retry_at }) {
+            State::Fetching { old, .. } => old,
+            State::Ready { fetched, .. } => Some(fetched),
+            State::Absent { .. } => None,
+        };
+        let mut old_keys_for = None;
+        if let Some(fetched) = old {
+            old_keys_for = Some(fetched.at.plus(self.settings.max_stale).seconds_from(now));
+            self.state = State::Ready { fetched, refresh_at: retry_at };
+        }
+        let uri = text(uri);
+        Progress::Ended(self.event(KeyEventKind::Failed { uri, error, retry_in: backoff, old_keys_for }))
+    }
+
+    fn event(&self, kind: KeyEventKind) -> KeyEvent {
+        KeyEvent::new(self.issuer.as_str(), kind)
+    }
+}
+
+fn text(uri: &HttpUri) -> String {
+    uri.as_str().to_owned()
+}

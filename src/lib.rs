@@ -1,0 +1,81 @@
+//! # mcp-oauth
+//!
+//! The host-neutral core of `mcp-oauth-filter`: it decides whether a request may reach a Model Context Protocol server,
+//! and answers for the server in its role as an OAuth 2.1 protected resource.
+//!
+//! It performs no I/O, reads no clock and has no globals: it is `no_std`, time is an argument, and a verdict is a return
+//! value. A host (a proxy-wasm filter, an `ext_authz` service, a test) brings requests and does what the verdict says.
+//!
+//! ```
+//! use mcp_oauth::{config, gate::{Gate, Verdict}, request::Request, time::UnixTime};
+//!
+//! let policy = config::parse(br#"{
+//!     "authorization_servers": [{ "issuer": "https://idp.example.com", "cluster": "idp" }],
+//!     "resources": [{ "resource": "https://mcp.example.com/mcp", "scopes": { "required": ["mcp:read"] } }]
+//! }"#).expect("a configuration without findings");
+//! let mut gate = Gate::new(policy);
+//! let headers: [(&[u8], &[u8]); 3] =
+//!     [(b":method", b"POST"), (b":authority", b"mcp.example.com"), (b":path", b"/mcp")];
+//! let request = Request::new(headers, gate.policy().identity_headers());
+//! let Verdict::Reply(reply) = gate.on_request(1, &request, UnixTime(1_800_000_000)) else { panic!("let through") };
+//! assert_eq!(reply.status(), 401);
+//! ```
+//!
+//! ## What it guarantees
+//!
+//! - Nothing is forwarded without a [`token::Grant`], which only the verification of a token makes.
+//! - There is no expression of type [`forward::Forward`] that keeps the client's token.
+//! - Issuer, audience, expiry and signature are always checked; a configuration that could not check them does not
+//!   load, and a configuration that does not load is a policy that refuses everything.
+//! - What cannot be decided is refused: with 503 if the reason is ours, with 4xx if it is the request's.
+//! - Nothing panics on any input, and every queue, cache and document is bounded.
+//!
+//! ## What it does not do
+//!
+//! It does not read request bodies, so it knows nothing of tools and methods; it does not introspect opaque tokens, does
+//! not verify DPoP proofs or certificates (tokens bound to them are refused), and does not issue tokens.
+//!
+//! ## Where to find what
+//!
+//! | module | what | source |
+//! |---|---|---|
+//! | [`gate`] | the one flow from request to verdict | MCP authorization |
+//! | [`request`], [`path`], [`bearer`] | what was received | RFC 9110, RFC 6750 section 2.1 |
+//! | [`policy`], [`config`] | what is enforced, and the file that says so | |
+//! | [`resource`], [`metadata`] | resource identifier, resource metadata | RFC 8707, RFC 9728 |
+//! | [`issuer`], [`fetch`] | authorization server metadata, and getting documents | RFC 8414, OpenID Connect Discovery |
+//! | [`jwk`], [`signature`], `key_cache` | keys | RFC 7517, RFC 7518, RFC 8037 |
+//! | [`jws`], [`token`] | tokens: form, claims, signature, rights | RFC 7515, RFC 7519, RFC 8725, RFC 9068 |
+//! | [`scope`] | scopes | RFC 6749 section 3.3 |
+//! | [`refusal`], [`challenge`], [`reply`], [`cors`] | saying no | RFC 6750 section 3, Fetch |
+//! | [`forward`] | saying yes | MCP authorization, Token Handling |
+
+#![no_std]
+
+extern crate alloc;
+
+pub mod bearer;
+pub mod challenge;
+pub mod config;
+pub mod cors;
+pub mod fetch;
+pub mod forward;
+pub mod gate;
+pub mod issuer;
+pub mod json;
+pub mod jwk;
+pub mod jws;
+mod key_cache;
+pub mod metadata;
+pub mod path;
+pub mod policy;
+pub mod refusal;
+pub mod reply;
+pub mod request;
+pub mod resource;
+pub mod scope;
+mod shown;
+pub mod signature;
+pub mod time;
+pub mod token;
+pub mod uri;

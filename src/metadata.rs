@@ -1,0 +1,96 @@
+//! Protected resource metadata (RFC 9728 section 3): the document, made once from configuration, and its answers.
+
+use core::time::Duration;
+
+use alloc::{borrow::Cow, string::String, vec, vec::Vec};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::{cors, refusal::Refusal, reply::{Header, Reply}, request::Request};
+
+/// What a resource says about itself besides what follows from its policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Description {
+    /// `resource_name`: for people.
+    pub name: Option<String>,
+    /// `resource_documentation`: a page for developers.
+    pub documentation: Option<String>,
+    /// `resource_policy_uri`.
+    pub policy_uri: Option<String>,
+    /// `resource_tos_uri`.
+    pub tos_uri: Option<String>,
+}
+
+/// A document as it is served: nothing of a request ever enters it, neither `Host` nor `X-Forwarded-*`.
+#[derive(Clone, Debug)]
+pub(crate) struct Document {
+    body: String,
+    etag: String,
+    cache_control: String,
+}
+
+impl Document {
+    /// Builds the document; parameters without a value are left out (RFC 9728 section 3.2).
+    pub(crate) fn new(
+        resource: &str,
+        issuers: &[&str],
+        scopes: &[&str],
+        description: &Description,
+        max_age: Duration,
+    ) -> Self {
+        let text = |value: &Option<String>| value.clone().map(Value::String);
+        let list = |values: &[&str]| {
+            (!values.is_empty()).then(|| Value::Array(values.iter().map(|value| Value::from(*value)).collect()))
+        };
+        let members = [
+            ("resource", Some(Value::from(resource))),
+            ("authorization_servers", list(issuers)),
+            ("scopes_supported", list(scopes)),
+            ("bearer_methods_supported", list(&["header"])),
+            ("resource_name", text(&description.name)),
+            ("resource_documentation", text(&description.documentation)),
+            ("resource_policy_uri", text(&description.policy_uri)),
+            ("resource_tos_uri", text(&description.tos_uri)),
+        ];
+        let members: Vec<String> = members
+            .into_iter()
+            .filter_map(|(name, value)| Some(alloc::format!("\"{name}\":{}", value?)))
+            .collect();
+        let body = alloc::format!("{{{}}}", members.join(","));
+        // 96 bits of the digest: enough to tell any two versions of one document apart.
+        let digest = Sha256::digest(body.as_bytes());
+        let etag = alloc::format!("\"{}\"", URL_SAFE_NO_PAD.encode(digest.get(..12).unwrap_or_default()));
+        let cache_control = alloc::format!("public, max-age={}", max_age.as_secs());
+        Self { body, etag, cache_control }
+    }
+
+    /// Answers a request for this document, whoever asks.
+    pub(crate) fn answer(&self, request: &Request<'_>) -> Reply {
+        match request.method() {
+            b"GET" | b"HEAD" => self.serve(request.if_none_match()),
+            b"OPTIONS" => cors::preflight(cors::DOCUMENT_METHODS, request.preflight_headers()),
+            _ => Reply::refuse(Refusal::Method),
+        }
+    }
+
+    fn serve(&self, if_none_match: Option<&[u8]>) -> Reply {
+        let mut headers: Vec<Header> = vec![
+            ("etag", Cow::Owned(self.etag.clone())),
+            ("cache-control", Cow::Owned(self.cache_control.clone())),
+        ];
+        headers.extend(cors::exposed());
+        if if_none_match.is_some_and(|wanted| self.matches(wanted)) {
+            return Reply::document(304, headers, Vec::new(), "mcp_oauth_metadata");
+        }
+        headers.push(("content-type", Cow::Borrowed("application/json")));
+        Reply::document(200, headers, self.body.clone().into_bytes(), "mcp_oauth_metadata")
+    }
+
+    /// RFC 9110 section 13.1.2: weak comparison.
+    fn matches(&self, if_none_match: &[u8]) -> bool {
+        if_none_match.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).any(|tag| {
+            tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == self.etag.as_bytes()
+        })
+    }
+}

@@ -1,0 +1,108 @@
+//! Answers that the gate gives itself; the upstream never sees the request.
+
+use alloc::{borrow::Cow, string::String, vec, vec::Vec};
+
+use crate::{
+    challenge::Challenge,
+    cors,
+    policy::ResourcePolicy,
+    refusal::Refusal,
+};
+
+/// A complete response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Reply {
+    status: u16,
+    headers: Vec<Header>,
+    body: Vec<u8>,
+    reason: &'static str,
+    refusal: Option<Refusal>,
+}
+
+/// A header line: names are fixed, values are visible ASCII and spaces.
+pub(crate) type Header = (&'static str, Cow<'static, str>);
+
+impl Reply {
+    /// The HTTP status.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The header lines.
+    pub fn headers(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
+        self.headers.iter().map(|(name, value)| (*name, value.as_ref()))
+    }
+
+    /// The body. A host that answers HEAD must not send it.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// A stable name of what happened, for access logs.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        self.reason
+    }
+
+    /// Why the request was refused; `None` for documents and preflights.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_ref()
+    }
+
+    /// An answer that is no refusal.
+    pub(crate) const fn document(status: u16, headers: Vec<Header>, body: Vec<u8>, reason: &'static str) -> Self {
+        Self { status, headers, body, reason, refusal: None }
+    }
+
+    /// A refusal outside any resource: no challenge, because there is nothing to ask a token for.
+    pub fn refuse(refusal: Refusal) -> Self {
+        let mut headers = vec![
+            ("content-type", Cow::Borrowed("application/json")),
+            ("cache-control", Cow::Borrowed("no-store")),
+        ];
+        headers.extend(cors::exposed());
+        match &refusal {
+            Refusal::KeysUnavailable { retry_after, .. } => {
+                headers.push(("retry-after", Cow::Owned(alloc::format!("{retry_after}"))));
+            }
+            Refusal::Overloaded { .. } | Refusal::Misconfigured | Refusal::Host(_) => {
+                headers.push(("retry-after", Cow::Borrowed("1")));
+            }
+            Refusal::Method => headers.push(("allow", Cow::Borrowed(cors::DOCUMENT_METHODS))),
+            _ => {}
+        }
+        // Both are from fixed lists of plain ASCII, so there is nothing to escape.
+        let body = alloc::format!(
+            "{{\"error\":\"{}\",\"error_description\":\"{}\"}}",
+            refusal.code(),
+            refusal.description()
+        );
+        Self {
+            status: refusal.status(),
+            headers,
+            body: body.into_bytes(),
+            reason: refusal.reason(),
+            refusal: Some(refusal),
+        }
+    }
+
+    /// A refusal of a request for `resource`, with the challenge that lets a client recover by itself.
+    pub(crate) fn challenge(refusal: Refusal, resource: &ResourcePolicy) -> Self {
+        let (url, scopes) = (resource.metadata_url(), resource.challenged_scopes());
+        let challenge = match &refusal {
+            Refusal::MissingToken => Some(Challenge::missing(url, scopes)),
+            Refusal::Credentials(_) => Some(Challenge::invalid_request(url, scopes, refusal.description())),
+            Refusal::Token(_) => Some(Challenge::invalid_token(url, scopes, refusal.description())),
+            Refusal::InsufficientScope(_) => Some(Challenge::insufficient_scope(url, scopes, refusal.description())),
+            _ => None,
+        };
+        let value = challenge.map(|challenge| -> String { alloc::format!("{challenge}") });
+        let mut reply = Self::refuse(refusal);
+        reply.headers.extend(value.map(|value| ("www-authenticate", Cow::Owned(value))));
+        reply
+    }
+}

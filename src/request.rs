@@ -1,0 +1,97 @@
+//! The head of a request, as far as the gate reads it: bytes in, borrowed, one pass over the headers.
+
+use alloc::vec::Vec;
+
+use crate::{bearer::Authorization, forward::IdentityHeaders};
+
+/// What the gate knows of a request. Everything in it is attacker's choice.
+#[derive(Debug, Default)]
+pub struct Request<'r> {
+    method: Option<&'r [u8]>,
+    path: Option<&'r [u8]>,
+    authority: Option<&'r [u8]>,
+    host: Option<&'r [u8]>,
+    /// A pseudo header that came twice: readers disagree on which counts.
+    doubled: bool,
+    authorization: Authorization<'r>,
+    has_origin: bool,
+    preflight_method: bool,
+    preflight_headers: Option<&'r [u8]>,
+    if_none_match: Option<&'r [u8]>,
+    forbidden: Vec<&'r [u8]>,
+}
+
+/// Credentials that are meant for the gate or for the proxy, never for the upstream.
+const CREDENTIALS: [&[u8]; 2] = [b"dpop", b"proxy-authorization"];
+
+impl<'r> Request<'r> {
+    /// Reads header lines in the order in which they came, pseudo headers included; names in any case.
+    pub fn new(headers: impl IntoIterator<Item = (&'r [u8], &'r [u8])>, identity: &IdentityHeaders) -> Self {
+        let mut request = Self::default();
+        for (name, value) in headers {
+            request.add(name, value, identity);
+        }
+        request
+    }
+
+    fn add(&mut self, name: &'r [u8], value: &'r [u8], identity: &IdentityHeaders) {
+        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        if is(b":method") {
+            self.doubled |= self.method.replace(value).is_some();
+        } else if is(b":path") {
+            self.doubled |= self.path.replace(value).is_some();
+        } else if is(b":authority") {
+            self.doubled |= self.authority.replace(value).is_some();
+        } else if is(b"host") {
+            self.doubled |= self.host.replace(value).is_some();
+        } else if is(b"authorization") {
+            self.authorization = self.authorization.and(value);
+        } else if is(b"origin") {
+            self.has_origin = true;
+        } else if is(b"access-control-request-method") {
+            self.preflight_method = true;
+        } else if is(b"access-control-request-headers") {
+            self.preflight_headers = Some(value);
+        } else if is(b"if-none-match") {
+            self.if_none_match = Some(value);
+        } else if CREDENTIALS.into_iter().any(is) || identity.is_alike(name) {
+            self.forbidden.push(name);
+        }
+    }
+
+    /// Method, path and authority, if all are there exactly once.
+    pub(crate) fn target(&self) -> Option<(&'r [u8], &'r [u8])> {
+        let authority = self.authority.or(self.host)?;
+        (!self.doubled && self.method.is_some()).then_some((authority, self.path?))
+    }
+
+    pub(crate) fn method(&self) -> &'r [u8] {
+        self.method.unwrap_or_default()
+    }
+
+    pub(crate) const fn authorization(&self) -> Authorization<'r> {
+        self.authorization
+    }
+
+    pub(crate) const fn has_origin(&self) -> bool {
+        self.has_origin
+    }
+
+    /// A preflight is an OPTIONS with both of its headers; any other OPTIONS is an ordinary request.
+    pub(crate) fn is_preflight(&self) -> bool {
+        self.method() == b"OPTIONS" && self.has_origin && self.preflight_method
+    }
+
+    pub(crate) const fn preflight_headers(&self) -> Option<&'r [u8]> {
+        self.preflight_headers
+    }
+
+    pub(crate) const fn if_none_match(&self) -> Option<&'r [u8]> {
+        self.if_none_match
+    }
+
+    /// Names, as they were sent, of headers that must not reach the upstream besides `Authorization`.
+    pub(crate) fn forbidden(&self) -> &[&'r [u8]] {
+        &self.forbidden
+    }
+}

@@ -1,0 +1,77 @@
+//! Scopes (RFC 6749 section 3.3).
+
+use core::fmt;
+
+use alloc::{borrow::ToOwned, string::String, vec::Vec};
+
+/// One `scope-token`: visible ASCII without `"` and `\`, so it never needs escaping in a challenge.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Scope(String);
+
+impl Scope {
+    /// Accepts `1*( %x21 / %x23-5B / %x5D-7E )`; case is kept and matters.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let legal = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
+        (!text.is_empty() && text.bytes().all(legal)).then(|| Self(text.to_owned()))
+    }
+
+    /// The scope as it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A set of scopes, in a stable order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScopeSet(Vec<Scope>);
+
+impl ScopeSet {
+    /// Reads a space-separated list. What is no legal scope is left out: it can satisfy nothing.
+    #[must_use]
+    pub fn from_list(list: &str) -> Self {
+        list.split(' ').filter_map(Scope::parse).collect()
+    }
+
+    /// Whether every scope of `needed` is in this set.
+    ///
+    /// Does NOT know hierarchies: `admin` does not imply `read`.
+    #[must_use]
+    pub fn covers(&self, needed: &Self) -> bool {
+        needed.0.iter().all(|scope| self.0.binary_search(scope).is_ok())
+    }
+
+    /// Whether there is no scope at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The scopes in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Scope> {
+        self.0.iter()
+    }
+}
+
+impl FromIterator<Scope> for ScopeSet {
+    fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
+        let mut scopes: Vec<Scope> = scopes.into_iter().collect();
+        scopes.sort_unstable();
+        scopes.dedup();
+        Self(scopes)
+    }
+}
+
+/// The space-separated list of RFC 6749 section 3.3.
+impl fmt::Display for ScopeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, scope) in self.0.iter().enumerate() {
+            if position > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(&scope.0)?;
+        }
+        Ok(())
+    }
+}

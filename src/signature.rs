@@ -1,0 +1,117 @@
+//! Public keys and the signatures made with them (RFC 7518 section 3, RFC 8037 section 3.1).
+
+use rsa::{BoxedUint, Pkcs1v15Sign, Pss, RsaPublicKey, traits::PublicKeyParts as _};
+use sha2::{Digest, Sha256, Sha384, Sha512};
+
+use crate::jws::Algorithm;
+
+/// RSA moduli shorter than this are forgeable (RFC 7518 section 3.3).
+pub const MIN_RSA_BITS: usize = 2048;
+/// Longer ones cost a worker more than a millisecond per token in wasm, and no authorization server uses them.
+pub const MAX_RSA_BITS: usize = 8192;
+
+/// A public key, parsed once.
+#[derive(Clone, Debug)]
+pub(crate) enum PublicKey {
+    Rsa(RsaPublicKey),
+    P256(p256::ecdsa::VerifyingKey),
+    P384(p384::ecdsa::VerifyingKey),
+    Ed25519(ed25519_dalek::VerifyingKey),
+}
+
+/// The signature does not fit the key and the text. Nothing more is said: detail would help only a forger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BadSignature;
+
+impl PublicKey {
+    /// An RSA key from its big-endian modulus and exponent, or `None` if it is unusable or weak.
+    pub(crate) fn rsa(modulus: &[u8], exponent: &[u8]) -> Option<Self> {
+        let modulus = BoxedUint::from_be_slice_vartime(modulus);
+        let exponent = BoxedUint::from_be_slice_vartime(exponent);
+        RsaPublicKey::new_with_size_limits(modulus, exponent, MIN_RSA_BITS..=MAX_RSA_BITS).ok().map(Self::Rsa)
+    }
+
+    /// A P-256 key from its affine coordinates, or `None` if they are no point on the curve.
+    pub(crate) fn p256(x: &[u8], y: &[u8]) -> Option<Self> {
+        let point = uncompressed::<65>(x, y)?;
+        p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok().map(Self::P256)
+    }
+
+    /// A P-384 key from its affine coordinates, or `None` if they are no point on the curve.
+    pub(crate) fn p384(x: &[u8], y: &[u8]) -> Option<Self> {
+        let point = uncompressed::<97>(x, y)?;
+        p384::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok().map(Self::P384)
+    }
+
+    /// An Ed25519 key, or `None` if the bytes are no point or one of small order.
+    pub(crate) fn ed25519(bytes: &[u8]) -> Option<Self> {
+        let key = ed25519_dalek::VerifyingKey::from_bytes(bytes.try_into().ok()?).ok()?;
+        (!key.is_weak()).then_some(Self::Ed25519(key))
+    }
+
+    /// Whether a key of this type is what `algorithm` asks for.
+    pub(crate) const fn fits(&self, algorithm: Algorithm) -> bool {
+        use Algorithm::{EdDsa, Es256, Es384, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
+        match self {
+            Self::Rsa(_) => matches!(algorithm, Rs256 | Rs384 | Rs512 | Ps256 | Ps384 | Ps512),
+            Self::P256(_) => matches!(algorithm, Es256),
+            Self::P384(_) => matches!(algorithm, Es384),
+            Self::Ed25519(_) => matches!(algorithm, EdDsa),
+        }
+    }
+
+    /// Checks `signature` over `text`. A key that does not fit the algorithm verifies nothing.
+    pub(crate) fn verify(&self, algorithm: Algorithm, text: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+        use Algorithm::{EdDsa, Es256, Es384, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
+        let good = match (self, algorithm) {
+            (Self::Rsa(key), Rs256) => pkcs1::<Sha256>(key, text, signature),
+            (Self::Rsa(key), Rs384) => pkcs1::<Sha384>(key, text, signature),
+            (Self::Rsa(key), Rs512) => pkcs1::<Sha512>(key, text, signature),
+            // RFC 7518 section 3.5: the salt is as long as the hash.
+            (Self::Rsa(key), Ps256) => pss(key, Pss::<Sha256>::new_with_salt(32), &Sha256::digest(text), signature),
+            (Self::Rsa(key), Ps384) => pss(key, Pss::<Sha384>::new_with_salt(48), &Sha384::digest(text), signature),
+            (Self::Rsa(key), Ps512) => pss(key, Pss::<Sha512>::new_with_salt(64), &Sha512::digest(text), signature),
+            (Self::P256(key), Es256) => {
+                use p256::ecdsa::signature::Verifier as _;
+                p256::ecdsa::Signature::from_slice(signature).is_ok_and(|signature| key.verify(text, &signature).is_ok())
+            }
+            (Self::P384(key), Es384) => {
+                use p384::ecdsa::signature::Verifier as _;
+                p384::ecdsa::Signature::from_slice(signature).is_ok_and(|signature| key.verify(text, &signature).is_ok())
+            }
+            (Self::Ed25519(key), EdDsa) => ed25519_dalek::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.verify_strict(text, &signature).is_ok()),
+            _ => false,
+        };
+        if good { Ok(()) } else { Err(BadSignature) }
+    }
+}
+
+fn pkcs1<D>(key: &RsaPublicKey, text: &[u8], signature: &[u8]) -> bool
+where
+    D: Digest + sha2::digest::const_oid::AssociatedOid,
+{
+    signature.len() == key.size() && key.verify(Pkcs1v15Sign::new::<D>(), &D::digest(text), signature).is_ok()
+}
+
+fn pss<D>(key: &RsaPublicKey, scheme: Pss<D>, hash: &[u8], signature: &[u8]) -> bool
+where
+    Pss<D>: rsa::traits::SignatureScheme,
+{
+    signature.len() == key.size() && key.verify(scheme, hash, signature).is_ok()
+}
+
+/// `04 || X || Y` (SEC 1 section 2.3.3); RFC 7518 section 6.2.1.2 fixes the length of each coordinate.
+fn uncompressed<const N: usize>(x: &[u8], y: &[u8]) -> Option<[u8; N]> {
+    let half = N.checked_sub(1)?.checked_div(2)?;
+    if x.len() != half || y.len() != half {
+        return None;
+    }
+    let mut point = [0; N];
+    let (tag, coordinates) = point.split_first_mut()?;
+    let (to_x, to_y) = coordinates.split_at_mut_checked(half)?;
+    *tag = 4;
+    to_x.copy_from_slice(x);
+    to_y.copy_from_slice(y);
+    Some(point)
+}

@@ -1,0 +1,396 @@
+//! From the bytes of a token to the right to go upstream, one type per stage:
+//! [`BearerToken`] → `Candidate` → [`VerifiedToken`] → [`Grant`].
+
+use core::fmt;
+
+use alloc::{
+    borrow::ToOwned,
+    string::{String, ToString as _},
+    vec,
+    vec::Vec,
+};
+use serde_json::Value;
+
+use crate::{
+    bearer::BearerToken,
+    jws::{Algorithm, CompactJws, JwsError},
+    policy::{AuthorizationServer, Policy, ResourcePolicy},
+    scope::{Scope, ScopeSet},
+    shown::Shown,
+    signature::{BadSignature, PublicKey},
+    time::UnixTime,
+};
+
+/// Why a token is not valid for a resource. To the client all of them are `invalid_token`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// It is no compact JWS.
+    Jws(JwsError),
+    /// Its `typ` is not that of an access token (RFC 8725 section 3.11), or not `at+jwt` where that is required.
+    Type(String),
+    /// It has the shape of another kind of token (RFC 8725 section 3.12); this claim gives it away.
+    NotAccessToken(&'static str),
+    /// A claim is absent or not of its type.
+    Claim(&'static str, ClaimFault),
+    /// No authorization server of the resource is this issuer.
+    Issuer(String),
+    /// The issuer may not use this algorithm here.
+    Algorithm(Algorithm),
+    /// It was issued for somebody else.
+    Audience {
+        /// What the token says.
+        found: String,
+        /// What the resource accepts.
+        accepted: String,
+    },
+    /// Its `exp` has passed, skew included.
+    Expired {
+        /// The `exp` claim.
+        at: UnixTime,
+        /// When it was judged.
+        now: UnixTime,
+    },
+    /// Its `nbf` or `iat` lies in the future, skew included.
+    NotYetValid {
+        /// The claim.
+        claim: &'static str,
+        /// Its value.
+        at: UnixTime,
+        /// When it was judged.
+        now: UnixTime,
+    },
+    /// It is bound to a key (`cnf`, RFC 7800) whose possession was not proved (RFC 9449 section 7.2).
+    SenderConstrained,
+    /// The issuer has no key with this `kid` that fits.
+    UnknownKey(Option<String>),
+    /// It has no `kid`, and several keys fit.
+    AmbiguousKey,
+    /// The signature is wrong.
+    Signature,
+}
+
+/// What is wrong with a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimFault {
+    /// It is absent.
+    Missing,
+    /// It has another JSON type than RFC 7519 section 4.1 says.
+    Type,
+    /// It is a number, but no date between 1970 and 9999.
+    Range,
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Jws(error) => error.fmt(f),
+            Self::Type(typ) => write!(f, "the type `{}` is not that of an access token here", Shown(typ)),
+            Self::NotAccessToken(claim) => write!(f, "not an access token: it has the shape told by `{claim}`"),
+            Self::Claim(claim, ClaimFault::Missing) => write!(f, "the claim `{claim}` is missing"),
+            Self::Claim(claim, ClaimFault::Type) => write!(f, "the claim `{claim}` has the wrong type"),
+            Self::Claim(claim, ClaimFault::Range) => write!(f, "the claim `{claim}` is no date"),
+            Self::Issuer(issuer) => {
+                write!(f, "issuer `{}` is no authorization server of this resource", Shown(issuer))
+            }
+            Self::Algorithm(algorithm) => write!(f, "algorithm `{}` is not allowed here", algorithm.as_str()),
+            Self::Audience { found, accepted } => {
+                write!(f, "audience `{}` does not include `{}`", Shown(found), Shown(accepted))
+            }
+            Self::Expired { at, now } => write!(f, "expired `{}` s ago", now.seconds_from(*at)),
+            Self::NotYetValid { claim, at, now } => {
+                write!(f, "`{claim}` lies `{}` s in the future", at.seconds_from(*now))
+            }
+            Self::SenderConstrained => f.write_str("bound to a key (`cnf`) whose possession was not proved"),
+            Self::UnknownKey(Some(id)) => write!(f, "no usable key `{}`", Shown(id)),
+            Self::UnknownKey(None) => f.write_str("no `kid`, and no key fits"),
+            Self::AmbiguousKey => f.write_str("no `kid`, and several keys fit"),
+            Self::Signature => f.write_str("wrong signature"),
+        }
+    }
+}
+
+impl TokenError {
+    /// What the client is told: from a fixed list, without any value of the token.
+    pub(crate) const fn description(&self) -> &'static str {
+        match self {
+            Self::Jws(_) | Self::Claim(..) => "the access token is malformed",
+            Self::Type(_) | Self::NotAccessToken(_) => "the token is not an access token",
+            Self::Issuer(_) => "the access token was issued by another authorization server",
+            Self::Audience { .. } => "the access token was issued for another resource",
+            Self::Expired { .. } => "the access token expired",
+            Self::NotYetValid { .. } => "the access token is not valid yet",
+            Self::SenderConstrained => "the access token is sender-constrained and no proof was verified",
+            Self::Algorithm(_) | Self::UnknownKey(_) | Self::AmbiguousKey | Self::Signature => {
+                "the signature of the access token is not valid"
+            }
+        }
+    }
+
+    /// A stable name for logs and metrics.
+    pub(crate) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Jws(_) => "mcp_oauth_token_malformed",
+            Self::Type(_) | Self::NotAccessToken(_) => "mcp_oauth_token_type",
+            Self::Claim(..) => "mcp_oauth_token_claim",
+            Self::Issuer(_) => "mcp_oauth_token_issuer",
+            Self::Algorithm(_) => "mcp_oauth_token_algorithm",
+            Self::Audience { .. } => "mcp_oauth_token_audience",
+            Self::Expired { .. } => "mcp_oauth_token_expired",
+            Self::NotYetValid { .. } => "mcp_oauth_token_not_yet_valid",
+            Self::SenderConstrained => "mcp_oauth_token_sender_constrained",
+            Self::UnknownKey(_) | Self::AmbiguousKey => "mcp_oauth_token_key",
+            Self::Signature => "mcp_oauth_token_signature",
+        }
+    }
+}
+
+/// A token that is plausible: everything that can be checked without a key was checked, the signature was not.
+pub(crate) struct Candidate<'t> {
+    jws: CompactJws<'t>,
+    issuer: usize,
+    claims: Claims,
+}
+
+struct Claims {
+    subject: Option<String>,
+    client_id: Option<String>,
+    scopes: ScopeSet,
+    expires_at: UnixTime,
+}
+
+impl<'t> Candidate<'t> {
+    /// The cheap checks, before any key is looked for: a token for somebody else must not cause a fetch.
+    pub(crate) fn parse(
+        token: BearerToken<'t>,
+        resource: &ResourcePolicy,
+        policy: &Policy,
+        now: UnixTime,
+    ) -> Result<Self, TokenError> {
+        let jws = CompactJws::parse(token.expose()).map_err(TokenError::Jws)?;
+        let issuer = required_text(&jws, "iss")?;
+        let (index, server) = resource
+            .issuers()
+            .iter()
+            .filter_map(|index| Some((*index, policy.authorization_server(*index)?)))
+            .find(|(_, server)| server.issuer().as_str() == issuer)
+            .ok_or_else(|| TokenError::Issuer(issuer.to_owned()))?;
+        if !server.allows(jws.algorithm) {
+            return Err(TokenError::Algorithm(jws.algorithm));
+        }
+        check_type(&jws, server)?;
+        check_audience(&jws, resource)?;
+        let expires_at = check_times(&jws, server, now)?;
+        if jws.claims.contains_key("cnf") {
+            return Err(TokenError::SenderConstrained);
+        }
+        let claims = Claims {
+            subject: optional_text(&jws, "sub")?,
+            // RFC 9068 section 2.2; OpenID Connect servers that predate it say `azp`.
+            client_id: optional_text(&jws, "client_id")?.or(optional_text(&jws, "azp")?),
+            scopes: scopes(&jws)?,
+            expires_at,
+        };
+        Ok(Self { jws, issuer: index, claims })
+    }
+
+    /// The authorization server that must have the key.
+    pub(crate) const fn issuer(&self) -> usize {
+        self.issuer
+    }
+
+    pub(crate) fn key_id(&self) -> Option<&str> {
+        self.jws.key_id.as_deref()
+    }
+
+    pub(crate) const fn algorithm(&self) -> Algorithm {
+        self.jws.algorithm
+    }
+
+    /// The only way to a [`VerifiedToken`].
+    pub(crate) fn verify(self, key: &PublicKey) -> Result<VerifiedToken, BadSignature> {
+        key.verify(self.jws.algorithm, self.jws.signing_input.as_bytes(), &self.jws.signature)?;
+        Ok(VerifiedToken { issuer: self.issuer, claims: self.claims })
+    }
+}
+
+/// A token whose signature, issuer, audience and times were all checked for one resource.
+///
+/// Does NOT say that it carries the scopes the resource asks for: see [`VerifiedToken::authorize`].
+pub struct VerifiedToken {
+    issuer: usize,
+    claims: Claims,
+}
+
+/// Says nothing about the person behind it.
+impl fmt::Debug for VerifiedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VerifiedToken(issuer {}, expires at {})", self.issuer, self.claims.expires_at.0)
+    }
+}
+
+/// The token is valid and may not do this (RFC 6750 section 3.1, `insufficient_scope`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InsufficientScope {
+    /// What the token carries.
+    pub granted: ScopeSet,
+}
+
+/// Proof that a verified token carries every scope that a request needs.
+#[derive(Debug)]
+pub struct Grant {
+    token: VerifiedToken,
+}
+
+impl VerifiedToken {
+    /// Consumes the token: there is one decision per request.
+    pub(crate) fn authorize(self, needed: &ScopeSet) -> Result<Grant, InsufficientScope> {
+        if self.claims.scopes.covers(needed) {
+            Ok(Grant { token: self })
+        } else {
+            Err(InsufficientScope { granted: self.claims.scopes })
+        }
+    }
+}
+
+impl Grant {
+    pub(crate) const fn issuer(&self) -> usize {
+        self.token.issuer
+    }
+
+    pub(crate) fn subject(&self) -> Option<&str> {
+        self.token.claims.subject.as_deref()
+    }
+
+    pub(crate) fn client_id(&self) -> Option<&str> {
+        self.token.claims.client_id.as_deref()
+    }
+
+    pub(crate) const fn scopes(&self) -> &ScopeSet {
+        &self.token.claims.scopes
+    }
+}
+
+/// RFC 9068 section 4 and RFC 8725 sections 3.11 and 3.12: other JWTs of the same issuer, with the same keys, must not
+/// pass as access tokens.
+fn check_type(jws: &CompactJws<'_>, server: &AuthorizationServer) -> Result<(), TokenError> {
+    let typ = jws.typ.as_deref().unwrap_or_default().to_ascii_lowercase();
+    // RFC 7515 section 4.1.9: `application/` may be left out.
+    match typ.strip_prefix("application/").unwrap_or(&typ) {
+        "at+jwt" => return Ok(()),
+        "" | "jwt" if !server.requires_at_jwt() => {}
+        // `logout+jwt`, `dpop+jwt`, `oauth-id-jag+jwt`, `secevent+jwt`, and what will be registered next.
+        _ => return Err(TokenError::Type(jws.typ.clone().unwrap_or_default())),
+    }
+    // Untyped from here on, so the shape decides.
+    match jws.claims.get("typ").and_then(Value::as_str) {
+        // Keycloak types its tokens by claim, and before version 24 put `nonce` into access tokens too.
+        Some("Bearer") => return Ok(()),
+        Some(_) => return Err(TokenError::NotAccessToken("typ")),
+        None => {}
+    }
+    // ID tokens, logout and security event tokens, DPoP proofs.
+    let telling = ["nonce", "at_hash", "c_hash", "s_hash", "events", "htm", "htu", "ath"];
+    if let Some(claim) = telling.into_iter().find(|claim| jws.claims.contains_key(*claim)) {
+        return Err(TokenError::NotAccessToken(claim));
+    }
+    // OpenID Connect Core section 2: the audience of an ID token is the client. Where an application is both client and
+    // resource (Entra), only the absence of scopes and roles tells the two apart.
+    let audience = jws.claims.get("aud").map(|aud| match aud {
+        Value::Array(items) => items.first().filter(|_| items.len() == 1).and_then(Value::as_str),
+        other => other.as_str(),
+    });
+    let client = jws.claims.get("azp").or_else(|| jws.claims.get("client_id")).and_then(Value::as_str);
+    let has_rights = ["scope", "scp", "roles"].into_iter().any(|claim| jws.claims.contains_key(claim));
+    if let (Some(Some(audience)), Some(client)) = (audience, client)
+        && audience == client
+        && !has_rights
+    {
+        return Err(TokenError::NotAccessToken("aud"));
+    }
+    Ok(())
+}
+
+/// RFC 7519 section 4.1.3, RFC 8707 section 2: one accepted audience, code point by code point.
+fn check_audience(jws: &CompactJws<'_>, resource: &ResourcePolicy) -> Result<(), TokenError> {
+    let found: Vec<&str> = match jws.claims.get("aud") {
+        None => return Err(TokenError::Claim("aud", ClaimFault::Missing)),
+        Some(Value::String(audience)) => vec![audience],
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(Value::as_str)
+            .collect::<Option<_>>()
+            .ok_or(TokenError::Claim("aud", ClaimFault::Type))?,
+        Some(_) => return Err(TokenError::Claim("aud", ClaimFault::Type)),
+    };
+    if found.iter().any(|audience| resource.accepts_audience(audience)) {
+        return Ok(());
+    }
+    Err(TokenError::Audience { found: found.join(" "), accepted: resource.audiences().join(" ") })
+}
+
+/// RFC 7519 sections 4.1.4 to 4.1.6. Returns `exp`.
+fn check_times(jws: &CompactJws<'_>, server: &AuthorizationServer, now: UnixTime) -> Result<UnixTime, TokenError> {
+    let skew = server.clock_skew();
+    let expires_at = numeric_date(jws, "exp")?.ok_or(TokenError::Claim("exp", ClaimFault::Missing))?;
+    if now >= expires_at.plus(skew) {
+        return Err(TokenError::Expired { at: expires_at, now });
+    }
+    for claim in ["nbf", "iat"] {
+        if let Some(at) = numeric_date(jws, claim)?
+            && now.plus(skew) < at
+        {
+            return Err(TokenError::NotYetValid { claim, at, now });
+        }
+    }
+    Ok(expires_at)
+}
+
+/// A NumericDate may have a fraction, which is cut off. Dates after 9999 are refused: they are milliseconds taken for
+/// seconds, and would make a token that never expires.
+fn numeric_date(jws: &CompactJws<'_>, claim: &'static str) -> Result<Option<UnixTime>, TokenError> {
+    const LAST_SECOND_OF_9999: u64 = 253_402_300_799;
+    let Some(value) = jws.claims.get(claim) else { return Ok(None) };
+    let number = value.as_number().ok_or(TokenError::Claim(claim, ClaimFault::Type))?;
+    let whole = match number.as_u64() {
+        Some(seconds) => seconds,
+        None => {
+            let seconds = number.as_f64().filter(|seconds| *seconds >= 0.0 && *seconds < 1e15);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked above")]
+            seconds.map(|seconds| seconds as u64).ok_or(TokenError::Claim(claim, ClaimFault::Range))?
+        }
+    };
+    if whole > LAST_SECOND_OF_9999 {
+        return Err(TokenError::Claim(claim, ClaimFault::Range));
+    }
+    Ok(Some(UnixTime(whole)))
+}
+
+/// `scope` (RFC 9068 section 2.2.3), or `scp` of Entra (text) and Okta (array).
+fn scopes(jws: &CompactJws<'_>) -> Result<ScopeSet, TokenError> {
+    for claim in ["scope", "scp"] {
+        return match jws.claims.get(claim) {
+            None => continue,
+            Some(Value::String(list)) => Ok(ScopeSet::from_list(list)),
+            Some(Value::Array(items)) => {
+                Ok(items.iter().filter_map(Value::as_str).filter_map(Scope::parse).collect())
+            }
+            Some(_) => Err(TokenError::Claim(claim, ClaimFault::Type)),
+        };
+    }
+    Ok(ScopeSet::default())
+}
+
+fn required_text<'j>(jws: &'j CompactJws<'_>, claim: &'static str) -> Result<&'j str, TokenError> {
+    let value = jws.claims.get(claim).ok_or(TokenError::Claim(claim, ClaimFault::Missing))?;
+    value.as_str().ok_or(TokenError::Claim(claim, ClaimFault::Type))
+}
+
+fn optional_text(jws: &CompactJws<'_>, claim: &'static str) -> Result<Option<String>, TokenError> {
+    match jws.claims.get(claim) {
+        None => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.to_string())),
+        Some(_) => Err(TokenError::Claim(claim, ClaimFault::Type)),
+    }
+}
