@@ -99,7 +99,8 @@ impl<'r> Authorization<'r> {
         };
         let Some(credentials) = strip_bearer(value) else {
             // Envoy joins repeated lines with a comma, so `Basic ...` may hide `Bearer ...` behind it.
-            let hidden = value.split(|byte| *byte == b',').skip(1).any(|part| strip_bearer(part.trim_ascii()).is_some());
+            let hidden =
+                value.split(|byte| *byte == b',').skip(1).any(|part| strip_bearer(part.trim_ascii()).is_some());
             return if hidden { Err(CredentialsError::Doubled) } else { Ok(None) };
         };
         if credentials.contains(&b',') {

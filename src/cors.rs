@@ -50,5 +50,8 @@ pub(crate) fn preflight(methods: &'static str, wanted_headers: Option<&[u8]>) ->
 /// `tchar` of RFC 9110 section 5.6.2, and what separates names.
 const fn is_name_list_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
-        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~' | b',' | b' ')
+        || matches!(
+            byte,
+            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~' | b',' | b' '
+        )
 }

@@ -80,7 +80,9 @@ impl fmt::Display for FetchError {
             Self::Status(status) => write!(f, "answered `{}`", Shown(status)),
             Self::ContentType(found) => write!(f, "answered `{}` instead of JSON", Shown(found)),
             Self::TooLarge(bytes) => write!(f, "answered `{bytes}` bytes, more than `{MAX_DOCUMENT_BYTES}`"),
-            Self::NotSent(status) => write!(f, "the proxy did not send the request (status `{status}`): check the cluster"),
+            Self::NotSent(status) => {
+                write!(f, "the proxy did not send the request (status `{status}`): check the cluster")
+            }
             Self::NoResponse => f.write_str("the connection ended without a response"),
             Self::Forgotten => f.write_str("the proxy never reported the end of the request"),
             Self::Metadata(error) => error.fmt(f),

@@ -7,12 +7,7 @@
 //!                                                                  └─ signature ─ scopes ──────► Forward or Reply
 //! ```
 
-use alloc::{
-    borrow::ToOwned,
-    collections::BTreeMap,
-    string::String,
-    vec::Vec,
-};
+use alloc::{borrow::ToOwned, collections::BTreeMap, string::String, vec::Vec};
 
 use crate::{
     bearer::BearerToken,

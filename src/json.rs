@@ -47,10 +47,9 @@ pub(crate) fn object(bytes: &[u8]) -> Result<Object, JsonError> {
     match value {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(JsonError::NotAnObject),
-        Err(error) => Err(duplicate.take().map_or_else(
-            || JsonError::Syntax { line: error.line(), column: error.column() },
-            JsonError::Duplicate,
-        )),
+        Err(error) => Err(duplicate
+            .take()
+            .map_or_else(|| JsonError::Syntax { line: error.line(), column: error.column() }, JsonError::Duplicate)),
     }
 }
 

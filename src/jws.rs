@@ -35,7 +35,14 @@ pub enum Algorithm {
 impl Algorithm {
     /// All of them.
     pub const ALL: [Self; 9] = [
-        Self::Rs256, Self::Rs384, Self::Rs512, Self::Ps256, Self::Ps384, Self::Ps512, Self::Es256, Self::Es384,
+        Self::Rs256,
+        Self::Rs384,
+        Self::Rs512,
+        Self::Ps256,
+        Self::Ps384,
+        Self::Ps512,
+        Self::Es256,
+        Self::Es384,
         Self::EdDsa,
     ];
 
@@ -142,7 +149,8 @@ impl<'t> CompactJws<'t> {
     /// Does NOT check the signature.
     pub(crate) fn parse(token: &'t str) -> Result<Self, JwsError> {
         let parts = token.split('.').count();
-        let split = token.rsplit_once('.').and_then(|(input, signature)| Some((input, input.split_once('.')?, signature)));
+        let split =
+            token.rsplit_once('.').and_then(|(input, signature)| Some((input, input.split_once('.')?, signature)));
         let (signing_input, (header, payload), signature) =
             split.filter(|_| parts == 3).ok_or(JwsError::Parts(parts))?;
 

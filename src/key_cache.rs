@@ -375,8 +375,7 @@ impl Remote {
             }
             Step::Keys(uri) => match answer.and_then(|body| KeySet::parse(body).map_err(FetchError::Keys)) {
                 Ok(set) => {
-                    let event =
-                        KeyEventKind::Fetched { uri: text(&uri), usable: set.usable(), skipped: set.skipped() };
+                    let event = KeyEventKind::Fetched { uri: text(&uri), usable: set.usable(), skipped: set.skipped() };
                     let refresh_at = now.plus(self.settings.max_age);
                     self.state = State::Ready { fetched: Fetched { set, at: now }, refresh_at };
                     self.failures = 0;

@@ -7,7 +7,12 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::{cors, refusal::Refusal, reply::{Header, Reply}, request::Request};
+use crate::{
+    cors,
+    refusal::Refusal,
+    reply::{Header, Reply},
+    request::Request,
+};
 
 /// What a resource says about itself besides what follows from its policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,10 +58,8 @@ impl Document {
             ("resource_policy_uri", text(&description.policy_uri)),
             ("resource_tos_uri", text(&description.tos_uri)),
         ];
-        let members: Vec<String> = members
-            .into_iter()
-            .filter_map(|(name, value)| Some(alloc::format!("\"{name}\":{}", value?)))
-            .collect();
+        let members: Vec<String> =
+            members.into_iter().filter_map(|(name, value)| Some(alloc::format!("\"{name}\":{}", value?))).collect();
         let body = alloc::format!("{{{}}}", members.join(","));
         // 96 bits of the digest: enough to tell any two versions of one document apart.
         let digest = Sha256::digest(body.as_bytes());
@@ -75,10 +78,8 @@ impl Document {
     }
 
     fn serve(&self, if_none_match: Option<&[u8]>) -> Reply {
-        let mut headers: Vec<Header> = vec![
-            ("etag", Cow::Owned(self.etag.clone())),
-            ("cache-control", Cow::Owned(self.cache_control.clone())),
-        ];
+        let mut headers: Vec<Header> =
+            vec![("etag", Cow::Owned(self.etag.clone())), ("cache-control", Cow::Owned(self.cache_control.clone()))];
         headers.extend(cors::exposed());
         if if_none_match.is_some_and(|wanted| self.matches(wanted)) {
             return Reply::document(304, headers, Vec::new(), "mcp_oauth_metadata");
@@ -89,8 +90,9 @@ impl Document {
 
     /// RFC 9110 section 13.1.2: weak comparison.
     fn matches(&self, if_none_match: &[u8]) -> bool {
-        if_none_match.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).any(|tag| {
-            tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == self.etag.as_bytes()
-        })
+        if_none_match
+            .split(|byte| *byte == b',')
+            .map(<[u8]>::trim_ascii)
+            .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == self.etag.as_bytes())
     }
 }

@@ -5,16 +5,8 @@ use core::time::Duration;
 use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 
 use crate::{
-    challenge::Challenge,
-    forward::IdentityHeaders,
-    issuer::Issuer,
-    jwk::KeySet,
-    jws::Algorithm,
-    metadata::Document,
-    path::RequestPath,
-    resource::METADATA_PATH,
-    scope::ScopeSet,
-    uri::HttpUri,
+    challenge::Challenge, forward::IdentityHeaders, issuer::Issuer, jwk::KeySet, jws::Algorithm, metadata::Document,
+    path::RequestPath, resource::METADATA_PATH, scope::ScopeSet, uri::HttpUri,
 };
 
 /// What the gate enforces. [`crate::config::parse`] makes one from a configuration.
@@ -255,7 +247,10 @@ impl Routes {
         };
         if is_below(path, METADATA_PATH) {
             let without_slash = path.strip_suffix('/').unwrap_or(path);
-            return host.documents.get(without_slash).map_or(Target::NoDocument, |resource| Target::Document(*resource));
+            return host
+                .documents
+                .get(without_slash)
+                .map_or(Target::NoDocument, |resource| Target::Document(*resource));
         }
         match host.resource(path) {
             Some(_) if SERVER_METADATA.into_iter().any(|document| is_below(path, document)) => Target::NoDocument,

@@ -2,12 +2,7 @@
 
 use alloc::{borrow::Cow, string::String, vec, vec::Vec};
 
-use crate::{
-    challenge::Challenge,
-    cors,
-    policy::ResourcePolicy,
-    refusal::Refusal,
-};
+use crate::{challenge::Challenge, cors, policy::ResourcePolicy, refusal::Refusal};
 
 /// A complete response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,10 +55,8 @@ impl Reply {
 
     /// A refusal outside any resource: no challenge, because there is nothing to ask a token for.
     pub fn refuse(refusal: Refusal) -> Self {
-        let mut headers = vec![
-            ("content-type", Cow::Borrowed("application/json")),
-            ("cache-control", Cow::Borrowed("no-store")),
-        ];
+        let mut headers =
+            vec![("content-type", Cow::Borrowed("application/json")), ("cache-control", Cow::Borrowed("no-store"))];
         headers.extend(cors::exposed());
         match &refusal {
             Refusal::KeysUnavailable { retry_after, .. } => {
@@ -76,11 +69,8 @@ impl Reply {
             _ => {}
         }
         // Both are from fixed lists of plain ASCII, so there is nothing to escape.
-        let body = alloc::format!(
-            "{{\"error\":\"{}\",\"error_description\":\"{}\"}}",
-            refusal.code(),
-            refusal.description()
-        );
+        let body =
+            alloc::format!("{{\"error\":\"{}\",\"error_description\":\"{}\"}}", refusal.code(), refusal.description());
         Self {
             status: refusal.status(),
             headers,

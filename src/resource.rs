@@ -43,7 +43,8 @@ impl ResourceUri {
     pub(crate) fn authorities(&self) -> Vec<String> {
         let authority = self.0.authority();
         let default_port = if self.0.scheme() == "https" { 443 } else { 80 };
-        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+        let has_port =
+            authority.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
         let mut all = vec![String::from(authority)];
         if !has_port {
             all.push(alloc::format!("{authority}:{default_port}"));

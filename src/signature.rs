@@ -12,7 +12,10 @@ pub const MAX_RSA_BITS: usize = 8192;
 
 /// A public key, parsed once.
 #[derive(Clone, Debug)]
-pub(crate) enum PublicKey {
+pub struct PublicKey(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
     Rsa(RsaPublicKey),
     P256(p256::ecdsa::VerifyingKey),
     P384(p384::ecdsa::VerifyingKey),
@@ -21,65 +24,73 @@ pub(crate) enum PublicKey {
 
 /// The signature does not fit the key and the text. Nothing more is said: detail would help only a forger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BadSignature;
+pub struct BadSignature;
 
 impl PublicKey {
     /// An RSA key from its big-endian modulus and exponent, or `None` if it is unusable or weak.
-    pub(crate) fn rsa(modulus: &[u8], exponent: &[u8]) -> Option<Self> {
+    pub fn rsa(modulus: &[u8], exponent: &[u8]) -> Option<Self> {
         let modulus = BoxedUint::from_be_slice_vartime(modulus);
         let exponent = BoxedUint::from_be_slice_vartime(exponent);
-        RsaPublicKey::new_with_size_limits(modulus, exponent, MIN_RSA_BITS..=MAX_RSA_BITS).ok().map(Self::Rsa)
+        RsaPublicKey::new_with_size_limits(modulus, exponent, MIN_RSA_BITS..=MAX_RSA_BITS).ok().map(|key| Self(Kind::Rsa(key)))
     }
 
     /// A P-256 key from its affine coordinates, or `None` if they are no point on the curve.
-    pub(crate) fn p256(x: &[u8], y: &[u8]) -> Option<Self> {
+    pub fn p256(x: &[u8], y: &[u8]) -> Option<Self> {
         let point = uncompressed::<65>(x, y)?;
-        p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok().map(Self::P256)
+        p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok().map(|key| Self(Kind::P256(key)))
     }
 
     /// A P-384 key from its affine coordinates, or `None` if they are no point on the curve.
-    pub(crate) fn p384(x: &[u8], y: &[u8]) -> Option<Self> {
+    pub fn p384(x: &[u8], y: &[u8]) -> Option<Self> {
         let point = uncompressed::<97>(x, y)?;
-        p384::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok().map(Self::P384)
+        p384::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok().map(|key| Self(Kind::P384(key)))
     }
 
     /// An Ed25519 key, or `None` if the bytes are no point or one of small order.
-    pub(crate) fn ed25519(bytes: &[u8]) -> Option<Self> {
+    pub fn ed25519(bytes: &[u8]) -> Option<Self> {
         let key = ed25519_dalek::VerifyingKey::from_bytes(bytes.try_into().ok()?).ok()?;
-        (!key.is_weak()).then_some(Self::Ed25519(key))
+        (!key.is_weak()).then_some(Self(Kind::Ed25519(key)))
     }
 
     /// Whether a key of this type is what `algorithm` asks for.
-    pub(crate) const fn fits(&self, algorithm: Algorithm) -> bool {
+    pub const fn fits(&self, algorithm: Algorithm) -> bool {
         use Algorithm::{EdDsa, Es256, Es384, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
-        match self {
-            Self::Rsa(_) => matches!(algorithm, Rs256 | Rs384 | Rs512 | Ps256 | Ps384 | Ps512),
-            Self::P256(_) => matches!(algorithm, Es256),
-            Self::P384(_) => matches!(algorithm, Es384),
-            Self::Ed25519(_) => matches!(algorithm, EdDsa),
+        match self.0 {
+            Kind::Rsa(_) => matches!(algorithm, Rs256 | Rs384 | Rs512 | Ps256 | Ps384 | Ps512),
+            Kind::P256(_) => matches!(algorithm, Es256),
+            Kind::P384(_) => matches!(algorithm, Es384),
+            Kind::Ed25519(_) => matches!(algorithm, EdDsa),
         }
     }
 
     /// Checks `signature` over `text`. A key that does not fit the algorithm verifies nothing.
-    pub(crate) fn verify(&self, algorithm: Algorithm, text: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+    ///
+    /// ECDSA signatures are `R || S` (RFC 7518 section 3.4), not DER. `S` may be high: JWS does not forbid it.
+    ///
+    /// # Errors
+    ///
+    /// [`BadSignature`].
+    pub fn verify(&self, algorithm: Algorithm, text: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         use Algorithm::{EdDsa, Es256, Es384, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
-        let good = match (self, algorithm) {
-            (Self::Rsa(key), Rs256) => pkcs1::<Sha256>(key, text, signature),
-            (Self::Rsa(key), Rs384) => pkcs1::<Sha384>(key, text, signature),
-            (Self::Rsa(key), Rs512) => pkcs1::<Sha512>(key, text, signature),
+        let good = match (&self.0, algorithm) {
+            (Kind::Rsa(key), Rs256) => pkcs1::<Sha256>(key, text, signature),
+            (Kind::Rsa(key), Rs384) => pkcs1::<Sha384>(key, text, signature),
+            (Kind::Rsa(key), Rs512) => pkcs1::<Sha512>(key, text, signature),
             // RFC 7518 section 3.5: the salt is as long as the hash.
-            (Self::Rsa(key), Ps256) => pss(key, Pss::<Sha256>::new_with_salt(32), &Sha256::digest(text), signature),
-            (Self::Rsa(key), Ps384) => pss(key, Pss::<Sha384>::new_with_salt(48), &Sha384::digest(text), signature),
-            (Self::Rsa(key), Ps512) => pss(key, Pss::<Sha512>::new_with_salt(64), &Sha512::digest(text), signature),
-            (Self::P256(key), Es256) => {
+            (Kind::Rsa(key), Ps256) => pss(key, Pss::<Sha256>::new_with_salt(32), &Sha256::digest(text), signature),
+            (Kind::Rsa(key), Ps384) => pss(key, Pss::<Sha384>::new_with_salt(48), &Sha384::digest(text), signature),
+            (Kind::Rsa(key), Ps512) => pss(key, Pss::<Sha512>::new_with_salt(64), &Sha512::digest(text), signature),
+            (Kind::P256(key), Es256) => {
                 use p256::ecdsa::signature::Verifier as _;
-                p256::ecdsa::Signature::from_slice(signature).is_ok_and(|signature| key.verify(text, &signature).is_ok())
+                p256::ecdsa::Signature::from_slice(signature)
+                    .is_ok_and(|signature| key.verify(text, &signature).is_ok())
             }
-            (Self::P384(key), Es384) => {
+            (Kind::P384(key), Es384) => {
                 use p384::ecdsa::signature::Verifier as _;
-                p384::ecdsa::Signature::from_slice(signature).is_ok_and(|signature| key.verify(text, &signature).is_ok())
+                p384::ecdsa::Signature::from_slice(signature)
+                    .is_ok_and(|signature| key.verify(text, &signature).is_ok())
             }
-            (Self::Ed25519(key), EdDsa) => ed25519_dalek::Signature::from_slice(signature)
+            (Kind::Ed25519(key), EdDsa) => ed25519_dalek::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify_strict(text, &signature).is_ok()),
             _ => false,
         };

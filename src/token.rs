@@ -316,11 +316,9 @@ fn check_audience(jws: &CompactJws<'_>, resource: &ResourcePolicy) -> Result<(),
     let found: Vec<&str> = match jws.claims.get("aud") {
         None => return Err(TokenError::Claim("aud", ClaimFault::Missing)),
         Some(Value::String(audience)) => vec![audience],
-        Some(Value::Array(items)) => items
-            .iter()
-            .map(Value::as_str)
-            .collect::<Option<_>>()
-            .ok_or(TokenError::Claim("aud", ClaimFault::Type))?,
+        Some(Value::Array(items)) => {
+            items.iter().map(Value::as_str).collect::<Option<_>>().ok_or(TokenError::Claim("aud", ClaimFault::Type))?
+        }
         Some(_) => return Err(TokenError::Claim("aud", ClaimFault::Type)),
     };
     if found.iter().any(|audience| resource.accepts_audience(audience)) {
@@ -372,9 +370,7 @@ fn scopes(jws: &CompactJws<'_>) -> Result<ScopeSet, TokenError> {
         return match jws.claims.get(claim) {
             None => continue,
             Some(Value::String(list)) => Ok(ScopeSet::from_list(list)),
-            Some(Value::Array(items)) => {
-                Ok(items.iter().filter_map(Value::as_str).filter_map(Scope::parse).collect())
-            }
+            Some(Value::Array(items)) => Ok(items.iter().filter_map(Value::as_str).filter_map(Scope::parse).collect()),
             Some(_) => Err(TokenError::Claim(claim, ClaimFault::Type)),
         };
     }

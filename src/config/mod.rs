@@ -117,8 +117,18 @@ fn required_text<'v>(members: &Members<'v>, name: &str, findings: &mut Findings)
 
 fn read_authorization_server(at: &At<'_>, findings: &mut Findings) -> Option<AuthorizationServer> {
     const KNOWN: [&str; 12] = [
-        "issuer", "cluster", "jwks_uri", "jwks", "jwks_cluster", "algorithms", "clock_skew", "fetch_timeout",
-        "keys_max_age", "keys_max_stale", "refetch_cooldown", "require_at_jwt",
+        "issuer",
+        "cluster",
+        "jwks_uri",
+        "jwks",
+        "jwks_cluster",
+        "algorithms",
+        "clock_skew",
+        "fetch_timeout",
+        "keys_max_age",
+        "keys_max_stale",
+        "refetch_cooldown",
+        "require_at_jwt",
     ];
     let members = findings.object(at, &KNOWN)?;
     let issuer = match members.get("issuer") {
@@ -132,8 +142,11 @@ fn read_authorization_server(at: &At<'_>, findings: &mut Findings) -> Option<Aut
         Some(at) => read_algorithms(&at, findings),
         None => Algorithm::ALL.to_vec(),
     };
-    let clock_skew =
-        findings.duration(members.get("clock_skew"), Duration::from_secs(30), Duration::ZERO..=Duration::from_secs(300));
+    let clock_skew = findings.duration(
+        members.get("clock_skew"),
+        Duration::from_secs(30),
+        Duration::ZERO..=Duration::from_secs(300),
+    );
     let require_at_jwt = findings.truth(members.get("require_at_jwt"));
     let keys = match members.get("jwks") {
         Some(at) => read_inline_keys(&at, &members, findings),
@@ -179,8 +192,7 @@ fn read_remote_keys(members: &Members<'_>, findings: &mut Findings) -> Option<Ke
     let max_age =
         findings.duration(members.get("keys_max_age"), Duration::from_secs(600), Duration::from_secs(10)..=DAY);
     let max_stale = findings.duration(members.get("keys_max_stale"), HOUR.max(max_age), max_age..=DAY);
-    let refetch_cooldown =
-        findings.duration(members.get("refetch_cooldown"), Duration::from_secs(30), SECOND..=HOUR);
+    let refetch_cooldown = findings.duration(members.get("refetch_cooldown"), Duration::from_secs(30), SECOND..=HOUR);
     Some(KeySource::Remote(RemoteKeys {
         cluster: cluster?.into(),
         jwks_cluster: jwks_cluster?.into(),
@@ -219,10 +231,8 @@ fn read_resource(at: &At<'_>, policy: &mut Policy, findings: &mut Findings) -> O
     let index = policy.resources.len();
     route(&uri, &resource.path, host_default, index, policy, findings);
 
-    let issuer_texts: Vec<&str> = issuers
-        .iter()
-        .filter_map(|index| Some(policy.authorization_server(*index)?.issuer.as_str()))
-        .collect();
+    let issuer_texts: Vec<&str> =
+        issuers.iter().filter_map(|index| Some(policy.authorization_server(*index)?.issuer.as_str())).collect();
     let advertised: Vec<&str> = scopes.advertised.iter().map(Scope::as_str).collect();
     let document = Document::new(uri.as_str(), &issuer_texts, &advertised, &description, max_age);
     let metadata_url = uri.metadata_url();
@@ -362,10 +372,30 @@ fn read_identity_headers(at: &At<'_>, findings: &mut Findings) -> IdentityHeader
 /// A header of the proxy or of the protocol must not become one that carries an identity.
 fn parse_header_name(text: &str) -> Result<Arc<str>, &'static str> {
     const TAKEN: [&str; 24] = [
-        "accept", "accept-encoding", "authorization", "connection", "content-encoding", "content-length",
-        "content-type", "cookie", "dpop", "expect", "host", "keep-alive", "last-event-id", "mcp-method", "mcp-name",
-        "mcp-protocol-version", "mcp-session-id", "origin", "proxy-authorization", "te", "trailer",
-        "transfer-encoding", "upgrade", "www-authenticate",
+        "accept",
+        "accept-encoding",
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "dpop",
+        "expect",
+        "host",
+        "keep-alive",
+        "last-event-id",
+        "mcp-method",
+        "mcp-name",
+        "mcp-protocol-version",
+        "mcp-session-id",
+        "origin",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "www-authenticate",
     ];
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if !text.bytes().all(legal) {

@@ -24,9 +24,9 @@ type Result<T> = core::result::Result<T, Status>;
 /// A header map of the stream, or of the answer to an HTTP call.
 #[derive(Clone, Copy)]
 pub(crate) enum Map {
-    RequestHeaders = 0,
-    ResponseHeaders = 2,
-    HttpCallResponseHeaders = 6,
+    Request = 0,
+    Response = 2,
+    HttpCallResponse = 6,
 }
 
 /// A buffer of the host.
@@ -54,26 +54,51 @@ mod sys {
         pub(super) fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
         pub(super) fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
         pub(super) fn proxy_get_buffer_bytes(
-            buffer: u32, start: usize, most: usize, data: *mut *mut u8, len: *mut usize,
+            buffer: u32,
+            start: usize,
+            most: usize,
+            data: *mut *mut u8,
+            len: *mut usize,
         ) -> u32;
         pub(super) fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, len: *mut usize) -> u32;
         pub(super) fn proxy_get_header_map_value(
-            map: u32, name: *const u8, name_len: usize, data: *mut *mut u8, len: *mut usize,
+            map: u32,
+            name: *const u8,
+            name_len: usize,
+            data: *mut *mut u8,
+            len: *mut usize,
         ) -> u32;
         pub(super) fn proxy_replace_header_map_value(
-            map: u32, name: *const u8, name_len: usize, value: *const u8, value_len: usize,
+            map: u32,
+            name: *const u8,
+            name_len: usize,
+            value: *const u8,
+            value_len: usize,
         ) -> u32;
         pub(super) fn proxy_remove_header_map_value(map: u32, name: *const u8, name_len: usize) -> u32;
         pub(super) fn proxy_send_local_response(
-            status: u32, details: *const u8, details_len: usize, body: *const u8, body_len: usize,
-            headers: *const u8, headers_len: usize, grpc_status: i32,
+            status: u32,
+            details: *const u8,
+            details_len: usize,
+            body: *const u8,
+            body_len: usize,
+            headers: *const u8,
+            headers_len: usize,
+            grpc_status: i32,
         ) -> u32;
         pub(super) fn proxy_continue_stream(stream: u32) -> u32;
         pub(super) fn proxy_set_effective_context(context: u32) -> u32;
         pub(super) fn proxy_http_call(
-            cluster: *const u8, cluster_len: usize, headers: *const u8, headers_len: usize,
-            body: *const u8, body_len: usize, trailers: *const u8, trailers_len: usize,
-            timeout: u32, token: *mut u32,
+            cluster: *const u8,
+            cluster_len: usize,
+            headers: *const u8,
+            headers_len: usize,
+            body: *const u8,
+            body_len: usize,
+            trailers: *const u8,
+            trailers_len: usize,
+            timeout: u32,
+            token: *mut u32,
         ) -> u32;
         pub(super) fn proxy_define_metric(kind: u32, name: *const u8, name_len: usize, id: *mut u32) -> u32;
         pub(super) fn proxy_increment_metric(id: u32, by: i64) -> u32;
@@ -162,8 +187,14 @@ pub(crate) fn send_local_response<'h>(
     // SAFETY: pointers and lengths are of live slices.
     done(unsafe {
         sys::proxy_send_local_response(
-            u32::from(status), details.as_ptr(), details.len(), body.as_ptr(), body.len(),
-            headers.as_ptr(), headers.len(), NO_GRPC_STATUS,
+            u32::from(status),
+            details.as_ptr(),
+            details.len(),
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            NO_GRPC_STATUS,
         )
     })
 }
@@ -193,8 +224,16 @@ pub(crate) fn http_call<'h>(
     // SAFETY: pointers and lengths are of live slices; the host writes one u32.
     done(unsafe {
         sys::proxy_http_call(
-            cluster.as_ptr(), cluster.len(), headers.as_ptr(), headers.len(), ptr::null(), 0,
-            no_trailers.as_ptr(), no_trailers.len(), timeout_milliseconds, &raw mut token,
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            ptr::null(),
+            0,
+            no_trailers.as_ptr(),
+            no_trailers.len(),
+            timeout_milliseconds,
+            &raw mut token,
         )
     })?;
     Ok(token)

@@ -146,9 +146,7 @@ pub(crate) fn on_http_call_response(root: u32, token: u32, headers: usize, body_
     };
     let response = if headers == 0 { Err(Answer::NoResponse) } else { read_response(body_size) };
     let answer = match &response {
-        Ok((status, content_type, body)) => {
-            Answer::Response { status, content_type: content_type.as_deref(), body }
-        }
+        Ok((status, content_type, body)) => Answer::Response { status, content_type: content_type.as_deref(), body },
         Err(answer) => *answer,
     };
     let outcome = with_plugin(root, |plugin| plugin.gate.on_answer(id, answer, now)).unwrap_or_default();
@@ -164,7 +162,7 @@ fn read_response(body_size: usize) -> Result<Response, Answer<'static>> {
     if body_size > MAX_DOCUMENT_BYTES {
         return Err(Answer::TooLarge(body_size));
     }
-    let header = |name| host::header(Map::HttpCallResponseHeaders, name).map_err(|_| Answer::NoResponse);
+    let header = |name| host::header(Map::HttpCallResponse, name).map_err(|_| Answer::NoResponse);
     let status = header(":status")?.unwrap_or_default();
     let content_type = header("content-type")?;
     let body = if body_size == 0 {
@@ -202,7 +200,7 @@ pub(crate) fn on_request_headers(context: u32) -> Action {
 /// Asks the gate about a request; the root context that it belongs to comes with the answer.
 fn judge(context: u32) -> (Verdict, u32) {
     let fault = |call| Verdict::Reply(Reply::refuse(Refusal::Host(call)));
-    let Ok(head) = host::header_pairs(Map::RequestHeaders) else { return (fault("proxy_get_header_map_pairs"), 0) };
+    let Ok(head) = host::header_pairs(Map::Request) else { return (fault("proxy_get_header_map_pairs"), 0) };
     let Ok(now) = host::now() else { return (fault("proxy_get_current_time_nanoseconds"), 0) };
     let judged = with_vm(|vm| {
         let root = vm.streams.get(&context)?.root;
@@ -217,17 +215,17 @@ pub(crate) fn on_response_headers(context: u32) -> Action {
     let state = with_vm(|vm| vm.streams.get(&context).map(|stream| stream.state.clone())).flatten();
     let Some(State::Forwarded(guard)) = state else { return Action::Continue };
     // A failed look counts as found: what is removed for nothing does no harm.
-    if !matches!(host::header(Map::ResponseHeaders, "www-authenticate"), Ok(None)) {
-        let status = host::header(Map::ResponseHeaders, ":status").ok().flatten().unwrap_or_default();
-        if apply(Map::ResponseHeaders, guard.on_upstream_challenge(&status)).is_err() {
+    if !matches!(host::header(Map::Response, "www-authenticate"), Ok(None)) {
+        let status = host::header(Map::Response, ":status").ok().flatten().unwrap_or_default();
+        if apply(Map::Response, guard.on_upstream_challenge(&status)).is_err() {
             let (state, action) = obey_reply(&Reply::refuse(Refusal::Host("proxy_remove_header_map_value")));
             with_vm(|vm| vm.streams.get_mut(&context).map(|stream| stream.state = state));
             return action;
         }
     }
-    if guard.is_cross_origin() && host::header(Map::ResponseHeaders, "access-control-allow-origin") == Ok(None) {
+    if guard.is_cross_origin() && host::header(Map::Response, "access-control-allow-origin") == Ok(None) {
         // A browser that cannot read the response is no breach.
-        apply(Map::ResponseHeaders, ResponseGuard::cors_edits()).ok();
+        apply(Map::Response, ResponseGuard::cors_edits()).ok();
     }
     Action::Continue
 }
@@ -263,7 +261,7 @@ fn apply<'e>(map: Map, edits: impl Iterator<Item = Edit<'e>>) -> Result<(), Stat
 
 fn obey_forward(forward: Forward) -> (State, Action) {
     // Half-edited headers may still carry the token, so nothing less than all of the edits will do.
-    if apply(Map::RequestHeaders, forward.edits()).is_err() {
+    if apply(Map::Request, forward.edits()).is_err() {
         return obey_reply(&Reply::refuse(Refusal::Host("proxy_replace_header_map_value")));
     }
     (State::Forwarded(forward.into_response_guard()), Action::Continue)

@@ -1,0 +1,26 @@
+//! The core's promises, one module each. Compiled natively (`cargo test`) and to wasm (`make test-core-wasm`).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod access_tokens;
+mod algorithms;
+mod challenges;
+mod configuration;
+mod cross_origin;
+mod discovery;
+mod key_rotation;
+mod key_sets;
+mod no_passthrough;
+mod properties;
+mod request_paths;
+mod resource_metadata;
+mod support;
+mod wycheproof;
