@@ -1,1 +1,321 @@
-//! (being written)
+//! Keys come and go without a restart: one fetch at a time, everybody who waits is answered, old keys serve while new
+//! ones cannot be had, and no token can cause more than one refetch per cooldown.
+
+use mcp_oauth::{
+    fetch::{Answer, Fetch},
+    gate::{Gate, MAX_HELD, NextCall, Resumed, Verdict},
+    refusal::Refusal,
+    time::UnixTime,
+    token::TokenError,
+};
+use serde_json::{Value, json};
+
+use crate::support::{
+    ISSUER, NOW, ask_as, claims, gate, good_token, head, header, jwk, jwks, refusal, remote_config, reply,
+    reply_header, sign, sign_texts, with,
+};
+
+const JWKS_URI: &str = "https://idp.example.com/keys";
+
+fn later(seconds: u64) -> UnixTime {
+    UnixTime(NOW.0 + seconds)
+}
+
+fn metadata() -> Value {
+    json!({ "issuer": ISSUER, "jwks_uri": JWKS_URI })
+}
+
+fn json_answer(body: &[u8]) -> Answer<'_> {
+    Answer::Response { status: b"200", content_type: Some(b"application/json"), body }
+}
+
+fn next(gate: &mut Gate, now: UnixTime) -> Fetch {
+    gate.poll_fetch(now).expect("a fetch")
+}
+
+/// Answers the fetch that is due with a JSON document.
+fn serve(gate: &mut Gate, document: &Value, now: UnixTime) -> Vec<Resumed> {
+    let fetch = next(gate, now);
+    gate.on_answer(fetch.id, json_answer(document.to_string().as_bytes()), now).resumed
+}
+
+/// Lets the fetch that is due fail.
+fn fail(gate: &mut Gate, now: UnixTime) -> Vec<Resumed> {
+    let fetch = next(gate, now);
+    gate.on_answer(fetch.id, Answer::NoResponse, now).resumed
+}
+
+/// A gate that has fetched the key of seed 1 as `k1`.
+fn ready_gate() -> Gate {
+    let mut gate = gate(&remote_config());
+    serve(&mut gate, &metadata(), NOW);
+    serve(&mut gate, &jwks(&[jwk(1, "k1")]), NOW);
+    gate
+}
+
+/// A token that does not expire during these tests, signed with a key of this seed and naming this `kid`.
+fn token(seed: u8, kid: &str) -> String {
+    let claims = with(claims(), "exp", json!(NOW.0 + 1_000_000));
+    sign_texts(seed, &with(header(), "kid", json!(kid)).to_string(), &claims.to_string())
+}
+
+fn present_as(gate: &mut Gate, id: u32, token: &str, now: UnixTime) -> Verdict {
+    let authorization = format!("Bearer {token}");
+    ask_as(gate, id, &head("/mcp", &[("authorization", &authorization)]), now)
+}
+
+#[track_caller]
+fn assert_forward(verdict: &Verdict) {
+    assert!(matches!(verdict, Verdict::Forward(_)), "expected forward, got {verdict:?}");
+}
+
+#[track_caller]
+fn assert_hold(verdict: &Verdict) {
+    assert!(matches!(verdict, Verdict::Hold), "expected hold, got {verdict:?}");
+}
+
+#[track_caller]
+fn only(resumed: Vec<Resumed>) -> Verdict {
+    let mut resumed = resumed.into_iter();
+    let first = resumed.next().expect("a request that can go on");
+    assert!(resumed.next().is_none(), "more than one request went on");
+    first.verdict
+}
+
+fn unavailable(retry_after: u64) -> Refusal {
+    Refusal::KeysUnavailable { issuer: ISSUER.to_owned(), retry_after }
+}
+
+fn unknown_key(kid: &str) -> Refusal {
+    Refusal::Token(TokenError::UnknownKey(Some(kid.to_owned())))
+}
+
+#[test]
+fn keys_are_fetched_before_anybody_asks() {
+    let mut gate = gate(&remote_config());
+    assert_eq!(gate.next_call(), NextCall::Now);
+    serve(&mut gate, &metadata(), NOW);
+    serve(&mut gate, &jwks(&[jwk(1, "k1")]), NOW);
+    assert_eq!(gate.next_call(), NextCall::Never);
+    assert!(gate.poll_fetch(NOW).is_none());
+    assert_forward(&present_as(&mut gate, 1, &good_token(), NOW));
+}
+
+#[test]
+fn all_who_wait_are_answered_by_one_fetch() {
+    let mut gate = gate(&remote_config());
+    let (good, bad) = (token(1, "k1"), token(2, "k1"));
+    for id in 0..100 {
+        assert_hold(&present_as(&mut gate, id, if id % 2 == 0 { &good } else { &bad }, NOW));
+    }
+    gate.on_gone(4);
+    assert!(serve(&mut gate, &metadata(), NOW).is_empty(), "metadata alone decides nothing");
+    let keys = next(&mut gate, NOW);
+    assert!(gate.poll_fetch(NOW).is_none(), "one fetch at a time");
+    assert_hold(&present_as(&mut gate, 100, &good, NOW));
+
+    let document = jwks(&[jwk(1, "k1")]).to_string();
+    let resumed = gate.on_answer(keys.id, json_answer(document.as_bytes()), NOW).resumed;
+
+    assert_eq!(resumed.len(), 100, "101 asked, one left");
+    for Resumed { request, verdict } in resumed {
+        assert_ne!(request, 4);
+        if request % 2 == 0 {
+            assert_forward(&verdict);
+        } else {
+            assert_eq!(refusal(verdict), Refusal::Token(TokenError::Signature));
+        }
+    }
+    assert!(gate.poll_fetch(NOW).is_none(), "those who waited cause no other fetch");
+}
+
+#[test]
+fn a_failed_fetch_answers_503_with_retry_after_and_recovers() {
+    let mut gate = gate(&remote_config());
+    let good = token(1, "k1");
+    let mut now = NOW;
+    // Pauses double from one second to thirty.
+    for pause in [1, 2, 4, 8, 16, 30, 30] {
+        assert_hold(&present_as(&mut gate, 1, &good, now));
+        let answer = reply(only(fail(&mut gate, now)));
+        assert_eq!(answer.refusal(), Some(&unavailable(pause)));
+        assert_eq!((answer.status(), reply_header(&answer, "retry-after")), (503, Some(pause.to_string().as_str())));
+        assert_eq!(reply_header(&answer, "www-authenticate"), None, "a challenge would throw the token away");
+
+        let too_early = UnixTime(now.0 + pause - 1);
+        assert_eq!(
+            refusal(present_as(&mut gate, 2, &good, too_early)),
+            unavailable(1.max(now.0 + pause - too_early.0))
+        );
+        assert!(gate.poll_fetch(too_early).is_none(), "no fetch during the pause");
+        now = UnixTime(now.0 + pause);
+    }
+    assert_hold(&present_as(&mut gate, 1, &good, now));
+    serve(&mut gate, &metadata(), now);
+    assert_forward(&only(serve(&mut gate, &jwks(&[jwk(1, "k1")]), now)));
+}
+
+#[test]
+fn an_unknown_kid_causes_one_refetch_per_cooldown() {
+    let mut gate = ready_gate();
+    assert_hold(&present_as(&mut gate, 1, &token(2, "k2"), later(1)));
+    assert_forward(&present_as(&mut gate, 2, &token(1, "k1"), later(1)));
+    let rotated = jwks(&[jwk(1, "k1"), jwk(2, "k2")]);
+    assert_forward(&only(serve(&mut gate, &rotated, later(1))));
+    assert_forward(&present_as(&mut gate, 3, &token(1, "k1"), later(1)));
+
+    for second in [1, 2, 30] {
+        let verdict = present_as(&mut gate, 4, &token(3, "k3"), later(second));
+        assert_eq!(refusal(verdict), unknown_key("k3"), "within the cooldown");
+        assert!(gate.poll_fetch(later(second)).is_none());
+    }
+    assert_hold(&present_as(&mut gate, 5, &token(3, "k3"), later(31)));
+    assert_eq!(refusal(only(serve(&mut gate, &rotated, later(31)))), unknown_key("k3"));
+}
+
+#[test]
+fn a_key_that_changed_under_its_kid_is_fetched_again_once() {
+    let mut gate = ready_gate();
+    let changed = token(2, "k1");
+    assert_hold(&present_as(&mut gate, 1, &changed, later(1)));
+    assert_forward(&only(serve(&mut gate, &jwks(&[jwk(2, "k1")]), later(1))));
+    // The sibling: a signature by nobody's key is refused, and may not fetch again.
+    let nobodys = token(9, "k1");
+    assert_eq!(refusal(present_as(&mut gate, 2, &nobodys, later(2))), Refusal::Token(TokenError::Signature));
+    assert!(gate.poll_fetch(later(2)).is_none());
+    assert_hold(&present_as(&mut gate, 3, &nobodys, later(31)));
+    let verdict = only(serve(&mut gate, &jwks(&[jwk(2, "k1")]), later(31)));
+    assert_eq!(refusal(verdict), Refusal::Token(TokenError::Signature));
+}
+
+#[test]
+fn an_unknown_kid_is_not_called_bad_while_the_keys_cannot_be_refreshed() {
+    let mut gate = ready_gate();
+    assert_hold(&present_as(&mut gate, 1, &token(2, "k2"), later(1)));
+    assert_eq!(refusal(only(fail(&mut gate, later(1)))), unavailable(1));
+    // What the old keys can decide, they decide.
+    assert_forward(&present_as(&mut gate, 2, &token(1, "k1"), later(1)));
+    let nobodys = token(9, "k1");
+    assert_eq!(refusal(present_as(&mut gate, 3, &nobodys, later(1))), Refusal::Token(TokenError::Signature));
+}
+
+#[test]
+fn old_keys_serve_while_a_refresh_runs_or_fails_and_not_a_second_too_long() {
+    let mut gate = ready_gate();
+    let good = token(1, "k1");
+    assert_forward(&present_as(&mut gate, 1, &good, later(599)));
+    assert!(gate.poll_fetch(later(599)).is_none(), "keys_max_age is 10m");
+    assert_forward(&present_as(&mut gate, 1, &good, later(600)));
+    let refresh = next(&mut gate, later(600));
+    assert_eq!(refresh.uri.as_str(), JWKS_URI, "metadata is not read again within the hour");
+    assert_forward(&present_as(&mut gate, 1, &good, later(601)));
+    assert!(gate.on_answer(refresh.id, Answer::NoResponse, later(602)).resumed.is_empty());
+
+    assert_forward(&present_as(&mut gate, 1, &good, later(3599)));
+    fail(&mut gate, later(3599));
+    assert_eq!(refusal(present_as(&mut gate, 1, &good, later(3600))), unavailable(1), "keys_max_stale is 1h");
+}
+
+#[test]
+fn old_keys_run_out_even_while_a_refresh_is_in_flight() {
+    let mut gate = ready_gate();
+    let good = token(1, "k1");
+    assert_forward(&present_as(&mut gate, 1, &good, later(3599)));
+    let refresh = next(&mut gate, later(3599));
+    assert_hold(&present_as(&mut gate, 1, &good, later(3600)));
+    assert_eq!(refusal(only(gate.on_answer(refresh.id, Answer::NoResponse, later(3600)).resumed)), unavailable(1));
+}
+
+#[test]
+fn a_key_that_was_taken_back_is_gone_after_the_refresh() {
+    let mut gate = ready_gate();
+    assert_forward(&present_as(&mut gate, 1, &token(1, "k1"), later(600)));
+    serve(&mut gate, &jwks(&[jwk(2, "k2")]), later(600));
+    assert_hold(&present_as(&mut gate, 1, &token(1, "k1"), later(601)));
+    assert_eq!(refusal(only(serve(&mut gate, &jwks(&[jwk(2, "k2")]), later(601)))), unknown_key("k1"));
+}
+
+#[test]
+fn metadata_is_read_again_when_the_keys_have_moved() {
+    let mut gate = ready_gate();
+    assert_forward(&present_as(&mut gate, 1, &token(1, "k1"), later(600)));
+    fail(&mut gate, later(600));
+    assert_forward(&present_as(&mut gate, 1, &token(1, "k1"), later(601)));
+    let fetch = next(&mut gate, later(601));
+    assert_eq!(fetch.uri.as_str(), "https://idp.example.com/.well-known/oauth-authorization-server");
+}
+
+#[test]
+fn an_answer_that_is_not_waited_for_changes_nothing() {
+    let mut gate = gate(&remote_config());
+    let first = next(&mut gate, NOW);
+    assert!(gate.on_time(later(7)).is_empty(), "5 s to answer and 2 s of grace");
+    let given_up = gate.on_time(later(8));
+    assert_eq!(given_up.len(), 1);
+    let event = given_up[0].event.as_ref().map(ToString::to_string).unwrap_or_default();
+    assert!(event.contains("never reported"), "{event}");
+
+    let document = metadata().to_string();
+    let late = gate.on_answer(first.id, json_answer(document.as_bytes()), later(9));
+    assert!(late.resumed.is_empty() && late.event.is_none());
+    assert_hold(&present_as(&mut gate, 1, &good_token(), later(9)));
+    let second = next(&mut gate, later(9));
+    assert_ne!(first.id, second.id);
+    gate.on_answer(second.id, json_answer(document.as_bytes()), later(9)).resumed.clear();
+    let twice = gate.on_answer(second.id, json_answer(document.as_bytes()), later(9));
+    assert!(twice.resumed.is_empty() && twice.event.is_none());
+}
+
+#[test]
+fn no_more_wait_than_may() {
+    let mut gate = gate(&remote_config());
+    let good = good_token();
+    let most = u32::try_from(MAX_HELD).expect("a small number");
+    for id in 0..most {
+        assert_hold(&present_as(&mut gate, id, &good, NOW));
+    }
+    assert_eq!(refusal(present_as(&mut gate, most, &good, NOW)), Refusal::Overloaded { held: MAX_HELD });
+    gate.on_gone(0);
+    assert_hold(&present_as(&mut gate, most, &good, NOW));
+}
+
+#[test]
+fn each_issuer_has_keys_and_waiters_of_its_own() {
+    let other = "https://other.example.com";
+    let servers = json!([{ "issuer": ISSUER, "cluster": "idp" }, { "issuer": other, "cluster": "other" }]);
+    let mut gate = gate(&with(remote_config(), "authorization_servers", servers));
+    let theirs = sign_texts(2, &header().to_string(), &with(claims(), "iss", json!(other)).to_string());
+    assert_hold(&present_as(&mut gate, 1, &good_token(), NOW));
+    assert_hold(&present_as(&mut gate, 2, &theirs, NOW));
+
+    let (ours, others) = (next(&mut gate, NOW), next(&mut gate, NOW));
+    assert_eq!((&*ours.cluster, &*others.cluster), ("idp", "other"));
+    let document = metadata().to_string();
+    assert!(gate.on_answer(ours.id, json_answer(document.as_bytes()), NOW).resumed.is_empty());
+    assert_forward(&only(serve(&mut gate, &jwks(&[jwk(1, "k1")]), NOW)));
+    let verdict = only(gate.on_answer(others.id, Answer::NotSent(2), NOW).resumed);
+    assert_eq!(refusal(verdict), Refusal::KeysUnavailable { issuer: other.to_owned(), retry_after: 1 });
+}
+
+#[test]
+fn what_is_refused_without_a_key_causes_no_fetch() {
+    let mut gate = ready_gate();
+    for (member, value) in [("aud", json!("https://other.example.com")), ("iss", json!("x")), ("exp", json!(1))] {
+        let bad = sign_texts(
+            1,
+            &with(header(), "kid", json!("unknown")).to_string(),
+            &with(claims(), member, value).to_string(),
+        );
+        assert_eq!(reply(present_as(&mut gate, 1, &bad, later(1))).status(), 401, "{member}");
+        assert_eq!(gate.next_call(), NextCall::Never, "{member}");
+    }
+}
+
+#[test]
+fn inline_keys_are_never_fetched() {
+    let mut gate = gate(&crate::support::inline_config());
+    assert_eq!(gate.next_call(), NextCall::Never);
+    let verdict = present_as(&mut gate, 1, &sign(&with(header(), "kid", json!("k2")), &claims()), NOW);
+    assert_eq!(refusal(verdict), unknown_key("k2"));
+    assert!(gate.poll_fetch(NOW).is_none());
+}

@@ -52,7 +52,11 @@ pub(crate) fn claims() -> Value {
 /// The same object with one member changed, or removed where the value is null.
 pub(crate) fn with(mut object: Value, member: &str, value: Value) -> Value {
     let members = object.as_object_mut().expect("an object");
-    if value.is_null() { members.remove(member) } else { members.insert(member.to_owned(), value) };
+    if value.is_null() {
+        members.remove(member)
+    } else {
+        members.insert(member.to_owned(), value)
+    };
     object
 }
 
