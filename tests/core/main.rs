@@ -16,6 +16,7 @@ mod challenges;
 mod configuration;
 mod cross_origin;
 mod discovery;
+mod documentation;
 mod key_rotation;
 mod key_sets;
 mod no_passthrough;

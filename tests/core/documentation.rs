@@ -1,0 +1,70 @@
+//! README's configurations load, and its table lists exactly the settings that exist.
+
+use std::collections::BTreeSet;
+
+use mcp_oauth::config;
+use serde_json::Value;
+
+const README: &str = include_str!("../../README.md");
+
+/// The text between `start` and the next `end`.
+fn section<'t>(text: &'t str, start: &str, end: &str) -> &'t str {
+    let (_, rest) = text.split_once(start).unwrap_or_else(|| panic!("README has no `{start}`"));
+    rest.split_once(end).unwrap_or_else(|| panic!("README has no `{end}` after `{start}`")).0
+}
+
+fn full_configuration() -> &'static str {
+    section(README, "```json\n", "```")
+}
+
+#[test]
+fn the_full_configuration_loads() {
+    config::parse(full_configuration().as_bytes()).expect("no findings");
+}
+
+#[test]
+fn the_ten_lines_are_ten_and_load() {
+    let yaml = section(README, "```yaml\n", "```");
+    assert_eq!(yaml.lines().count(), 10, "{yaml}");
+    config::parse(section(yaml, "value: '", "'").as_bytes()).expect("no findings");
+}
+
+#[test]
+fn the_table_lists_every_setting() {
+    let table = section(README, "### Settings", "All of it at once");
+    let mut listed = BTreeSet::new();
+    let mut parent = String::new();
+    for name in table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(name, _)| name)) {
+        if let Some(member) = name.strip_prefix('.') {
+            listed.insert(format!("{parent}.{member}"));
+        } else {
+            parent = name.trim_end_matches("[]").to_owned();
+            listed.insert(parent.clone());
+        }
+    }
+    let document: Value = serde_json::from_str(full_configuration()).expect("JSON");
+    let mut used = BTreeSet::new();
+    collect(&document, "", &mut used);
+    // These are shown by their members alone.
+    for group in ["resources.scopes", "resources.metadata"] {
+        assert!(used.remove(group), "{group}");
+    }
+    assert_eq!(listed, used);
+}
+
+/// The paths of all members, without what belongs to a JWK Set.
+fn collect(value: &Value, path: &str, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                into.insert(path.clone());
+                if name != "jwks" {
+                    collect(value, &path, into);
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, path, into)),
+        _ => {}
+    }
+}
