@@ -59,7 +59,12 @@ impl Issuer {
             other => return Err(MetadataError::Issuer(other.unwrap_or_default().to_owned())),
         }
         let uri = text("jwks_uri").ok_or(MetadataError::NoJwksUri)?;
-        HttpUri::parse(uri).map_err(|error| MetadataError::JwksUri(uri.to_owned(), error))
+        let jwks_uri = HttpUri::parse(uri).map_err(|error| MetadataError::JwksUri(uri.to_owned(), error))?;
+        if jwks_uri.scheme() != self.0.scheme() {
+            // Keys must not travel less protected than the issuer's name promises.
+            return Err(MetadataError::JwksUri(uri.to_owned(), UriError::Scheme));
+        }
+        Ok(jwks_uri)
     }
 }
 

@@ -31,7 +31,9 @@ impl PublicKey {
     pub fn rsa(modulus: &[u8], exponent: &[u8]) -> Option<Self> {
         let modulus = BoxedUint::from_be_slice_vartime(modulus);
         let exponent = BoxedUint::from_be_slice_vartime(exponent);
-        RsaPublicKey::new_with_size_limits(modulus, exponent, MIN_RSA_BITS..=MAX_RSA_BITS).ok().map(|key| Self(Kind::Rsa(key)))
+        RsaPublicKey::new_with_size_limits(modulus, exponent, MIN_RSA_BITS..=MAX_RSA_BITS)
+            .ok()
+            .map(|key| Self(Kind::Rsa(key)))
     }
 
     /// A P-256 key from its affine coordinates, or `None` if they are no point on the curve.

@@ -24,7 +24,7 @@ pub struct HttpUri {
 pub enum UriError {
     /// It does not parse as an absolute URI with a host.
     NotAbsolute,
-    /// The scheme is neither `https` nor `http`.
+    /// The scheme is not the one that is allowed here.
     Scheme,
     /// `http` outside the loopback interface: whoever is on the path reads the tokens.
     Http,
