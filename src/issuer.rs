@@ -21,8 +21,7 @@ impl Issuer {
     ///
     /// One [`UriError`].
     pub fn parse(text: &str) -> Result<Self, UriError> {
-        let uri = HttpUri::parse(text)?;
-        if uri.has_query() { Err(UriError::Query) } else { Ok(Self(uri)) }
+        if text.contains('?') { Err(UriError::Query) } else { HttpUri::parse(text).map(Self) }
     }
 
     /// The identifier exactly as it was written: what `iss` must be.
@@ -60,7 +59,7 @@ impl Issuer {
         }
         let uri = text("jwks_uri").ok_or(MetadataError::NoJwksUri)?;
         let jwks_uri = HttpUri::parse(uri).map_err(|error| MetadataError::JwksUri(uri.to_owned(), error))?;
-        if jwks_uri.scheme() != self.0.scheme() {
+        if self.0.scheme() == "https" && jwks_uri.scheme() != "https" {
             // Keys must not travel less protected than the issuer's name promises.
             return Err(MetadataError::JwksUri(uri.to_owned(), UriError::Scheme));
         }

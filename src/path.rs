@@ -42,8 +42,10 @@ pub enum PathError {
     DotSegment,
     /// It has a percent sign without two upper-case hexadecimal digits (RFC 3986 section 6.2.2.1).
     PercentForm,
-    /// It percent-encodes a byte that decodes to an unreserved character, a separator or a control byte.
+    /// It percent-encodes a byte that could stand for itself, a separator, or a control byte.
     PercentEncoded(u8),
+    /// It has a byte that a path must percent-encode (RFC 3986 section 3.3).
+    Unencoded(u8),
 }
 
 impl fmt::Display for PathError {
@@ -58,6 +60,7 @@ impl fmt::Display for PathError {
             Self::DotSegment => f.write_str("the path has a dot segment"),
             Self::PercentForm => f.write_str("the path has a percent sign without two upper-case hexadecimal digits"),
             Self::PercentEncoded(byte) => write!(f, "the path has `%{byte:02X}`, which decodes ambiguously"),
+            Self::Unencoded(byte) => write!(f, "the path has the byte `{byte:02X}`, which must be percent-encoded"),
         }
     }
 }
@@ -125,20 +128,21 @@ fn check_segment(segment: &str) -> Result<(), PathError> {
                 let decoded = upper_hex(bytes.next()).zip(upper_hex(bytes.next()));
                 let (high, low) = decoded.ok_or(PathError::PercentForm)?;
                 let decoded = (high << 4) | low;
-                if !is_harmless_encoded(decoded) {
+                if !matches!(decoded, b' ' | 0x80..) && !must_be_encoded(decoded) {
                     return Err(PathError::PercentEncoded(decoded));
                 }
             }
+            _ if must_be_encoded(byte) => return Err(PathError::Unencoded(byte)),
             _ => {}
         }
     }
     Ok(())
 }
 
-/// Whether decoding this byte early or late gives the same path to every reader.
-const fn is_harmless_encoded(byte: u8) -> bool {
-    matches!(byte, b' ' | b'!' | b'"' | b'$' | b'&'..=b'-' | b':' | b'<'..=b'>' | b'@' | b'[' | b']' | b'^' | b'`' | b'{'..=b'}' | 0x80..)
-        && byte != b'-'
+/// Visible ASCII that is neither `pchar` nor a separator (RFC 3986 section 3.3). Every other visible byte has to stand
+/// for itself, so that each path has one spelling: a server takes `/%40admin` for `/@admin`.
+const fn must_be_encoded(byte: u8) -> bool {
+    matches!(byte, b'"' | b'<' | b'>' | b'[' | b']' | b'^' | b'`' | b'{' | b'|' | b'}')
 }
 
 fn upper_hex(byte: Option<u8>) -> Option<u8> {

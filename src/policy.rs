@@ -200,7 +200,7 @@ pub(crate) enum Target {
     NoDocument,
     /// Nothing that is configured.
     Nothing,
-    /// Nothing that is configured for this host, but a path of another one: a spoofed `Host`, perhaps.
+    /// Nothing that is configured for this host, but a path of another one: the proxy's route may not look at the host.
     OtherHost,
 }
 
@@ -237,24 +237,16 @@ impl Routes {
     /// Finds what a request is for. Host names are compared without case, paths with it.
     pub(crate) fn find(&self, authority: &[u8], path: &RequestPath<'_>) -> Target {
         let path = path.as_str();
-        let Some(host) = self.host(authority) else {
-            let elsewhere = self.hosts.values().any(|host| host.resource(path).is_some());
-            return match path {
-                _ if is_below(path, METADATA_PATH) => Target::NoDocument,
-                _ if elsewhere => Target::OtherHost,
-                _ => Target::Nothing,
-            };
-        };
+        let host = self.host(authority);
         if is_below(path, METADATA_PATH) {
             let without_slash = path.strip_suffix('/').unwrap_or(path);
-            return host
-                .documents
-                .get(without_slash)
-                .map_or(Target::NoDocument, |resource| Target::Document(*resource));
+            let document = host.and_then(|host| host.documents.get(without_slash));
+            return document.map_or(Target::NoDocument, |resource| Target::Document(*resource));
         }
-        match host.resource(path) {
+        match host.and_then(|host| host.resource(path)) {
             Some(_) if SERVER_METADATA.into_iter().any(|document| is_below(path, document)) => Target::NoDocument,
             Some(resource) => Target::Resource(resource),
+            None if self.hosts.values().any(|host| host.resource(path).is_some()) => Target::OtherHost,
             None => Target::Nothing,
         }
     }

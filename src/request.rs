@@ -64,14 +64,16 @@ impl<'r> Request<'r> {
             self.preflight_headers = Some(value);
         } else if is(b"if-none-match") {
             self.if_none_match = Some(value);
-        } else if CREDENTIALS.into_iter().any(is) || identity.is_alike(name) {
+        }
+        // Whatever else a header means: one that the upstream would take for an identity must not be the client's.
+        if CREDENTIALS.into_iter().any(is) || identity.is_alike(name) {
             self.forbidden.push(name);
         }
     }
 
-    /// Method, path and authority, if all are there exactly once.
+    /// Authority and path, if both and the method are there exactly once.
     pub(crate) fn target(&self) -> Option<(&'r [u8], &'r [u8])> {
-        let authority = self.authority.or(self.host)?;
+        let authority = self.authority.or(self.host).filter(|authority| is_authority(authority))?;
         (!self.doubled && self.method.is_some()).then_some((authority, self.path?))
     }
 
@@ -104,4 +106,11 @@ impl<'r> Request<'r> {
     pub(crate) fn forbidden(&self) -> &[&'r [u8]] {
         &self.forbidden
     }
+}
+
+/// Host and port as RFC 9110 section 7.2 has them, as far as a reader could take them for something else: no list, no
+/// user information, no path.
+fn is_authority(authority: &[u8]) -> bool {
+    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(byte);
+    !authority.is_empty() && authority.iter().all(legal)
 }

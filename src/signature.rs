@@ -29,6 +29,11 @@ pub struct BadSignature;
 impl PublicKey {
     /// An RSA key from its big-endian modulus and exponent, or `None` if it is unusable or weak.
     pub fn rsa(modulus: &[u8], exponent: &[u8]) -> Option<Self> {
+        // RFC 7518 section 6.3.1.1: some libraries write a zero first. More of them would cost like a longer key.
+        let modulus = modulus.strip_prefix(&[0]).unwrap_or(modulus);
+        if modulus.first().is_none_or(|byte| *byte == 0) {
+            return None;
+        }
         let modulus = BoxedUint::from_be_slice_vartime(modulus);
         let exponent = BoxedUint::from_be_slice_vartime(exponent);
         RsaPublicKey::new_with_size_limits(modulus, exponent, MIN_RSA_BITS..=MAX_RSA_BITS)

@@ -30,6 +30,8 @@ pub enum UriError {
     Http,
     /// It carries a user name or a password.
     UserInfo,
+    /// Its host name has characters other than letters, digits, `-`, `_` and `.` (RFC 1123 section 2.1, and what is in use).
+    HostName,
     /// It has a fragment, which RFC 8707 section 2 and RFC 9728 section 1.2 forbid.
     Fragment,
     /// It has a query.
@@ -49,6 +51,9 @@ impl fmt::Display for UriError {
             Self::Scheme => f.write_str("has a scheme other than https"),
             Self::Http => f.write_str("is http, which is allowed on loopback hosts only"),
             Self::UserInfo => f.write_str("has user information"),
+            Self::HostName => {
+                f.write_str("has a host name with other characters than letters, digits, `-`, `_` and `.`")
+            }
             Self::Fragment => f.write_str("has a fragment, which RFC 8707 section 2 forbids"),
             Self::Query => f.write_str("has a query"),
             Self::DefaultPort => f.write_str("names the default port of its scheme: leave the port out"),
@@ -72,6 +77,10 @@ impl HttpUri {
             "http" => return Err(UriError::Http),
             _ => return Err(UriError::Scheme),
         };
+        // The URL standard lets a host name have quotes, and this one will stand in a quoted header value.
+        if url.domain().is_some_and(|name| !name.bytes().all(is_host_name_byte)) {
+            return Err(UriError::HostName);
+        }
         if url.fragment().is_some() {
             return Err(UriError::Fragment);
         }
@@ -82,13 +91,14 @@ impl HttpUri {
             return Err(UriError::UserInfo);
         }
         let authority = url.authority();
-        if !written_authority.eq_ignore_ascii_case(authority) && url.port().is_none() && written_authority.contains(':')
-        {
+        let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+        if url.port().is_none() && written_authority.rsplit_once(':').is_some_and(|(_, port)| is_port(port)) {
             return Err(UriError::DefaultPort);
         }
         // A bare origin is normal both with and without the slash that a parser adds.
         let normal = url.as_str();
-        if normal != text && !(rest.is_empty() && normal.strip_suffix('/') == Some(text)) {
+        let normal = if rest.is_empty() { normal.strip_suffix('/').unwrap_or(normal) } else { normal };
+        if normal != text {
             return Err(UriError::NotNormal(normal.to_owned()));
         }
         let path_len = rest.find('?').unwrap_or(rest.len());
@@ -132,12 +142,6 @@ impl HttpUri {
         alloc::format!("{slash}{}", self.path_and_query)
     }
 
-    /// Whether there is a query, even an empty one.
-    #[must_use]
-    pub fn has_query(&self) -> bool {
-        self.path_len < self.path_and_query.len()
-    }
-
     /// The same origin with another path.
     #[must_use]
     pub(crate) fn with_path(&self, path: &str) -> Self {
@@ -149,6 +153,10 @@ impl HttpUri {
             path_len: path.len(),
         }
     }
+}
+
+const fn is_host_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
 
 /// RFC 8252 section 7.3 names the loopback literals; `localhost` is what people type.

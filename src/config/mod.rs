@@ -176,6 +176,8 @@ fn read_inline_keys(at: &At<'_>, members: &Members<'_>, findings: &mut Findings)
             findings.add(&members.place(name), "has no meaning beside `jwks`: inline keys are never fetched");
         }
     }
+    // Of no use, but a mistake in it is a mistake.
+    members.get("cluster").map(|at| findings.text(&at));
     let keys = KeySet::from_object(findings.foreign_object(at)?);
     keys.map(KeySource::Inline).map_err(|error| findings.add(&at.path, error.to_string())).ok()
 }
@@ -260,13 +262,12 @@ fn route(
     let is_default = host_default || uri.base_path().is_empty();
     for authority in uri.authorities() {
         let routes = &mut policy.routes;
-        let free = routes.add_resource(&authority, uri.base_path(), index)
-            && routes.add_document(&authority, uri.base_path(), index);
-        if !free {
+        if !routes.add_resource(&authority, uri.base_path(), index) {
             findings.add(place, alloc::format!("`{}` has the host and path of another resource", uri.as_str()));
             return;
         }
-        if is_default && !routes.add_document(&authority, "", index) {
+        let documents = [Some(uri.base_path()), is_default.then_some("")];
+        if !documents.into_iter().flatten().all(|path| routes.add_document(&authority, path, index)) {
             findings.add(place, alloc::format!("`{}` is a second default of its host", uri.as_str()));
             return;
         }
@@ -305,9 +306,10 @@ fn read_scopes(at: Option<At<'_>>, findings: &mut Findings) -> Scopes {
         return Scopes::default();
     };
     let required = members.get("required").map(|at| read_scope_list(&at, findings)).unwrap_or_default();
+    let before = findings.0.len();
     let mut listed = |name| members.get(name).map_or_else(|| required.clone(), |at| read_scope_list(&at, findings));
     let (challenged, advertised) = (listed("challenged"), listed("advertised"));
-    if challenged.is_empty() && !required.is_empty() {
+    if challenged.is_empty() && !required.is_empty() && findings.0.len() == before {
         findings.add(&members.place("challenged"), "is empty, so no client would learn what `required` asks for");
     }
     Scopes { required, challenged, advertised }

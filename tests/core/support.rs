@@ -3,11 +3,13 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use mcp_oauth::{
     config,
+    forward::Edit,
     gate::{Gate, Verdict},
     refusal::Refusal,
     reply::Reply,
     request::Request,
     time::UnixTime,
+    token::TokenError,
 };
 use p256::ecdsa::{Signature, SigningKey, signature::Signer as _};
 use serde_json::{Value, json};
@@ -139,4 +141,131 @@ pub(crate) fn reply_header<'r>(reply: &'r Reply, name: &str) -> Option<&'r str> 
     let value = found.next().map(|(_, value)| value);
     assert!(found.next().is_none(), "`{name}` is there twice");
     value
+}
+
+/// The same object with one member changed; unlike [`with`], a null is written and not taken for a removal.
+pub(crate) fn holding(mut object: Value, member: &str, value: Value) -> Value {
+    object.as_object_mut().expect("an object").insert(member.to_owned(), value);
+    object
+}
+
+/// A compact JWS over exactly this signing input, however odd, signed with [`es256`].
+pub(crate) fn sign_input(seed: u8, input: &str) -> String {
+    let signature: Signature = es256(seed).sign(input.as_bytes());
+    format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
+}
+
+/// A compact JWS over exactly these bytes, which need not be texts.
+pub(crate) fn sign_bytes(seed: u8, header: &[u8], claims: &[u8]) -> String {
+    sign_input(seed, &format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims)))
+}
+
+/// What a verdict comes to: `Ok` if the request goes upstream, else why it does not.
+#[track_caller]
+pub(crate) fn outcome(verdict: Verdict) -> Result<(), Refusal> {
+    match verdict {
+        Verdict::Forward(_) => Ok(()),
+        Verdict::Reply(reply) => Err(reply.refusal().expect("a refusal").clone()),
+        other => panic!("neither forwarded nor refused: {other:?}"),
+    }
+}
+
+/// One line of a table: the clause it guards and what is special about it, what is presented, what becomes of it.
+pub(crate) struct Row<T> {
+    pub(crate) name: String,
+    pub(crate) input: T,
+    pub(crate) expected: Result<(), Refusal>,
+}
+
+pub(crate) fn accepted<T>(name: impl Into<String>, input: T) -> Row<T> {
+    Row { name: name.into(), input, expected: Ok(()) }
+}
+
+pub(crate) fn refused<T>(name: impl Into<String>, input: T, refusal: Refusal) -> Row<T> {
+    Row { name: name.into(), input, expected: Err(refusal) }
+}
+
+/// A row whose token is not valid, for exactly this reason.
+pub(crate) fn invalid<T>(name: impl Into<String>, input: T, error: TokenError) -> Row<T> {
+    refused(name, input, Refusal::Token(error))
+}
+
+/// Asks for every row, reports all rows that came out otherwise, and wants both outcomes in the table: one that refuses
+/// everything or accepts everything shows nothing.
+#[track_caller]
+pub(crate) fn check<T>(rows: Vec<Row<T>>, mut ask: impl FnMut(&T) -> Result<(), Refusal>) {
+    let accepted = rows.iter().filter(|row| row.expected.is_ok()).count();
+    assert!(accepted > 0 && accepted < rows.len(), "{accepted} of {} rows are accepted", rows.len());
+    let wrong: Vec<String> = rows
+        .iter()
+        .filter_map(|Row { name, input, expected }| {
+            let found = ask(input);
+            (found != *expected).then(|| format!("{name}\n    expected: {expected:?}\n       found: {found:?}"))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{} of {} rows:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
+}
+
+/// [`check`] for tokens, each presented to a fresh gate with this configuration.
+#[track_caller]
+pub(crate) fn check_tokens(config: &Value, rows: Vec<Row<String>>) {
+    check(rows, |token| outcome(present(&mut gate(config), token)));
+}
+
+/// What is wrong with a configuration, as an operator reads it: one line per finding.
+pub(crate) fn findings(config: &Value) -> Vec<String> {
+    findings_in(config.to_string().as_bytes())
+}
+
+/// The same for a file that need not be JSON.
+pub(crate) fn findings_in(file: &[u8]) -> Vec<String> {
+    let found = config::parse(file).err().unwrap_or_default();
+    found.iter().map(ToString::to_string).collect()
+}
+
+/// The same document with the value at a JSON pointer (RFC 6901) replaced; its parent must exist.
+pub(crate) fn put(mut document: Value, pointer: &str, value: Value) -> Value {
+    let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
+    match document.pointer_mut(parent).expect("a parent") {
+        Value::Array(items) => items[name.parse::<usize>().expect("an index")] = value,
+        parent => parent[name] = value,
+    }
+    document
+}
+
+/// The same document without the member at a JSON pointer.
+pub(crate) fn without(mut document: Value, pointer: &str) -> Value {
+    let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
+    let parent = document.pointer_mut(parent).and_then(Value::as_object_mut).expect("an object");
+    assert!(parent.remove(name).is_some(), "`{pointer}` is not there");
+    document
+}
+
+/// Header lines as a proxy keeps them, for edits to be made on: names have no case, and may be there several times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HeaderMap(pub(crate) Vec<(Vec<u8>, Vec<u8>)>);
+
+impl HeaderMap {
+    pub(crate) fn new<T: AsRef<[u8]>>(lines: &[(T, T)]) -> Self {
+        Self(lines.iter().map(|(name, value)| (name.as_ref().to_vec(), value.as_ref().to_vec())).collect())
+    }
+
+    pub(crate) fn apply<'e>(&mut self, edits: impl IntoIterator<Item = Edit<'e>>) {
+        for edit in edits {
+            let name = match edit {
+                Edit::Remove(name) => name,
+                Edit::Set(name, _) => name.as_bytes(),
+            };
+            self.0.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+            if let Edit::Set(name, value) = edit {
+                self.0.push((name.as_bytes().to_vec(), value.to_vec()));
+            }
+        }
+    }
+
+    /// All values of a name, as text.
+    pub(crate) fn all(&self, name: &str) -> Vec<String> {
+        let named = self.0.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()));
+        named.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect()
+    }
 }
