@@ -15,7 +15,7 @@ const fn encoded(byte: u8) -> PathError {
 }
 
 /// Path, why it is refused, and the path that differs in just that and is accepted.
-const ROWS: [(&[u8], PathError, &[u8]); 61] = [
+const ROWS: [(&[u8], PathError, &[u8]); 63] = [
     (b"", PathError::NotAbsolute, b"/"),
     (b"*", PathError::NotAbsolute, b"/*"),
     (b"mcp", PathError::NotAbsolute, b"/mcp"),
