@@ -122,6 +122,8 @@ impl Gate {
     /// [`Gate::on_gone`] names it; [`Gate::poll_fetch`] says what to fetch meanwhile.
     pub fn on_request(&mut self, id: RequestId, request: &Request<'_>, now: UnixTime) -> Verdict {
         let refuse = |refusal| Verdict::Reply(Reply::refuse(refusal));
+        // A host that asks twice about one request must not get an answer to the first question later.
+        self.held.remove(&id);
         if self.policy.unmatched() == Unmatched::Misconfigured {
             return refuse(Refusal::Misconfigured);
         }

@@ -1,0 +1,47 @@
+//! The module that was really built, in a small in-process host that imitates Envoy's rules.
+//!
+//! ```no_run
+//! use wasm_host_tests::{Key, Request, Token, Vm, inline_config};
+//!
+//! let mut vm = Vm::start(inline_config(&[Key::GOOD]).to_string());
+//! let stream = vm.request(Request::post("/weather/mcp").bearer(&Token::good().sign()));
+//! assert_eq!(vm.forwarded(stream).get("authorization"), None);
+//! ```
+//!
+//! | rule of Envoy | here |
+//! |---|---|
+//! | two VMs configure the same bytes | two [`Vm`]s |
+//! | answers to HTTP calls come on the root context, whoever asked | [`Vm::answer`] |
+//! | unknown cluster, no endpoint, refused, timeout, reset | [`Cluster`], [`Answer`] |
+//! | no request headers after "continue" | [`Outcome::Forwarded`] keeps what went upstream |
+//! | a local reply passes through the filter's own response callback | done by [`Vm`] |
+//! | a stream that is gone cannot become the effective context | [`Vm::delete`] |
+//!
+//! A [`Fault`] makes host functions fail.
+
+pub mod abi;
+mod calls;
+mod fault;
+mod guest;
+mod headers;
+mod idp;
+mod module;
+mod promise;
+mod reply;
+mod request;
+mod rsa_key;
+mod token;
+mod vm;
+mod wasi;
+mod world;
+
+pub use fault::{Fault, HOST_FUNCTIONS, STATUSES};
+pub use headers::Headers;
+pub use idp::{Idp, JWKS_URL, METADATA_URL, fetching_config, inline_config, settle};
+pub use module::{Built, built};
+pub use promise::{FORGED, breach};
+pub use reply::Reply;
+pub use request::{AUTHORITY, Answer, Request, Response};
+pub use token::{CLIENT, ISSUER, Key, PATH, RESOURCE, SCOPE, SUBJECT, Token, jwks};
+pub use vm::{Outcome, Stream, Vm};
+pub use world::{Cluster, EmptyBuffer, HttpCall, LogLine, NOW, World};
