@@ -1,0 +1,62 @@
+# Everything here sets up what it needs by itself; it asks for Rust (rustup), Python 3 and Node.js 20 or newer.
+MODULE := target/wasm32-wasip1/release/mcp_resource_server.wasm
+say = @printf '\n== %s\n'
+
+help: ## show this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{ printf "  make %-16s %s\n", $$1, $$2 }'
+
+demo: build ## run the whole way once: a client logs in and calls a tool through Envoy and the filter
+	@node demo/demo.mjs
+
+up: build ## start authorization server, MCP server and Envoy, and leave them running until Ctrl-C
+	@node demo/up.mjs
+
+build: setup ## build the filter, a WebAssembly module, and say where it is
+	$(say) 'The filter'
+	@tools/build
+
+setup: ## install the wasm target, Envoy and the npm packages, where they are missing
+	$(say) 'Set-up'
+	@tools/setup
+
+test: lint test-core test-core-wasm test-wasm-host test-e2e size ## all that CI runs: the six below
+	$(say) 'All passed'
+
+lint: ## formatting, clippy for both targets, documentation
+	$(say) 'Set-up'
+	@tools/setup lint
+	$(say) 'Formatting'
+	@cargo fmt --all --check
+	$(say) 'Clippy, native'
+	@cargo clippy --locked --workspace --exclude mcp-resource-server --all-targets -- -D warnings
+	$(say) 'Clippy, wasm32-wasip1'
+	@cargo clippy --locked --target wasm32-wasip1 -p mcp-oauth -p mcp-resource-server -- -D warnings
+	$(say) 'Documentation'
+	@RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps -p mcp-oauth
+	@RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --target wasm32-wasip1 --document-private-items -p mcp-resource-server
+
+test-core: setup ## the core's tests, native
+	$(say) 'Core tests, native'
+	@cargo test --locked
+
+test-core-wasm: setup ## the same tests compiled to WebAssembly: 32-bit sizes, other crypto code
+	$(say) 'Core tests, wasm32-wasip1'
+	@cargo test --locked --target wasm32-wasip1
+
+test-wasm-host: build ## the built module in an in-process host that imitates Envoy's rules
+	$(say) 'The module in an in-process host'
+	@cargo test --locked -p wasm-host-tests
+
+test-e2e: build ## real Envoy, authorization server, MCP servers and clients
+	$(say) 'End to end'
+	@tools/e2e
+
+size: build ## print the module's size and check its limit
+	$(say) 'Size'
+	@tools/size
+
+clean: ## remove all that the other targets made
+	rm -rf target testbed/.venv testbed/node_modules
+
+.NOTPARALLEL:
+.PHONY: help demo up build setup test lint test-core test-core-wasm test-wasm-host test-e2e size clean

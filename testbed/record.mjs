@@ -1,0 +1,32 @@
+// The record that a server keeps of every request it gets: one JSON line when it arrives, one when it was answered.
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+
+/** Wraps a node:http request listener so that `file` gets the record (nothing is recorded without a file). */
+export function recorded(file, listener) {
+  if (!file) return listener;
+  const write = (entry) => appendFileSync(file, `${JSON.stringify(entry)}\n`);
+  let last = 0;
+  return (request, response) => {
+    const id = ++last;
+    const { method, url, rawHeaders } = request;
+    const headers = [];
+    for (let i = 0; i < rawHeaders.length; i += 2) headers.push([rawHeaders[i].toLowerCase(), rawHeaders[i + 1]]);
+    write({ id, at: performance.timeOrigin + performance.now(), method, url, headers });
+    response.once('close', () => write({ id, status: response.statusCode }));
+    listener(request, response);
+  };
+}
+
+/** All requests of a record, in order: `{ id, at, method, url, headers: [[name, value]...], status? }`. */
+export function readRecord(file) {
+  const requests = new Map();
+  for (const line of existsSync(file) ? readFileSync(file, 'utf8').split('\n') : []) {
+    if (!line) continue;
+    const entry = JSON.parse(line);
+    requests.set(entry.id, { ...requests.get(entry.id), ...entry });
+  }
+  return [...requests.values()];
+}
+
+/** The value of a header in a recorded request; undefined if it was not sent. */
+export const header = (request, name) => request.headers.find(([n]) => n === name)?.[1];
