@@ -105,7 +105,7 @@ describe('bytes in headers', () => {
 describe('the host', () => {
   const post = (host, extra = '') => Buffer.from(`GET /mcp HTTP/1.1\r\n${host}connection: close\r\n${extra}\r\n`, 'latin1');
   const CASES = {
-    'absent': ['', 400], 'empty': ['host: \r\n', 404], 'another': ['host: x\r\n', 404], 'with user info': ['host: a@127.0.0.1\r\n', 400], 'not UTF-8': ['host: \xff\r\n', 400],
+    'absent': ['', 400], 'empty': ['host: \r\n', 400], 'another': ['host: x\r\n', 404], 'with user info': ['host: a@127.0.0.1\r\n', 400], 'not UTF-8': ['host: \xff\r\n', 400],
   };
   for (const [what, [line, expected]] of Object.entries(CASES)) {
     it(`${what}: ${expected}`, async () => {

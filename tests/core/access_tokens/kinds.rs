@@ -155,6 +155,11 @@ fn a_token_for_the_client_itself_needs_rights() {
             id_token("RFC 8725 3.12: `aud` is `azp`", azp.clone()),
             id_token("RFC 8725 3.12: `aud` is `client_id`", client_id.clone()),
             id_token("RFC 8725 3.12: `aud` is [`azp`]", with(azp.clone(), "aud", json!(["app"]))),
+            // An access token may name the client among others; the only audience of an ID token is the client.
+            accepted(
+                "RFC 8725 3.12: `aud` is `azp` and another",
+                token(with(azp.clone(), "aud", json!(["app", "https://a.example"]))),
+            ),
             accepted("RFC 8725 3.12: with `scope`", token(with(azp.clone(), "scope", json!("mcp:read")))),
             accepted("RFC 8725 3.12: with `scp`", token(with(azp.clone(), "scp", json!("mcp:read")))),
             accepted("RFC 8725 3.12: with `roles`", token(with(azp.clone(), "roles", json!(["reader"])))),

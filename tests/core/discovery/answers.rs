@@ -299,8 +299,10 @@ fn only_the_answer_that_is_waited_for_counts() {
         assert!(again.event.is_none() && again.resumed.is_empty(), "the same answer again");
     }
     let second = expect_fetch(&mut gate, SECOND);
-    let late = gate.on_answer(first.id, ok(document.as_bytes()), NOW);
-    assert!(late.event.is_none(), "the first answer during the second fetch");
+    let other = metadata(ISSUER, "https://idp.example.com/other").to_string();
+    let late = gate.on_answer(first.id, ok(other.as_bytes()), NOW);
+    assert!(late.event.is_none() && late.resumed.is_empty(), "the first answer during the second fetch");
+    assert!(gate.poll_fetch(NOW).is_none(), "the first answer led on");
     assert!(gate.on_answer(second.id, ok(document.as_bytes()), NOW).event.is_none());
     let _ = expect_fetch(&mut gate, KEYS);
 }
