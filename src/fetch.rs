@@ -39,6 +39,8 @@ pub enum Answer<'a> {
         status: &'a [u8],
         /// `content-type`, if there is one.
         content_type: Option<&'a [u8]>,
+        /// `cache-control`, if there is one.
+        cache_control: Option<&'a [u8]>,
         /// The whole body.
         body: &'a [u8],
     },
@@ -104,12 +106,20 @@ impl FetchError {
     }
 }
 
+/// A JSON document as it was received.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Document<'a> {
+    pub(crate) body: &'a [u8],
+    /// How long its server says that it may be kept.
+    pub(crate) max_age: Option<Duration>,
+}
+
 impl<'a> Answer<'a> {
     /// The body of a 200 with a JSON media type (RFC 8414 section 3.2; key sets use their own, RFC 7517 section 8.5).
-    pub(crate) fn json(self) -> Result<&'a [u8], FetchError> {
+    pub(crate) fn json(self) -> Result<Document<'a>, FetchError> {
         let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match self {
-            Self::Response { status, content_type, body } => {
+            Self::Response { status, content_type, cache_control, body } => {
                 if status != b"200" {
                     return Err(FetchError::Status(lossy(status)));
                 }
@@ -123,13 +133,27 @@ impl<'a> Answer<'a> {
                 if body.len() > MAX_DOCUMENT_BYTES {
                     return Err(FetchError::TooLarge(body.len()));
                 }
-                Ok(body)
+                Ok(Document { body, max_age: cache_control.and_then(max_age) })
             }
             Self::TooLarge(bytes) => Err(FetchError::TooLarge(bytes)),
             Self::NotSent(status) => Err(FetchError::NotSent(status)),
             Self::NoResponse => Err(FetchError::NoResponse),
         }
     }
+}
+
+/// RFC 9111 section 5.2.2: `max-age`, or nothing at all for `no-store` and `no-cache`.
+fn max_age(cache_control: &[u8]) -> Option<Duration> {
+    let directives = || cache_control.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let is = |directive: &[u8], name: &[u8]| directive.eq_ignore_ascii_case(name);
+    if directives().any(|directive| is(directive, b"no-store") || is(directive, b"no-cache")) {
+        return Some(Duration::ZERO);
+    }
+    directives().find_map(|directive| {
+        let (name, seconds) = directive.split_at_checked(8)?;
+        let seconds = str::from_utf8(seconds).ok()?.trim_matches('"');
+        is(name, b"max-age=").then(|| seconds.parse().ok().map(Duration::from_secs))?
+    })
 }
 
 /// Something about an issuer's keys that an operator wants to read.

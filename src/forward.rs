@@ -2,13 +2,7 @@
 
 use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec::Vec};
 
-use crate::{
-    cors,
-    path::RequestPath,
-    policy::{Policy, ResourcePolicy},
-    request::Request,
-    token::Grant,
-};
+use crate::{cors, path::RequestPath, policy::ResourcePolicy, request::Request, scope::ScopeSet, token::Grant};
 
 /// A change to a header map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,20 +18,22 @@ pub enum Edit<'a> {
 #[must_use]
 pub struct Forward {
     cleaned: Cleaned,
-    identity: Vec<(Arc<str>, String)>,
+    grant: Grant,
     response: ResponseGuard,
 }
 
+/// Header lines that tell the upstream who is calling.
+pub(crate) type Identity = Box<[(Arc<str>, String)]>;
+
 impl Forward {
-    pub(crate) fn new(grant: &Grant, cleaned: Cleaned, policy: &Policy, resource: &ResourcePolicy) -> Self {
-        let identity = policy.identity_headers().of(grant, policy);
+    pub(crate) fn new(grant: Grant, cleaned: Cleaned, resource: &ResourcePolicy) -> Self {
         let response = ResponseGuard { challenge: resource.bare_challenge(), cors: cleaned.has_origin };
-        Self { cleaned, identity, response }
+        Self { cleaned, grant, response }
     }
 
     /// The edits, in order. All of them must succeed before the request goes on.
     pub fn edits(&self) -> impl Iterator<Item = Edit<'_>> {
-        let identity = self.identity.iter().map(|(name, value)| Edit::Set(name, value.as_bytes()));
+        let identity = self.grant.identity().iter().map(|(name, value)| Edit::Set(name, value.as_bytes()));
         self.cleaned.edits().chain(identity)
     }
 
@@ -141,14 +137,20 @@ impl IdentityHeaders {
         self.names().any(|own| own.len() == name.len() && name.iter().map(fold).eq(own.bytes()))
     }
 
-    fn of(&self, grant: &Grant, policy: &Policy) -> Vec<(Arc<str>, String)> {
-        let issuer = policy.authorization_server(grant.issuer()).map(|server| server.issuer().as_str().to_owned());
-        let scopes = Some(grant.scopes()).filter(|scopes| !scopes.is_empty()).map(|scopes| alloc::format!("{scopes}"));
+    /// The lines for one caller; a claim that is absent has none.
+    pub(crate) fn fill(
+        &self,
+        subject: Option<&str>,
+        client_id: Option<&str>,
+        scopes: &ScopeSet,
+        issuer: Option<&str>,
+    ) -> Identity {
+        let scopes = Some(scopes).filter(|scopes| !scopes.is_empty()).map(|scopes| alloc::format!("{scopes}"));
         let values = [
-            (&self.subject, grant.subject().map(header_safe)),
-            (&self.client_id, grant.client_id().map(header_safe)),
+            (&self.subject, subject.map(header_safe)),
+            (&self.client_id, client_id.map(header_safe)),
             (&self.scopes, scopes),
-            (&self.issuer, issuer),
+            (&self.issuer, issuer.map(ToOwned::to_owned)),
         ];
         values.into_iter().filter_map(|(name, value)| Some((name.clone()?, value?))).collect()
     }

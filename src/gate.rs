@@ -7,9 +7,10 @@
 //!                                                                  └─ signature ─ scopes ──────► Forward or Reply
 //! ```
 
-use alloc::{borrow::ToOwned, collections::BTreeMap, string::String, vec::Vec};
+use alloc::{borrow::ToOwned, boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 
 use crate::{
+    acceleration::{Acceleration, HostCrypto, NoHostCrypto},
     bearer::BearerToken,
     cors,
     fetch::{Answer, Fetch, FetchId, KeyEvent},
@@ -20,16 +21,16 @@ use crate::{
     refusal::Refusal,
     reply::Reply,
     request::Request,
+    signature::BadSignature,
     time::UnixTime,
-    token::{Candidate, TokenError},
+    token::{Candidate, Grant, TokenError},
+    token_cache::{Known, TokenCache},
 };
 
 /// As many requests may wait for keys at a time. With [`crate::bearer::MAX_TOKEN_BYTES`] each, their tokens take at most
 /// 16 MiB of the worker's memory; a fetch takes seconds at the worst, so this is hundreds of requests per second and
 /// worker during a cold start.
 pub const MAX_HELD: usize = 1024;
-
-pub use crate::key_cache::NextCall;
 
 /// What the host must do with a request.
 #[derive(Debug)]
@@ -76,8 +77,16 @@ pub struct Outcome {
 #[derive(Debug)]
 pub struct Gate {
     policy: Policy,
-    keys: Vec<KeyCache>,
+    checks: Checks,
     held: BTreeMap<RequestId, Held>,
+}
+
+/// What a worker knows that its policy does not say.
+#[derive(Debug)]
+struct Checks {
+    keys: Vec<KeyCache>,
+    tokens: TokenCache,
+    acceleration: Acceleration,
 }
 
 /// A request that waits. Its token is a secret, so it has no `Debug` of its own.
@@ -96,18 +105,31 @@ impl core::fmt::Debug for Held {
 
 /// What one look at a token comes to.
 enum Judgement {
-    Decided(Verdict),
+    Forward(Grant),
+    Refuse(Refusal),
     /// Its issuer's keys must be fetched first.
     Wait(usize),
 }
 
 impl Gate {
-    /// A gate that enforces `policy` and has no keys yet.
+    /// A gate that enforces `policy`, has no keys yet, and checks all signatures itself.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
+        Self::on_host(policy, Box::new(NoHostCrypto), 0)
+    }
+
+    /// A gate that may let its host check signatures.
+    ///
+    /// `seed` should differ from worker to worker; it spreads their refreshes over time, and nothing else.
+    #[must_use]
+    pub fn on_host(policy: Policy, crypto: Box<dyn HostCrypto>, seed: u64) -> Self {
         let servers = policy.authorization_servers().iter().enumerate();
-        let keys = servers.map(|(index, server)| KeyCache::new(index, server)).collect();
-        Self { policy, keys, held: BTreeMap::new() }
+        let checks = Checks {
+            keys: servers.map(|(index, server)| KeyCache::new(index, server, seed)).collect(),
+            tokens: TokenCache::new(policy.token_cache()),
+            acceleration: Acceleration::new(policy.verify_signature(), crypto),
+        };
+        Self { policy, checks, held: BTreeMap::new() }
     }
 
     /// What the gate enforces.
@@ -156,8 +178,10 @@ impl Gate {
             Err(error) => return Verdict::Reply(Reply::challenge(Refusal::Credentials(error), resource)),
         };
         let cleaned = Cleaned::new(request, &path);
-        match judge(&self.policy, resource, &mut self.keys, token, &cleaned, now, Patience::MayWait) {
-            Judgement::Decided(verdict) => verdict,
+        let judgement = self.checks.judge(&self.policy, resource, token, now, Patience::MayWait);
+        match judgement {
+            Judgement::Forward(grant) => Verdict::Forward(Forward::new(grant, cleaned, resource)),
+            Judgement::Refuse(refusal) => Verdict::Reply(Reply::challenge(refusal, resource)),
             Judgement::Wait(_) if self.held.len() >= MAX_HELD => {
                 Verdict::Reply(Reply::challenge(Refusal::Overloaded { held: self.held.len() }, resource))
             }
@@ -171,12 +195,12 @@ impl Gate {
 
     /// The next fetch to start now; to be called until there is none.
     pub fn poll_fetch(&mut self, now: UnixTime) -> Option<Fetch> {
-        self.keys.iter_mut().find_map(|cache| cache.poll_fetch(now))
+        self.checks.keys.iter_mut().find_map(|cache| cache.poll_fetch(now))
     }
 
     /// Takes the answer to a fetch; one to a fetch that is no longer waited for changes nothing.
     pub fn on_answer(&mut self, id: FetchId, answer: Answer<'_>, now: UnixTime) -> Outcome {
-        let Some(cache) = self.keys.get_mut(id.issuer) else { return Outcome::default() };
+        let Some(cache) = self.checks.keys.get_mut(id.issuer) else { return Outcome::default() };
         let progress = cache.on_answer(id, answer, now);
         self.after(id.issuer, progress, now)
     }
@@ -184,8 +208,8 @@ impl Gate {
     /// Gives up fetches whose end the host never reported.
     pub fn on_time(&mut self, now: UnixTime) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
-        for issuer in 0..self.keys.len() {
-            let Some(cache) = self.keys.get_mut(issuer) else { continue };
+        for issuer in 0..self.checks.keys.len() {
+            let Some(cache) = self.checks.keys.get_mut(issuer) else { continue };
             let progress = cache.on_time(now);
             if !matches!(progress, Progress::Ignored) {
                 outcomes.push(self.after(issuer, progress, now));
@@ -206,10 +230,16 @@ impl Gate {
         held.into_keys().map(refuse).collect()
     }
 
-    /// When to call [`Gate::on_time`] and [`Gate::poll_fetch`] next; it may change with every other call.
+    /// When [`Gate::on_time`] and [`Gate::poll_fetch`] should be called although nothing came from outside; it may
+    /// change with every other call. `None`: not at all; a time that has passed: at once.
     #[must_use]
-    pub fn next_call(&self) -> NextCall {
-        self.keys.iter().map(KeyCache::next_call).max().unwrap_or(NextCall::Never)
+    pub fn next_call(&self) -> Option<UnixTime> {
+        self.checks.keys.iter().filter_map(KeyCache::next_call).min()
+    }
+
+    /// For how many algorithms the host's cryptography was given up since the last call.
+    pub fn take_acceleration_fallbacks(&mut self) -> u64 {
+        self.checks.acceleration.take_fallbacks()
     }
 
     fn after(&mut self, issuer: usize, progress: Progress, now: UnixTime) -> Outcome {
@@ -222,58 +252,84 @@ impl Gate {
 
     /// Decides on everything that waited for this issuer, with what is known now.
     fn resume(&mut self, issuer: usize, now: UnixTime) -> Vec<Resumed> {
-        let (due, held) = core::mem::take(&mut self.held).into_iter().partition(|(_, held)| held.issuer == issuer);
+        let (due, held): (BTreeMap<_, _>, _) =
+            core::mem::take(&mut self.held).into_iter().partition(|(_, held)| held.issuer == issuer);
         self.held = held;
-        let due: BTreeMap<RequestId, Held> = due;
-        due.into_iter().map(|(request, held)| Resumed { request, verdict: self.reconsider(&held, now) }).collect()
+        due.into_iter().map(|(request, held)| Resumed { request, verdict: self.reconsider(held, now) }).collect()
     }
 
-    fn reconsider(&mut self, held: &Held, now: UnixTime) -> Verdict {
-        let refuse = |refusal| Verdict::Reply(Reply::refuse(refusal));
-        let Some(resource) = self.policy.resource(held.resource) else { return refuse(Refusal::Unmatched) };
+    fn reconsider(&mut self, held: Held, now: UnixTime) -> Verdict {
+        let Some(resource) = self.policy.resource(held.resource) else {
+            return Verdict::Reply(Reply::refuse(Refusal::Unmatched));
+        };
         let token = BearerToken::held(&held.token);
-        match judge(&self.policy, resource, &mut self.keys, token, &held.cleaned, now, Patience::Waited) {
-            Judgement::Decided(verdict) => verdict,
-            Judgement::Wait(issuer) => refuse(unavailable(&self.policy, issuer, 1)),
-        }
+        let refusal = match self.checks.judge(&self.policy, resource, token, now, Patience::Waited) {
+            Judgement::Forward(grant) => return Verdict::Forward(Forward::new(grant, held.cleaned, resource)),
+            Judgement::Refuse(refusal) => refusal,
+            Judgement::Wait(issuer) => unavailable(&self.policy, issuer, 1),
+        };
+        Verdict::Reply(Reply::challenge(refusal, resource))
     }
 }
 
-/// The way of one token: candidate, key, signature, scopes, forward.
-fn judge(
-    policy: &Policy,
-    resource: &ResourcePolicy,
-    keys: &mut [KeyCache],
-    token: BearerToken<'_>,
-    cleaned: &Cleaned,
-    now: UnixTime,
-    patience: Patience,
-) -> Judgement {
-    let refuse = |refusal| Judgement::Decided(Verdict::Reply(Reply::challenge(refusal, resource)));
-    let candidate = match Candidate::parse(token, resource, policy, now) {
-        Ok(candidate) => candidate,
-        Err(error) => return refuse(Refusal::Token(error)),
-    };
-    let issuer = candidate.issuer();
-    let Some(cache) = keys.get_mut(issuer) else { return refuse(unavailable(policy, issuer, 1)) };
-    let key = match cache.lookup(candidate.key_id(), candidate.algorithm(), now, patience) {
-        Lookup::Found(key) => key,
-        Lookup::Wait => return Judgement::Wait(issuer),
-        Lookup::NotFound => {
-            return refuse(Refusal::Token(TokenError::UnknownKey(candidate.key_id().map(ToOwned::to_owned))));
+impl Checks {
+    /// The way of one token: what is known of it, else candidate, key, signature; then its rights.
+    fn judge(
+        &mut self,
+        policy: &Policy,
+        resource: &ResourcePolicy,
+        text: BearerToken<'_>,
+        now: UnixTime,
+        patience: Patience,
+    ) -> Judgement {
+        let known = self.tokens.get(text, now);
+        if let Some(Known::Good(token)) = &known
+            && let Some(cache) = self.keys.get_mut(token.issuer())
+            && cache.holds(token.key(), now)
+        {
+            return Judgement::from(Arc::clone(token).authorize(resource, policy, now));
         }
-        Lookup::Ambiguous => return refuse(Refusal::Token(TokenError::AmbiguousKey)),
-        Lookup::Unavailable { retry_after } => return refuse(unavailable(policy, issuer, retry_after)),
-    };
-    let Ok(verified) = candidate.verify(key) else {
+        let candidate = match Candidate::parse(text, resource, policy, now) {
+            Ok(candidate) => candidate,
+            Err(error) => return Judgement::Refuse(Refusal::Token(error)),
+        };
+        let issuer = candidate.issuer();
+        let Some(cache) = self.keys.get_mut(issuer) else { return Judgement::Refuse(unavailable(policy, issuer, 1)) };
+        let key = match cache.lookup(candidate.key_id(), candidate.algorithm(), now, patience) {
+            Lookup::Found(key) => key,
+            Lookup::Wait => return Judgement::Wait(issuer),
+            Lookup::NotFound => {
+                let key_id = candidate.key_id().map(ToOwned::to_owned);
+                return Judgement::Refuse(Refusal::Token(TokenError::UnknownKey(key_id)));
+            }
+            Lookup::Ambiguous => return Judgement::Refuse(Refusal::Token(TokenError::AmbiguousKey)),
+            Lookup::Unavailable { retry_after } => {
+                return Judgement::Refuse(unavailable(policy, issuer, retry_after));
+            }
+        };
+        let serial = key.serial();
+        let known_bad = matches!(known, Some(Known::Bad(with)) if with == (issuer, serial));
+        let verified =
+            if known_bad { Err(BadSignature) } else { candidate.verify(key, policy, &mut self.acceleration) };
+        if let Ok(token) = verified {
+            let token = Arc::new(token);
+            self.tokens.remember(text, &token, now);
+            return Judgement::from(token.authorize(resource, policy, now));
+        }
+        self.tokens.remember_bad(text, (issuer, serial));
         if cache.may_have_changed(now, patience) {
             return Judgement::Wait(issuer);
         }
-        return refuse(Refusal::Token(TokenError::Signature));
-    };
-    match verified.authorize(resource.required_scopes()) {
-        Ok(grant) => Judgement::Decided(Verdict::Forward(Forward::new(&grant, cleaned.clone(), policy, resource))),
-        Err(error) => refuse(Refusal::InsufficientScope(error)),
+        Judgement::Refuse(Refusal::Token(TokenError::Signature))
+    }
+}
+
+impl From<Result<Grant, Refusal>> for Judgement {
+    fn from(authorized: Result<Grant, Refusal>) -> Self {
+        match authorized {
+            Ok(grant) => Self::Forward(grant),
+            Err(refusal) => Self::Refuse(refusal),
+        }
     }
 }
 

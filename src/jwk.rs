@@ -28,7 +28,13 @@ pub(crate) struct Key {
     id: Option<String>,
     algorithm: Option<Algorithm>,
     key: PublicKey,
+    serial: KeySerial,
 }
+
+/// Names a key for as long as it stays in its issuer's set. A key that left and came back gets another one, so nothing
+/// that was proved with it before comes back to life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct KeySerial(u64);
 
 /// Why a document is no JWK Set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +62,7 @@ impl fmt::Display for KeySetError {
 #[derive(Debug)]
 pub(crate) enum Selection<'k> {
     /// The one key that fits.
-    One(&'k PublicKey),
+    One(&'k Key),
     /// No key fits: perhaps a newer set has it.
     None,
     /// Several keys fit and the token does not say which: a newer set would not help.
@@ -95,6 +101,25 @@ impl KeySet {
         self.skipped
     }
 
+    /// Gives each key the serial that it had in the set that this one replaces, or a new one.
+    pub(crate) fn succeed(&mut self, old: Option<&Self>, last: &mut u64) {
+        for key in &mut self.keys {
+            let same = |other: &&Key| other.id == key.id && other.algorithm == key.algorithm && other.key == key.key;
+            key.serial = old.and_then(|old| old.keys.iter().find(same)).map_or_else(
+                || {
+                    *last = last.wrapping_add(1);
+                    KeySerial(*last)
+                },
+                |other| other.serial,
+            );
+        }
+    }
+
+    /// Whether this key is still in the set.
+    pub(crate) fn holds(&self, serial: KeySerial) -> bool {
+        self.keys.iter().any(|key| key.serial == serial)
+    }
+
     /// The key for a token's `kid` and `alg`.
     ///
     /// A token without `kid` gets a key only if exactly one fits: trying them all would make each key valid for each
@@ -105,7 +130,7 @@ impl KeySet {
             named && key.algorithm.is_none_or(|only| only == algorithm) && key.key.fits(algorithm)
         });
         match (fitting.next(), fitting.next()) {
-            (Some(key), None) => Selection::One(&key.key),
+            (Some(key), None) => Selection::One(key),
             (None, _) => Selection::None,
             (Some(_), Some(_)) => Selection::Ambiguous,
         }
@@ -113,6 +138,14 @@ impl KeySet {
 }
 
 impl Key {
+    pub(crate) const fn public_key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    pub(crate) const fn serial(&self) -> KeySerial {
+        self.serial
+    }
+
     /// `None` for whatever may not or cannot verify a signature.
     fn parse(jwk: &Value) -> Option<Self> {
         let text = |member: &str| jwk.get(member).and_then(Value::as_str);
@@ -145,6 +178,11 @@ impl Key {
             ("OKP", Some("Ed25519")) => PublicKey::ed25519(&bytes("x")?),
             _ => None,
         }?;
-        (algorithm.is_none_or(|only| key.fits(only))).then_some(Self { id, algorithm, key })
+        (algorithm.is_none_or(|only| key.fits(only))).then_some(Self {
+            id,
+            algorithm,
+            key,
+            serial: KeySerial::default(),
+        })
     }
 }

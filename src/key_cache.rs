@@ -6,19 +6,19 @@
 //! | fetching | in the old set: found; else: wait | `on_answer` |
 //! | ready | in the set: found; missing: one refetch per cooldown, then not found | `poll_fetch`, time |
 //!
-//! At most one fetch is in flight. A refresh that fails leaves the old keys in use, up to `keys_max_stale`.
+//! At most one fetch is in flight. Keys are refreshed before they are too old, whether or not anybody asks; a refresh
+//! that fails leaves the old ones in use, up to `keys_max_stale`.
 
 use core::time::Duration;
 
 use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use crate::{
-    fetch::{Answer, Fetch, FetchError, FetchId, KeyEvent, KeyEventKind},
+    fetch::{Answer, Document, Fetch, FetchError, FetchId, KeyEvent, KeyEventKind},
     issuer::Issuer,
-    jwk::{KeySet, Selection},
+    jwk::{Key, KeySerial, KeySet, Selection},
     jws::Algorithm,
     policy::{AuthorizationServer, KeySource, RemoteKeys},
-    signature::PublicKey,
     time::UnixTime,
     uri::HttpUri,
 };
@@ -36,7 +36,7 @@ const GRACE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) enum Lookup<'k> {
     /// This key.
-    Found(&'k PublicKey),
+    Found(&'k Key),
     /// Ask again when the fetch has ended.
     Wait,
     /// The issuer has no such key.
@@ -57,17 +57,6 @@ pub(crate) enum Patience {
     MayWait,
     /// It waited for the fetch that ended: whatever is known now decides.
     Waited,
-}
-
-/// When the host should call again although nothing came from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NextCall {
-    /// There is nothing to do.
-    Never,
-    /// A fetch is in flight, and its end must be watched.
-    InASecond,
-    /// A fetch is to be started.
-    Now,
 }
 
 /// The keys of one issuer.
@@ -96,6 +85,10 @@ struct Remote {
     /// When a missing or wrong key last caused a refetch.
     missed_at: Option<UnixTime>,
     discovered: Option<(HttpUri, UnixTime)>,
+    /// The serial that the newest key got.
+    last_key: u64,
+    /// Differs from worker to worker, so that they do not all refresh in the same second.
+    seed: u64,
 }
 
 #[derive(Debug)]
@@ -130,20 +123,26 @@ pub(crate) enum Progress {
 
 impl KeyCache {
     /// Starts without keys and wants them, so that the first request need not wait.
-    pub(crate) fn new(index: usize, server: &AuthorizationServer) -> Self {
+    pub(crate) fn new(index: usize, server: &AuthorizationServer, seed: u64) -> Self {
         let keys = match &server.keys {
-            KeySource::Inline(set) => Keys::Inline(set.clone()),
+            KeySource::Inline(set) => {
+                let mut set = set.clone();
+                set.succeed(None, &mut 0);
+                Keys::Inline(set)
+            }
             KeySource::Remote(settings) => Keys::Remote(Box::new(Remote {
                 issuer: server.issuer.clone(),
                 index,
                 settings: settings.clone(),
                 state: State::Absent { retry_at: UnixTime(0) },
-                wanted: true,
+                wanted: false,
                 serial: 0,
                 failures: 0,
                 last_failed: false,
                 missed_at: None,
                 discovered: None,
+                last_key: 0,
+                seed,
             })),
         };
         Self { keys }
@@ -206,16 +205,28 @@ impl KeyCache {
         }
     }
 
-    /// When the cache has something to do by itself.
-    pub(crate) fn next_call(&self) -> NextCall {
+    /// When [`KeyCache::on_time`] and [`KeyCache::poll_fetch`] have something to do by themselves; `None`: never. The
+    /// beginning of time means at once.
+    pub(crate) fn next_call(&self) -> Option<UnixTime> {
         match &self.keys {
-            Keys::Inline(_) => NextCall::Never,
+            Keys::Inline(_) => None,
+            Keys::Remote(remote) if remote.wanted => Some(UnixTime(0)),
             Keys::Remote(remote) => match remote.state {
-                State::Fetching { sent: Some(_), .. } => NextCall::InASecond,
-                State::Fetching { sent: None, .. } => NextCall::Now,
-                State::Absent { .. } | State::Ready { .. } if remote.wanted => NextCall::Now,
-                State::Absent { .. } | State::Ready { .. } => NextCall::Never,
+                State::Fetching { sent: None, .. } => Some(UnixTime(0)),
+                State::Fetching { sent: Some((_, deadline)), .. } => Some(deadline.plus(Duration::from_secs(1))),
+                State::Absent { retry_at: at } | State::Ready { refresh_at: at, .. } => Some(at),
             },
+        }
+    }
+
+    /// Whether a key that proved a token is still the issuer's.
+    pub(crate) fn holds(&mut self, serial: KeySerial, now: UnixTime) -> bool {
+        match &mut self.keys {
+            Keys::Inline(set) => set.holds(serial),
+            Keys::Remote(remote) => {
+                remote.forget_too_old(now);
+                remote.current().is_some_and(|set| set.holds(serial))
+            }
         }
     }
 }
@@ -223,11 +234,6 @@ impl KeyCache {
 impl Remote {
     fn lookup(&mut self, key_id: Option<&str>, algorithm: Algorithm, now: UnixTime, patience: Patience) -> Lookup<'_> {
         self.forget_too_old(now);
-        if let State::Ready { refresh_at, .. } = self.state
-            && now >= refresh_at
-        {
-            self.wanted = true;
-        }
         // Looked up twice, because a key that is lent out would keep `self` borrowed on the way to the miss.
         let found = match self.current() {
             Some(set) => set.select(key_id, algorithm),
@@ -304,7 +310,12 @@ impl Remote {
     }
 
     fn poll_fetch(&mut self, now: UnixTime) -> Option<Fetch> {
-        if core::mem::take(&mut self.wanted) && !matches!(self.state, State::Fetching { .. }) {
+        let due = match self.state {
+            State::Absent { retry_at: at } | State::Ready { refresh_at: at, .. } => self.wanted || now >= at,
+            State::Fetching { .. } => false,
+        };
+        self.wanted = false;
+        if due {
             self.start(now);
         }
         let State::Fetching { step, sent: sent @ None, .. } = &mut self.state else { return None };
@@ -349,7 +360,7 @@ impl Remote {
         self.state = State::Fetching { old, step, sent: None, left };
     }
 
-    fn on_answer(&mut self, id: FetchId, answer: Result<&[u8], FetchError>, now: UnixTime) -> Progress {
+    fn on_answer(&mut self, id: FetchId, answer: Result<Document<'_>, FetchError>, now: UnixTime) -> Progress {
         let State::Fetching { step, sent, left, .. } = &mut self.state else { return Progress::Ignored };
         if sent.is_none_or(|(serial, _)| serial != id.serial) {
             return Progress::Ignored;
@@ -357,7 +368,7 @@ impl Remote {
         *sent = None;
         match step.clone() {
             Step::Metadata(uri) => {
-                let found = answer.and_then(|body| self.issuer.jwks_uri(body).map_err(FetchError::Metadata));
+                let found = answer.and_then(|found| self.issuer.jwks_uri(found.body).map_err(FetchError::Metadata));
                 match found {
                     Ok(jwks_uri) => {
                         self.discovered = Some((jwks_uri.clone(), now));
@@ -373,14 +384,13 @@ impl Remote {
                     Err(error) => self.fail(&uri, error, now),
                 }
             }
-            Step::Keys(uri) => match answer.and_then(|body| KeySet::parse(body).map_err(FetchError::Keys)) {
-                Ok(set) => {
+            Step::Keys(uri) => match answer.and_then(|found| {
+                let set = KeySet::parse(found.body).map_err(FetchError::Keys)?;
+                Ok((set, found.max_age))
+            }) {
+                Ok((set, max_age)) => {
                     let event = KeyEventKind::Fetched { uri: text(&uri), usable: set.usable(), skipped: set.skipped() };
-                    let refresh_at = now.plus(self.settings.max_age);
-                    self.state = State::Ready { fetched: Fetched { set, at: now }, refresh_at };
-                    self.failures = 0;
-                    self.last_failed = false;
-                    self.wanted = false;
+                    self.adopt(set, max_age, now);
                     Progress::Ended(self.event(event))
                 }
                 Err(error) => {
@@ -390,6 +400,31 @@ impl Remote {
                 }
             },
         }
+    }
+
+    fn adopt(&mut self, mut set: KeySet, max_age: Option<Duration>, now: UnixTime) {
+        let mut last_key = self.last_key;
+        set.succeed(self.current(), &mut last_key);
+        self.last_key = last_key;
+        let longest = self.settings.max_age;
+        // A server that forbids keeping its keys at all would be asked for every request.
+        let shortest = self.settings.refetch_cooldown.min(longest);
+        let lifetime = max_age.unwrap_or(longest).clamp(shortest, longest);
+        let refresh_at = now.plus(lifetime.saturating_sub(self.jitter(lifetime)));
+        self.state = State::Ready { fetched: Fetched { set, at: now }, refresh_at };
+        self.failures = 0;
+        self.last_failed = false;
+        self.wanted = false;
+    }
+
+    /// Up to a tenth of a lifetime, another one each time.
+    fn jitter(&self, lifetime: Duration) -> Duration {
+        // SplitMix64's finalizer spreads seeds that differ in few bits.
+        let mut mixed = self.seed.wrapping_add(self.serial.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let tenth = lifetime.as_secs().wrapping_div(10);
+        Duration::from_secs((mixed ^ (mixed >> 31)).checked_rem(tenth).unwrap_or_default())
     }
 
     fn fail(&mut self, uri: &HttpUri, error: FetchError, now: UnixTime) -> Progress {

@@ -7,7 +7,7 @@
 //! value. A host (a proxy-wasm filter, an `ext_authz` service, a test) brings requests and does what the verdict says.
 //!
 //! ```
-//! use mcp_oauth::{config, gate::{Gate, Verdict}, request::Request, time::UnixTime};
+//! use mcp_oauth::{config::NoHostCrypto, gate::{Gate, Verdict}, request::Request, time::UnixTime};
 //!
 //! let policy = config::parse(br#"{
 //!     "authorization_servers": [{ "issuer": "https://idp.example.com", "cluster": "idp" }],
@@ -54,10 +54,12 @@
 
 extern crate alloc;
 
+pub mod acceleration;
 pub mod bearer;
 pub mod challenge;
 pub mod config;
 pub mod cors;
+mod der;
 pub mod fetch;
 pub mod forward;
 pub mod gate;
@@ -78,4 +80,5 @@ mod shown;
 pub mod signature;
 pub mod time;
 pub mod token;
+pub mod token_cache;
 pub mod uri;

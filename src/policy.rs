@@ -6,7 +6,7 @@ use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 
 use crate::{
     challenge::Challenge, forward::IdentityHeaders, issuer::Issuer, jwk::KeySet, jws::Algorithm, metadata::Document,
-    path::RequestPath, resource::METADATA_PATH, scope::ScopeSet, uri::HttpUri,
+    path::RequestPath, resource::METADATA_PATH, scope::ScopeSet, token_cache::TokenCacheLimits, uri::HttpUri,
 };
 
 /// What the gate enforces. [`crate::config::parse`] makes one from a configuration.
@@ -17,6 +17,18 @@ pub struct Policy {
     pub(crate) routes: Routes,
     pub(crate) identity_headers: IdentityHeaders,
     pub(crate) unmatched: Unmatched,
+    pub(crate) token_cache: TokenCacheLimits,
+    pub(crate) verify_signature: VerifySignature,
+}
+
+/// Whether the host's `verify_signature` is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VerifySignature {
+    /// For each algorithm that the host proves to know.
+    #[default]
+    Auto,
+    /// Not at all.
+    Never,
 }
 
 /// What becomes of a request that belongs to no resource.
@@ -162,6 +174,14 @@ impl Policy {
 
     pub(crate) fn resource(&self, index: usize) -> Option<&ResourcePolicy> {
         self.resources.get(index)
+    }
+
+    pub(crate) const fn token_cache(&self) -> TokenCacheLimits {
+        self.token_cache
+    }
+
+    pub(crate) const fn verify_signature(&self) -> VerifySignature {
+        self.verify_signature
     }
 
     pub(crate) const fn unmatched(&self) -> Unmatched {

@@ -1,18 +1,23 @@
 //! Public keys and the signatures made with them (RFC 7518 section 3, RFC 8037 section 3.1).
 
+use alloc::boxed::Box;
+
 use rsa::{BoxedUint, Pkcs1v15Sign, Pss, RsaPublicKey, traits::PublicKeyParts as _};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-use crate::jws::Algorithm;
+use crate::{der, jws::Algorithm};
 
 /// RSA moduli shorter than this are forgeable (RFC 7518 section 3.3).
 pub const MIN_RSA_BITS: usize = 2048;
 /// Longer ones cost a worker more than a millisecond per token in wasm, and no authorization server uses them.
 pub const MAX_RSA_BITS: usize = 8192;
 
-/// A public key, parsed once.
+/// A public key, parsed once. Two are equal if they are the same key.
 #[derive(Clone, Debug)]
-pub struct PublicKey(Kind);
+pub struct PublicKey {
+    kind: Kind,
+    spki: Box<[u8]>,
+}
 
 #[derive(Clone, Debug)]
 enum Kind {
@@ -22,47 +27,65 @@ enum Kind {
     Ed25519(ed25519_dalek::VerifyingKey),
 }
 
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.spki == other.spki
+    }
+}
+
+impl Eq for PublicKey {}
+
 /// The signature does not fit the key and the text. Nothing more is said: detail would help only a forger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadSignature;
 
 impl PublicKey {
     /// An RSA key from its big-endian modulus and exponent, or `None` if it is unusable or weak.
+    #[must_use]
     pub fn rsa(modulus: &[u8], exponent: &[u8]) -> Option<Self> {
         // RFC 7518 section 6.3.1.1: some libraries write a zero first. More of them would cost like a longer key.
         let modulus = modulus.strip_prefix(&[0]).unwrap_or(modulus);
         if modulus.first().is_none_or(|byte| *byte == 0) {
             return None;
         }
-        let modulus = BoxedUint::from_be_slice_vartime(modulus);
-        let exponent = BoxedUint::from_be_slice_vartime(exponent);
-        RsaPublicKey::new_with_size_limits(modulus, exponent, MIN_RSA_BITS..=MAX_RSA_BITS)
-            .ok()
-            .map(|key| Self(Kind::Rsa(key)))
+        let n = BoxedUint::from_be_slice_vartime(modulus);
+        let e = BoxedUint::from_be_slice_vartime(exponent);
+        let key = RsaPublicKey::new_with_size_limits(n, e, MIN_RSA_BITS..=MAX_RSA_BITS).ok()?;
+        Some(Self { kind: Kind::Rsa(key), spki: der::rsa_key(modulus, exponent) })
     }
 
     /// A P-256 key from its affine coordinates, or `None` if they are no point on the curve.
+    #[must_use]
     pub fn p256(x: &[u8], y: &[u8]) -> Option<Self> {
         let point = uncompressed::<65>(x, y)?;
-        p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok().map(|key| Self(Kind::P256(key)))
+        let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok()?;
+        Some(Self { kind: Kind::P256(key), spki: der::p256_key(&point) })
     }
 
     /// A P-384 key from its affine coordinates, or `None` if they are no point on the curve.
+    #[must_use]
     pub fn p384(x: &[u8], y: &[u8]) -> Option<Self> {
         let point = uncompressed::<97>(x, y)?;
-        p384::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok().map(|key| Self(Kind::P384(key)))
+        let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok()?;
+        Some(Self { kind: Kind::P384(key), spki: der::p384_key(&point) })
     }
 
     /// An Ed25519 key, or `None` if the bytes are no point or one of small order.
+    #[must_use]
     pub fn ed25519(bytes: &[u8]) -> Option<Self> {
         let key = ed25519_dalek::VerifyingKey::from_bytes(bytes.try_into().ok()?).ok()?;
-        (!key.is_weak()).then_some(Self(Kind::Ed25519(key)))
+        (!key.is_weak()).then(|| Self { kind: Kind::Ed25519(key), spki: der::ed25519_key(bytes) })
+    }
+
+    /// The key as a SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7), which hosts take.
+    pub(crate) const fn spki(&self) -> &[u8] {
+        &self.spki
     }
 
     /// Whether a key of this type is what `algorithm` asks for.
     pub const fn fits(&self, algorithm: Algorithm) -> bool {
         use Algorithm::{EdDsa, Es256, Es384, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
-        match self.0 {
+        match self.kind {
             Kind::Rsa(_) => matches!(algorithm, Rs256 | Rs384 | Rs512 | Ps256 | Ps384 | Ps512),
             Kind::P256(_) => matches!(algorithm, Es256),
             Kind::P384(_) => matches!(algorithm, Es384),
@@ -79,7 +102,7 @@ impl PublicKey {
     /// [`BadSignature`].
     pub fn verify(&self, algorithm: Algorithm, text: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         use Algorithm::{EdDsa, Es256, Es384, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
-        let good = match (&self.0, algorithm) {
+        let good = match (&self.kind, algorithm) {
             (Kind::Rsa(key), Rs256) => pkcs1::<Sha256>(key, text, signature),
             (Kind::Rsa(key), Rs384) => pkcs1::<Sha384>(key, text, signature),
             (Kind::Rsa(key), Rs512) => pkcs1::<Sha512>(key, text, signature),

@@ -6,18 +6,23 @@ use core::fmt;
 use alloc::{
     borrow::ToOwned,
     string::{String, ToString as _},
+    sync::Arc,
     vec,
     vec::Vec,
 };
 use serde_json::Value;
 
 use crate::{
+    acceleration::Acceleration,
     bearer::BearerToken,
+    forward::Identity,
+    jwk::{Key, KeySerial},
     jws::{Algorithm, CompactJws, JwsError},
     policy::{AuthorizationServer, Policy, ResourcePolicy},
+    refusal::Refusal,
     scope::{Scope, ScopeSet},
     shown::Shown,
-    signature::{BadSignature, PublicKey},
+    signature::BadSignature,
     time::UnixTime,
 };
 
@@ -148,15 +153,19 @@ impl TokenError {
 /// A token that is plausible: everything that can be checked without a key was checked, the signature was not.
 pub(crate) struct Candidate<'t> {
     jws: CompactJws<'t>,
-    issuer: usize,
     claims: Claims,
 }
 
+/// What a decision needs of a token.
 struct Claims {
+    issuer: usize,
+    audiences: Vec<String>,
+    expires_at: UnixTime,
+    /// `nbf` and `iat`: neither may lie in the future.
+    starts: [(&'static str, Option<UnixTime>); 2],
     subject: Option<String>,
     client_id: Option<String>,
     scopes: ScopeSet,
-    expires_at: UnixTime,
 }
 
 impl<'t> Candidate<'t> {
@@ -179,24 +188,28 @@ impl<'t> Candidate<'t> {
             return Err(TokenError::Algorithm(jws.algorithm));
         }
         check_type(&jws, server)?;
-        check_audience(&jws, resource)?;
-        let expires_at = check_times(&jws, server, now)?;
-        if jws.claims.contains_key("cnf") {
-            return Err(TokenError::SenderConstrained);
-        }
+        let audiences = audiences(&jws)?;
+        check_audience(&audiences, resource)?;
         let claims = Claims {
+            issuer: index,
+            audiences,
+            expires_at: numeric_date(&jws, "exp")?.ok_or(TokenError::Claim("exp", ClaimFault::Missing))?,
+            starts: [("nbf", numeric_date(&jws, "nbf")?), ("iat", numeric_date(&jws, "iat")?)],
             subject: optional_text(&jws, "sub")?,
             // RFC 9068 section 2.2; OpenID Connect servers that predate it say `azp`.
             client_id: optional_text(&jws, "client_id")?.or(optional_text(&jws, "azp")?),
             scopes: scopes(&jws)?,
-            expires_at,
         };
-        Ok(Self { jws, issuer: index, claims })
+        claims.check_times(server, now)?;
+        if jws.claims.contains_key("cnf") {
+            return Err(TokenError::SenderConstrained);
+        }
+        Ok(Self { jws, claims })
     }
 
     /// The authorization server that must have the key.
     pub(crate) const fn issuer(&self) -> usize {
-        self.issuer
+        self.claims.issuer
     }
 
     pub(crate) fn key_id(&self) -> Option<&str> {
@@ -208,24 +221,31 @@ impl<'t> Candidate<'t> {
     }
 
     /// The only way to a [`VerifiedToken`].
-    pub(crate) fn verify(self, key: &PublicKey) -> Result<VerifiedToken, BadSignature> {
-        key.verify(self.jws.algorithm, self.jws.signing_input.as_bytes(), &self.jws.signature)?;
-        Ok(VerifiedToken { issuer: self.issuer, claims: self.claims })
+    pub(crate) fn verify(
+        self,
+        key: &Key,
+        policy: &Policy,
+        acceleration: &mut Acceleration,
+    ) -> Result<VerifiedToken, BadSignature> {
+        let text = self.jws.signing_input.as_bytes();
+        acceleration.verify(key.public_key(), self.jws.algorithm, text, &self.jws.signature)?;
+        Ok(VerifiedToken::new(self.claims, key.serial(), policy))
     }
 }
 
-/// A token whose signature, issuer, audience and times were all checked for one resource.
+/// A token whose signature was checked, and whose issuer, type and form were found good.
 ///
-/// Does NOT say that it carries the scopes the resource asks for: see [`VerifiedToken::authorize`].
+/// Does NOT say that it is good for a resource at this time: see [`VerifiedToken::authorize`].
 pub struct VerifiedToken {
-    issuer: usize,
     claims: Claims,
+    key: KeySerial,
+    identity: Identity,
 }
 
 /// Says nothing about the person behind it.
 impl fmt::Debug for VerifiedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "VerifiedToken(issuer {}, expires at {})", self.issuer, self.claims.expires_at.0)
+        write!(f, "VerifiedToken(issuer {}, expires at {})", self.claims.issuer, self.claims.expires_at.0)
     }
 }
 
@@ -236,38 +256,66 @@ pub struct InsufficientScope {
     pub granted: ScopeSet,
 }
 
-/// Proof that a verified token carries every scope that a request needs.
+/// Proof that a verified token is good for a resource now, and carries every scope that a request needs.
 #[derive(Debug)]
 pub struct Grant {
-    token: VerifiedToken,
+    token: Arc<VerifiedToken>,
 }
 
 impl VerifiedToken {
-    /// Consumes the token: there is one decision per request.
-    pub(crate) fn authorize(self, needed: &ScopeSet) -> Result<Grant, InsufficientScope> {
-        if self.claims.scopes.covers(needed) {
-            Ok(Grant { token: self })
-        } else {
-            Err(InsufficientScope { granted: self.claims.scopes })
+    fn new(claims: Claims, key: KeySerial, policy: &Policy) -> Self {
+        let issuer = policy.authorization_server(claims.issuer).map(|server| server.issuer().as_str());
+        let (subject, client_id) = (claims.subject.as_deref(), claims.client_id.as_deref());
+        let identity = policy.identity_headers().fill(subject, client_id, &claims.scopes, issuer);
+        Self { claims, key, identity }
+    }
+
+    /// Every decision that depends on the request and on the time. A token from the cache meets the same ones as a
+    /// token that was verified just now.
+    pub(crate) fn authorize(
+        self: Arc<Self>,
+        resource: &ResourcePolicy,
+        policy: &Policy,
+        now: UnixTime,
+    ) -> Result<Grant, Refusal> {
+        let server = policy.authorization_server(self.claims.issuer);
+        let Some(server) = server.filter(|_| resource.issuers().contains(&self.claims.issuer)) else {
+            let issuer = server.map(|server| server.issuer().as_str().to_owned());
+            return Err(Refusal::Token(TokenError::Issuer(issuer.unwrap_or_default())));
+        };
+        check_audience(&self.claims.audiences, resource).map_err(Refusal::Token)?;
+        self.claims.check_times(server, now).map_err(Refusal::Token)?;
+        if !self.claims.scopes.covers(resource.required_scopes()) {
+            return Err(Refusal::InsufficientScope(InsufficientScope { granted: self.claims.scopes.clone() }));
         }
+        Ok(Grant { token: self })
+    }
+
+    pub(crate) const fn issuer(&self) -> usize {
+        self.claims.issuer
+    }
+
+    pub(crate) const fn key(&self) -> KeySerial {
+        self.key
+    }
+
+    pub(crate) const fn expires_at(&self) -> UnixTime {
+        self.claims.expires_at
+    }
+
+    /// About how many bytes it keeps.
+    pub(crate) fn weight(&self) -> usize {
+        let audiences: usize = self.claims.audiences.iter().map(|audience| audience.len().saturating_add(24)).sum();
+        let identity: usize = self.identity.iter().map(|(_, value)| value.len().saturating_add(40)).sum();
+        let scopes: usize = self.claims.scopes.iter().map(|scope| scope.as_str().len().saturating_add(24)).sum();
+        [256, audiences, identity, scopes].into_iter().fold(0, usize::saturating_add)
     }
 }
 
 impl Grant {
-    pub(crate) const fn issuer(&self) -> usize {
-        self.token.issuer
-    }
-
-    pub(crate) fn subject(&self) -> Option<&str> {
-        self.token.claims.subject.as_deref()
-    }
-
-    pub(crate) fn client_id(&self) -> Option<&str> {
-        self.token.claims.client_id.as_deref()
-    }
-
-    pub(crate) const fn scopes(&self) -> &ScopeSet {
-        &self.token.claims.scopes
+    /// Header lines that tell the upstream who is calling.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.token.identity
     }
 }
 
@@ -311,37 +359,43 @@ fn check_type(jws: &CompactJws<'_>, server: &AuthorizationServer) -> Result<(), 
     Ok(())
 }
 
-/// RFC 7519 section 4.1.3, RFC 8707 section 2: one accepted audience, code point by code point.
-fn check_audience(jws: &CompactJws<'_>, resource: &ResourcePolicy) -> Result<(), TokenError> {
-    let found: Vec<&str> = match jws.claims.get("aud") {
-        None => return Err(TokenError::Claim("aud", ClaimFault::Missing)),
-        Some(Value::String(audience)) => vec![audience],
+/// RFC 7519 section 4.1.3: a text or an array of texts.
+fn audiences(jws: &CompactJws<'_>) -> Result<Vec<String>, TokenError> {
+    match jws.claims.get("aud") {
+        None => Err(TokenError::Claim("aud", ClaimFault::Missing)),
+        Some(Value::String(audience)) => Ok(vec![audience.clone()]),
         Some(Value::Array(items)) => {
-            items.iter().map(Value::as_str).collect::<Option<_>>().ok_or(TokenError::Claim("aud", ClaimFault::Type))?
+            let texts: Option<_> = items.iter().map(|item| item.as_str().map(ToOwned::to_owned)).collect();
+            texts.ok_or(TokenError::Claim("aud", ClaimFault::Type))
         }
-        Some(_) => return Err(TokenError::Claim("aud", ClaimFault::Type)),
-    };
+        Some(_) => Err(TokenError::Claim("aud", ClaimFault::Type)),
+    }
+}
+
+/// RFC 8707 section 2: one accepted audience, code point by code point.
+fn check_audience(found: &[String], resource: &ResourcePolicy) -> Result<(), TokenError> {
     if found.iter().any(|audience| resource.accepts_audience(audience)) {
         return Ok(());
     }
     Err(TokenError::Audience { found: found.join(" "), accepted: resource.audiences().join(" ") })
 }
 
-/// RFC 7519 sections 4.1.4 to 4.1.6. Returns `exp`.
-fn check_times(jws: &CompactJws<'_>, server: &AuthorizationServer, now: UnixTime) -> Result<UnixTime, TokenError> {
-    let skew = server.clock_skew();
-    let expires_at = numeric_date(jws, "exp")?.ok_or(TokenError::Claim("exp", ClaimFault::Missing))?;
-    if now >= expires_at.plus(skew) {
-        return Err(TokenError::Expired { at: expires_at, now });
-    }
-    for claim in ["nbf", "iat"] {
-        if let Some(at) = numeric_date(jws, claim)?
-            && now.plus(skew) < at
-        {
-            return Err(TokenError::NotYetValid { claim, at, now });
+impl Claims {
+    /// RFC 7519 sections 4.1.4 to 4.1.6.
+    fn check_times(&self, server: &AuthorizationServer, now: UnixTime) -> Result<(), TokenError> {
+        let skew = server.clock_skew();
+        if now >= self.expires_at.plus(skew) {
+            return Err(TokenError::Expired { at: self.expires_at, now });
         }
+        for (claim, at) in self.starts {
+            if let Some(at) = at
+                && now.plus(skew) < at
+            {
+                return Err(TokenError::NotYetValid { claim, at, now });
+            }
+        }
+        Ok(())
     }
-    Ok(expires_at)
 }
 
 /// A NumericDate may have a fraction, which is cut off. Dates after 9999 are refused: they are milliseconds taken for

@@ -15,25 +15,31 @@ import { recorded } from './record.mjs';
 
 const { values: options } = parseArgs({
   options: {
-    port: { type: 'string', default: '0' },
+    'port': { type: 'string', default: '0' },
     'issuer-path': { type: 'string', default: '' },
-    resource: { type: 'string', multiple: true, default: [] },
-    scopes: { type: 'string', default: 'mcp:read mcp:write' },
-    alg: { type: 'string', default: 'ES256' },
-    keys: { type: 'string' },
-    ttl: { type: 'string', default: '300' },
-    record: { type: 'string' },
+    'resource': { type: 'string', multiple: true, default: [] },
+    'scopes': { type: 'string', default: 'mcp:read mcp:write' },
+    'alg': { type: 'string', default: 'ES256' },
+    'keys': { type: 'string' },
+    'ttl': { type: 'string', default: '300' },
+    'record': { type: 'string' },
   },
 });
 const USER = 'alice';
 const mount = options['issuer-path'];
 const scopes = options.scopes.split(' ');
-const algorithms = new Map(options.resource.map((entry) => { const [resource, alg = options.alg] = entry.split('='); return [resource, alg]; }));
+const algorithms = new Map(
+  options.resource.map((entry) => {
+    const [resource, alg = options.alg] = entry.split('=');
+    return [resource, alg];
+  }),
+);
 
 async function signingKeys() {
   if (options.keys && existsSync(options.keys)) return JSON.parse(readFileSync(options.keys, 'utf8')).keys;
   const keys = [];
-  for (const alg of new Set([options.alg, ...algorithms.values(), 'RS256'])) { // RS256: what clients expect of ID tokens
+  for (const alg of new Set([options.alg, ...algorithms.values(), 'RS256'])) {
+    // RS256: what clients expect of ID tokens
     const { privateKey } = await generateKeyPair(alg, { extractable: true });
     const jwk = await exportJWK(privateKey);
     keys.push({ ...jwk, use: 'sig', alg, kid: await calculateJwkThumbprint(jwk) });
@@ -48,17 +54,31 @@ const base = `http://127.0.0.1:${server.address().port}`;
 const issuer = base + mount;
 
 const provider = new oidc.Provider(issuer, {
-  clients: [{
-    client_id: 'machine', client_secret: 'machine-secret', redirect_uris: [], response_types: [],
-    grant_types: ['client_credentials'], scope: scopes.join(' '),
-  }],
+  clients: [
+    {
+      client_id: 'machine',
+      client_secret: 'machine-secret',
+      redirect_uris: [],
+      response_types: [],
+      grant_types: ['client_credentials'],
+      scope: scopes.join(' '),
+    },
+  ],
   jwks: { keys: await signingKeys() },
   scopes: ['openid', 'offline_access', ...scopes],
   enabledJWA: { idTokenSigningAlgValues: ['RS256'] },
   pkce: { required: () => true },
   clientBasedCORS: () => true,
   cookies: { keys: ['testbed'] },
-  ttl: { AccessToken: Number(options.ttl), AuthorizationCode: 60, IdToken: 300, RefreshToken: 3600, Interaction: 600, Session: 3600, Grant: 3600 },
+  ttl: {
+    AccessToken: Number(options.ttl),
+    AuthorizationCode: 60,
+    IdToken: 300,
+    RefreshToken: 3600,
+    Interaction: 600,
+    Session: 3600,
+    Grant: 3600,
+  },
   findAccount: (_ctx, sub) => ({ accountId: sub, claims: () => ({ sub }) }),
   features: {
     devInteractions: { enabled: false },
@@ -76,7 +96,10 @@ const provider = new oidc.Provider(issuer, {
     },
   },
   interactions: { url: (_ctx, interaction) => `${mount}/interaction/${interaction.uid}` },
-  renderError: (ctx, out) => { ctx.type = 'json'; ctx.body = out; },
+  renderError: (ctx, out) => {
+    ctx.type = 'json';
+    ctx.body = out;
+  },
 });
 
 // The user: always logs in as USER and agrees to everything.
@@ -86,33 +109,55 @@ provider.use(async (ctx, next) => {
   if (prompt.name === 'login') {
     return provider.interactionFinished(ctx.req, ctx.res, { login: { accountId: USER, remember: false } });
   }
-  const grant = (grantId && await provider.Grant.find(grantId)) ?? new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
+  const grant =
+    (grantId && (await provider.Grant.find(grantId))) ??
+    new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
   const { missingOIDCScope = [], missingResourceScopes = {} } = prompt.details;
   if (missingOIDCScope.length) grant.addOIDCScope(missingOIDCScope.join(' '));
-  for (const [resource, wanted] of Object.entries(missingResourceScopes)) grant.addResourceScope(resource, wanted.join(' '));
-  return provider.interactionFinished(ctx.req, ctx.res, { consent: { grantId: await grant.save() } }, { mergeWithLastSubmission: true });
+  for (const [resource, wanted] of Object.entries(missingResourceScopes))
+    grant.addResourceScope(resource, wanted.join(' '));
+  return provider.interactionFinished(
+    ctx.req,
+    ctx.res,
+    { consent: { grantId: await grant.save() } },
+    { mergeWithLastSubmission: true },
+  );
 });
 for (const event of ['server_error', 'authorization.error', 'grant.error', 'registration_create.error']) {
-  provider.on(event, (_ctx, error) => console.log(`${event}: ${error.error ?? error.message} ${error.error_description ?? ''}`));
+  provider.on(event, (_ctx, error) =>
+    console.log(`${event}: ${error.error ?? error.message} ${error.error_description ?? ''}`),
+  );
 }
 
 const handle = provider.callback();
-server.on('request', recorded(options.record, async (request, response) => {
-  if (mount) {
-    // RFC 8414 puts the well-known part before the issuer's path; the provider itself knows only the OpenID form behind it
-    const inserted = /^(\/\.well-known\/(?:oauth-authorization-server|openid-configuration))(\/.*)$/.exec(request.url);
-    const url = inserted?.[2] === mount ? mount + inserted[1] : request.url;
-    if (!url.startsWith(`${mount}/`)) { response.writeHead(404).end(); return; }
-    request.originalUrl = url;
-    request.baseUrl = mount;
-    request.url = url.slice(mount.length);
-  }
-  if (request.method === 'POST' && request.url === '/reg') {
-    // Clients register with the first challenge's scope. Here that is no ceiling for what they may ask for later.
-    const chunks = [];
-    for await (const chunk of request) chunks.push(chunk);
-    try { request.body = { ...JSON.parse(Buffer.concat(chunks).toString()), scope: undefined }; } catch { /* the provider says what is wrong with it */ }
-  }
-  handle(request, response);
-}));
+server.on(
+  'request',
+  recorded(options.record, async (request, response) => {
+    if (mount) {
+      // RFC 8414 puts the well-known part before the issuer's path; the provider itself knows only the OpenID form behind it
+      const inserted = /^(\/\.well-known\/(?:oauth-authorization-server|openid-configuration))(\/.*)$/.exec(
+        request.url,
+      );
+      const url = inserted?.[2] === mount ? mount + inserted[1] : request.url;
+      if (!url.startsWith(`${mount}/`)) {
+        response.writeHead(404).end();
+        return;
+      }
+      request.originalUrl = url;
+      request.baseUrl = mount;
+      request.url = url.slice(mount.length);
+    }
+    if (request.method === 'POST' && request.url === '/reg') {
+      // Clients register with the first challenge's scope. Here that is no ceiling for what they may ask for later.
+      const chunks = [];
+      for await (const chunk of request) chunks.push(chunk);
+      try {
+        request.body = { ...JSON.parse(Buffer.concat(chunks).toString()), scope: undefined };
+      } catch {
+        /* the provider says what is wrong with it */
+      }
+    }
+    handle(request, response);
+  }),
+);
 console.log(`issuer ${issuer}`);

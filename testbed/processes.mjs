@@ -34,17 +34,30 @@ export async function start(name, command, args, { ready, log, cwd, seconds = 20
   const file = createWriteStream(log, { flags: 'a' });
   // detached: a Ctrl-C in the terminal reaches us alone, and we decide how things stop
   const child = spawn(command, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  const part = { name, output: '', match: undefined };
+  const part = { name, output: '', match: undefined, pid: child.pid };
   for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text) => { part.output += text; file.write(text); });
+    stream.setEncoding('utf8').on('data', (text) => {
+      part.output += text;
+      file.write(text);
+    });
   }
-  let cause, stopping = false;
+  let cause,
+    stopping = false;
   const ended = new Promise((resolve) => {
-    const end = (what) => { cause ??= what; running.delete(child); if (child.pid) tellReaper(`- ${child.pid}`); resolve(); };
+    const end = (what) => {
+      cause ??= what;
+      running.delete(child);
+      if (child.pid) tellReaper(`- ${child.pid}`);
+      resolve();
+    };
     child.once('error', (error) => end(error.message));
     child.once('exit', (code, signal) => end(signal ? `it was ended by ${signal}` : `it ended with code ${code}`));
   });
-  part.crashed = new Promise((resolve) => { ended.then(() => { if (!stopping) resolve(cause); }); });
+  part.crashed = new Promise((resolve) => {
+    ended.then(() => {
+      if (!stopping) resolve(cause);
+    });
+  });
   part.stop = async () => {
     stopping = true;
     if (!running.has(child)) return;
@@ -53,14 +66,21 @@ export async function start(name, command, args, { ready, log, cwd, seconds = 20
     await ended;
     clearTimeout(impatient);
   };
-  if (child.pid) { running.set(child, part.stop); tellReaper(`+ ${child.pid}`); }
+  if (child.pid) {
+    running.set(child, part.stop);
+    tellReaper(`+ ${child.pid}`);
+  }
 
   try {
-    await until(`${name} is ready`, async () => {
-      if (cause !== undefined) throw new Error(`${name} did not start: ${cause}`);
-      part.match = ready instanceof RegExp ? ready.exec(part.output) : await ready();
-      return part.match;
-    }, { seconds });
+    await until(
+      `${name} is ready`,
+      async () => {
+        if (cause !== undefined) throw new Error(`${name} did not start: ${cause}`);
+        part.match = ready instanceof RegExp ? ready.exec(part.output) : await ready();
+        return part.match;
+      },
+      { seconds },
+    );
   } catch (error) {
     await part.stop();
     throw new Error(`${error.message}\n--- the end of what ${name} printed ---\n${part.output.slice(-3000)}`);
@@ -71,8 +91,17 @@ export async function start(name, command, args, { ready, log, cwd, seconds = 20
 /** Stops everything that still runs. */
 export const stopAll = () => Promise.all([...running.values()].map((stop) => stop()));
 
-for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]]) {
-  process.once(signal, async () => { await stopAll(); process.exit(code); });
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+]) {
+  process.once(signal, async () => {
+    await stopAll();
+    process.exit(code);
+  });
 }
 // what is left when we end otherwise (an uncaught error, process.exit) cannot be waited for any more
-process.on('exit', () => { for (const child of running.keys()) child.kill('SIGKILL'); });
+process.on('exit', () => {
+  for (const child of running.keys()) child.kill('SIGKILL');
+});

@@ -11,10 +11,23 @@ const script = (name) => join(TESTBED, name);
 /** Starts the authorization server; tokens can be had for `resources` (a URL, or URL=ALG). */
 export async function startAuthorizationServer({ directory, port, resources, issuerPath = '', alg = 'ES256', keys }) {
   const record = join(directory, 'authorization-server.requests.jsonl');
-  const part = await start('the authorization server', process.execPath, [
-    script('authorization-server.mjs'), '--port', String(port), '--alg', alg, '--record', record,
-    ...(issuerPath ? ['--issuer-path', issuerPath] : []), ...(keys ? ['--keys', keys] : []), ...resources.flatMap((resource) => ['--resource', resource]),
-  ], { log: join(directory, 'authorization-server.log'), ready: /^issuer (\S+)/m });
+  const part = await start(
+    'the authorization server',
+    process.execPath,
+    [
+      script('authorization-server.mjs'),
+      '--port',
+      String(port),
+      '--alg',
+      alg,
+      '--record',
+      record,
+      ...(issuerPath ? ['--issuer-path', issuerPath] : []),
+      ...(keys ? ['--keys', keys] : []),
+      ...resources.flatMap((resource) => ['--resource', resource]),
+    ],
+    { log: join(directory, 'authorization-server.log'), ready: /^issuer (\S+)/m },
+  );
   return Object.assign(part, { issuer: part.match[1], requests: () => readRecord(record) });
 }
 
@@ -23,10 +36,18 @@ export async function startMcpServer({ directory, kind = 'typescript', port }) {
   const record = join(directory, 'mcp-server.requests.jsonl');
   const args = ['--port', String(port), '--record', record];
   const log = join(directory, 'mcp-server.log');
-  const answers = () => fetch(`http://127.0.0.1:${port}/ready`).then(() => true, () => false);
-  const part = kind === 'python'
-    ? await start('the Python MCP server', PYTHON, [script('mcp_server.py'), ...args], { log, ready: answers })
-    : await start('the TypeScript MCP server', process.execPath, [script('mcp-server.mjs'), ...args], { log, ready: /listening/ });
+  const answers = () =>
+    fetch(`http://127.0.0.1:${port}/ready`).then(
+      () => true,
+      () => false,
+    );
+  const part =
+    kind === 'python'
+      ? await start('the Python MCP server', PYTHON, [script('mcp_server.py'), ...args], { log, ready: answers })
+      : await start('the TypeScript MCP server', process.execPath, [script('mcp-server.mjs'), ...args], {
+          log,
+          ready: /listening/,
+        });
   return Object.assign(part, { requests: () => readRecord(record).filter(({ url }) => url !== '/ready') });
 }
 
@@ -55,11 +76,30 @@ export async function startLikeExample(options) {
  * only /mcp, so `edit(bootstrap, plugin)` has to declare those that Envoy shall protect too. An authorization server
  * that was left out is started by `restartAuthorizationServer`.
  */
-export async function startStack({ directory, ports, resources = [], kind, alg, keys, issuerPath, edit, workers, logLevel, withoutAuthorizationServer }) {
+export async function startStack({
+  directory,
+  ports,
+  resources = [],
+  kind,
+  alg,
+  keys,
+  issuerPath,
+  edit,
+  workers,
+  logLevel,
+  withoutAuthorizationServer,
+}) {
   ports ??= await choosePorts();
   const origin = `http://127.0.0.1:${ports.listen}`;
   const issuer = `http://127.0.0.1:${ports.authorizationServer}${issuerPath ?? ''}`;
-  const tokensFor = { directory, port: ports.authorizationServer, resources: [`${origin}/mcp`, ...resources.map((path) => origin + path)], alg, keys, issuerPath };
+  const tokensFor = {
+    directory,
+    port: ports.authorizationServer,
+    resources: [`${origin}/mcp`, ...resources.map((path) => origin + path)],
+    alg,
+    keys,
+    issuerPath,
+  };
   const stack = { directory, ports, origin, issuer, url: `${origin}/mcp` };
   [stack.authorizationServer, stack.mcpServer] = await Promise.all([
     withoutAuthorizationServer ? undefined : startAuthorizationServer(tokensFor),

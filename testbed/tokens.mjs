@@ -14,23 +14,43 @@ async function json(response) {
 export async function logIn(issuer, { resource, scope = 'mcp:read' }) {
   const metadata = await json(await fetch(`${issuer}/.well-known/openid-configuration`));
   const registration = {
-    client_name: 'testbed', redirect_uris: [CALLBACK], application_type: 'native', token_endpoint_auth_method: 'none',
-    grant_types: ['authorization_code'], response_types: ['code'],
+    client_name: 'testbed',
+    redirect_uris: [CALLBACK],
+    application_type: 'native',
+    token_endpoint_auth_method: 'none',
+    grant_types: ['authorization_code'],
+    response_types: ['code'],
   };
-  const { client_id } = await json(await fetch(metadata.registration_endpoint, {
-    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(registration),
-  }));
+  const { client_id } = await json(
+    await fetch(metadata.registration_endpoint, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(registration),
+    }),
+  );
   const code_verifier = randomBytes(32).toString('base64url');
   const common = { client_id, redirect_uri: CALLBACK, ...(resource && { resource }) };
   const question = new URLSearchParams({
-    ...common, response_type: 'code', scope, state: randomUUID(), code_challenge_method: 'S256',
+    ...common,
+    response_type: 'code',
+    scope,
+    state: randomUUID(),
+    code_challenge_method: 'S256',
     code_challenge: createHash('sha256').update(code_verifier).digest('base64url'),
   });
   const answer = await browse(`${metadata.authorization_endpoint}?${question}`, CALLBACK);
   if (!answer.get('code')) throw new Error(`the authorization server said ${answer}`);
-  return json(await fetch(metadata.token_endpoint, {
-    method: 'POST', body: new URLSearchParams({ ...common, grant_type: 'authorization_code', code: answer.get('code'), code_verifier }),
-  }));
+  return json(
+    await fetch(metadata.token_endpoint, {
+      method: 'POST',
+      body: new URLSearchParams({
+        ...common,
+        grant_type: 'authorization_code',
+        code: answer.get('code'),
+        code_verifier,
+      }),
+    }),
+  );
 }
 
 /** A real access token without a user (client credentials): one request. */
@@ -67,5 +87,14 @@ export const forgeUnsigned = (header, claims) => `${base64url(header)}.${base64u
 /** Claims of an RFC 9068 access token that the filter accepts, for tests that change one thing in them. */
 export const goodClaims = (issuer, resource) => {
   const now = Math.floor(Date.now() / 1000);
-  return { iss: issuer, aud: resource, sub: 'alice', client_id: 'forged-client', scope: 'mcp:read', iat: now, exp: now + 300, jti: randomUUID() };
+  return {
+    iss: issuer,
+    aud: resource,
+    sub: 'alice',
+    client_id: 'forged-client',
+    scope: 'mcp:read',
+    iat: now,
+    exp: now + 300,
+    jti: randomUUID(),
+  };
 };

@@ -24,10 +24,11 @@ use crate::{
     jwk::KeySet,
     jws::Algorithm,
     metadata::{Description, Document},
-    policy::{AuthorizationServer, KeySource, Policy, RemoteKeys, ResourcePolicy, Unmatched},
+    policy::{AuthorizationServer, KeySource, Policy, RemoteKeys, ResourcePolicy, Unmatched, VerifySignature},
     resource::ResourceUri,
     scope::{Scope, ScopeSet},
     shown::Shown,
+    token_cache::TokenCacheLimits,
     uri::HttpUri,
 };
 
@@ -60,7 +61,10 @@ pub fn parse(bytes: &[u8]) -> Result<Policy, Vec<Finding>> {
 }
 
 fn read(root: &Members<'_>, findings: &mut Findings) -> Policy {
-    findings.expect_only(root, &["authorization_servers", "resources", "identity_headers", "unmatched"]);
+    findings.expect_only(
+        root,
+        &["authorization_servers", "resources", "identity_headers", "unmatched", "token_cache", "verify_signature"],
+    );
     let mut policy = Policy::default();
     let servers = required_items(root, "authorization_servers", MAX_AUTHORIZATION_SERVERS, findings);
     for at in &servers {
@@ -77,6 +81,15 @@ fn read(root: &Members<'_>, findings: &mut Findings) -> Policy {
     if let Some(at) = root.get("identity_headers") {
         policy.identity_headers = read_identity_headers(&at, findings);
     }
+    policy.token_cache = read_token_cache(root.get("token_cache"), findings);
+    policy.verify_signature = match root.get("verify_signature").map(|at| (findings.text(&at), at)) {
+        None | Some((Some("auto") | None, _)) => VerifySignature::Auto,
+        Some((Some("never"), _)) => VerifySignature::Never,
+        Some((Some(other), at)) => {
+            findings.add(&at.path, alloc::format!("`{}` is neither `auto` nor `never`", Shown(other)));
+            VerifySignature::Never
+        }
+    };
     policy.unmatched = match root.get("unmatched").map(|at| (findings.text(&at), at)) {
         None | Some((Some("deny"), _)) => Unmatched::Deny,
         Some((Some("insecure_forward"), _)) => Unmatched::InsecureForward,
@@ -348,6 +361,18 @@ fn read_metadata(at: Option<At<'_>>, findings: &mut Findings) -> (Description, D
 fn parse_page(text: &str) -> Result<String, &'static str> {
     let url = url::Url::parse(text).map_err(|_| "is not an absolute URL")?;
     if matches!(url.scheme(), "http" | "https") { Ok(text.to_owned()) } else { Err("is neither http nor https") }
+}
+
+fn read_token_cache(at: Option<At<'_>>, findings: &mut Findings) -> TokenCacheLimits {
+    let default = TokenCacheLimits::default();
+    let Some(members) = at.and_then(|at| findings.object(&at, &["max_entries", "max_bytes", "ttl"])) else {
+        return default;
+    };
+    TokenCacheLimits {
+        max_entries: findings.count(members.get("max_entries"), default.max_entries, 0..=1_000_000),
+        max_bytes: findings.size(members.get("max_bytes"), default.max_bytes, 0..=256 * 1024 * 1024),
+        ttl: findings.duration(members.get("ttl"), default.ttl, SECOND..=HOUR),
+    }
 }
 
 fn read_identity_headers(at: &At<'_>, findings: &mut Findings) -> IdentityHeaders {

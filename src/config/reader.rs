@@ -144,6 +144,38 @@ impl Findings {
         duration
     }
 
+    /// A size in bytes: a whole number with a unit.
+    pub(super) fn size(&mut self, at: Option<At<'_>>, default: usize, range: RangeInclusive<usize>) -> usize {
+        let Some(at) = at else { return default };
+        let Some(text) = self.text(&at) else { return default };
+        let Some(size) = parse_size(text) else {
+            let shown = Shown(text);
+            self.add(&at.path, alloc::format!("`{shown}` is no size: write a whole number and B, KiB or MiB"));
+            return default;
+        };
+        if !range.contains(&size) {
+            let (least, most) = (range.start(), range.end());
+            self.add(&at.path, alloc::format!("`{}` is not within {least} and {most} bytes", Shown(text)));
+            return default;
+        }
+        size
+    }
+
+    /// A whole number.
+    pub(super) fn count(&mut self, at: Option<At<'_>>, default: usize, range: RangeInclusive<usize>) -> usize {
+        let Some(at) = at else { return default };
+        let Some(count) = at.value.as_u64().and_then(|count| usize::try_from(count).ok()) else {
+            self.wrong_type(&at, "a whole number");
+            return default;
+        };
+        if !range.contains(&count) {
+            let (least, most) = (range.start(), range.end());
+            self.add(&at.path, alloc::format!("`{count}` is not within {least} and {most}"));
+            return default;
+        }
+        count
+    }
+
     /// `null`, which means "off" where it is allowed.
     pub(super) fn is_off(at: &At<'_>) -> bool {
         at.value.is_null()
@@ -171,6 +203,18 @@ fn parse_duration(text: &str) -> Option<Duration> {
         "s" => Some(Duration::from_secs(number)),
         "m" => number.checked_mul(60).map(Duration::from_secs),
         "h" => number.checked_mul(3600).map(Duration::from_secs),
+        _ => None,
+    }
+}
+
+fn parse_size(text: &str) -> Option<usize> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let number: usize = number.parse().ok()?;
+    match unit {
+        "B" => Some(number),
+        "KiB" => number.checked_mul(1024),
+        "MiB" => number.checked_mul(1024 * 1024),
         _ => None,
     }
 }

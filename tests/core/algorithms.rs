@@ -228,6 +228,26 @@ fn a_key_fits_the_algorithms_of_its_type() {
     }
 }
 
+/// RFC 8032 section 5.1.7 leaves the choice; libraries that differ on such a signature are how one token is good here and
+/// bad there. Only the owner of a key can make one.
+#[test]
+fn an_ed25519_signature_does_not_start_with_a_point_of_small_order() {
+    let text = b"text";
+    // R is the neutral element, and S the product of secret scalar and challenge, so that S * B = R + k * A.
+    let small = signers::from_hex(concat!(
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "fba97ef6bd87c30ebd9e29cb0328f74233b4412b33d87c48214d109967ca6209",
+    ));
+    let lenient = ed25519_dalek::Signature::from_slice(&small).expect("64 bytes");
+    assert!(
+        ed25519_dalek::Verifier::verify(&signers::ed25519(1).verifying_key(), text, &lenient).is_ok(),
+        "the case that is meant: other libraries accept it"
+    );
+    let key = public_key("EdDSA");
+    assert_eq!(key.verify(Algorithm::EdDsa, text, &sign("EdDSA", 1, text)), Ok(()));
+    assert_eq!(key.verify(Algorithm::EdDsa, text, &small), Err(BadSignature));
+}
+
 fn public_key(name: &str) -> PublicKey {
     let jwk = jwk(name, 1);
     let member = |member: &str| decode(jwk[member].as_str().expect("a text"));

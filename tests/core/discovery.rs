@@ -28,10 +28,10 @@ fn metadata(issuer: &str, jwks_uri: &str) -> Value {
 }
 
 fn ok(body: &[u8]) -> Answer<'_> {
-    Answer::Response { status: b"200", content_type: Some(JSON), body }
+    Answer::Response { status: b"200", content_type: Some(JSON), cache_control: None, body }
 }
 
-const NOT_FOUND: Answer<'static> = Answer::Response { status: b"404", content_type: None, body: b"" };
+const NOT_FOUND: Answer<'static> = Answer::Response { status: b"404", content_type: None, cache_control: None, body: b"" };
 
 /// The fetch that is due, which must be this one.
 #[track_caller]

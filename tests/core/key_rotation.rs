@@ -3,7 +3,7 @@
 
 use mcp_oauth::{
     fetch::{Answer, Fetch},
-    gate::{Gate, MAX_HELD, NextCall, Resumed, Verdict},
+    gate::{Gate, MAX_HELD, Resumed, Verdict},
     refusal::Refusal,
     time::UnixTime,
     token::TokenError,
@@ -26,7 +26,7 @@ fn metadata() -> Value {
 }
 
 fn json_answer(body: &[u8]) -> Answer<'_> {
-    Answer::Response { status: b"200", content_type: Some(b"application/json"), body }
+    Answer::Response { status: b"200", content_type: Some(b"application/json"), cache_control: None, body }
 }
 
 fn next(gate: &mut Gate, now: UnixTime) -> Fetch {
@@ -93,10 +93,10 @@ fn unknown_key(kid: &str) -> Refusal {
 #[test]
 fn keys_are_fetched_before_anybody_asks() {
     let mut gate = gate(&remote_config());
-    assert_eq!(gate.next_call(), NextCall::Now);
+    assert_eq!(gate.next_call(), Some(UnixTime(0)), "at once");
     serve(&mut gate, &metadata(), NOW);
     serve(&mut gate, &jwks(&[jwk(1, "k1")]), NOW);
-    assert_eq!(gate.next_call(), NextCall::Never);
+    assert!(gate.next_call() > Some(later(539)), "not before a tenth of keys_max_age is left");
     assert!(gate.poll_fetch(NOW).is_none());
     assert_forward(&present_as(&mut gate, 1, &good_token(), NOW));
 }
@@ -203,9 +203,8 @@ fn an_unknown_kid_is_not_called_bad_while_the_keys_cannot_be_refreshed() {
 fn old_keys_serve_while_a_refresh_runs_or_fails_and_not_a_second_too_long() {
     let mut gate = ready_gate();
     let good = token(1, "k1");
-    assert_forward(&present_as(&mut gate, 1, &good, later(599)));
-    assert!(gate.poll_fetch(later(599)).is_none(), "keys_max_age is 10m");
-    assert_forward(&present_as(&mut gate, 1, &good, later(600)));
+    assert_forward(&present_as(&mut gate, 1, &good, later(540)));
+    assert!(gate.poll_fetch(later(540)).is_none(), "keys_max_age is 10m, the last tenth of it is for the refresh");
     let refresh = next(&mut gate, later(600));
     assert_eq!(refresh.uri.as_str(), JWKS_URI, "metadata is not read again within the hour");
     assert_forward(&present_as(&mut gate, 1, &good, later(601)));
@@ -249,7 +248,8 @@ fn metadata_is_read_again_when_the_keys_have_moved() {
 fn an_answer_that_is_not_waited_for_changes_nothing() {
     let mut gate = gate(&remote_config());
     let first = next(&mut gate, NOW);
-    assert!(gate.on_time(later(7)).is_empty(), "5 s to answer and 2 s of grace");
+    assert_eq!(gate.next_call(), Some(later(8)), "5 s to answer and 2 s of grace");
+    assert!(gate.on_time(later(7)).is_empty());
     let given_up = gate.on_time(later(8));
     assert_eq!(given_up.len(), 1);
     let event = given_up[0].event.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -307,14 +307,14 @@ fn what_is_refused_without_a_key_causes_no_fetch() {
             &with(claims(), member, value).to_string(),
         );
         assert_eq!(reply(present_as(&mut gate, 1, &bad, later(1))).status(), 401, "{member}");
-        assert_eq!(gate.next_call(), NextCall::Never, "{member}");
+        assert!(gate.poll_fetch(later(1)).is_none(), "{member}");
     }
 }
 
 #[test]
 fn inline_keys_are_never_fetched() {
     let mut gate = gate(&crate::support::inline_config());
-    assert_eq!(gate.next_call(), NextCall::Never);
+    assert_eq!(gate.next_call(), None);
     let verdict = present_as(&mut gate, 1, &sign(&with(header(), "kid", json!("k2")), &claims()), NOW);
     assert_eq!(refusal(verdict), unknown_key("k2"));
     assert!(gate.poll_fetch(NOW).is_none());

@@ -355,7 +355,7 @@ proptest! {
         for _ in 0..8 {
             let Some(fetch) = gate.poll_fetch(NOW) else { break };
             let body = if fetch.uri.as_str().contains(".well-known") { &metadata } else { &keys };
-            let answer = Answer::Response { status: &status, content_type: Some(&content_type), body };
+            let answer = Answer::Response { status: &status, content_type: Some(&content_type), cache_control: None, body };
             let outcome = gate.on_answer(fetch.id, answer, NOW);
             if let Some(event) = outcome.event {
                 let line = event.to_string();

@@ -23,7 +23,11 @@ describe('accepted', () => {
   for (const alg of ALGORITHMS) {
     it(alg, async () => {
       const token = await machineToken(all.issuer, all.origin + path(alg));
-      assert.equal(JSON.parse(Buffer.from(token.split('.')[0], 'base64url')).alg, alg, 'what the token is really signed with');
+      assert.equal(
+        JSON.parse(Buffer.from(token.split('.')[0], 'base64url')).alg,
+        alg,
+        'what the token is really signed with',
+      );
       assert.equal((await send(all.origin + path(alg), { token })).status, 200);
     });
   }

@@ -13,7 +13,10 @@ const stack = await useStack({
   edit: (_bootstrap, { resources }) => {
     const [first] = resources;
     const origin = new URL(first.resource).origin;
-    resources.push({ resource: `${origin}/strict`, scopes: { required: ['mcp:read', 'mcp:write'], challenged: ['mcp:read'] } });
+    resources.push({
+      resource: `${origin}/strict`,
+      scopes: { required: ['mcp:read', 'mcp:write'], challenged: ['mcp:read'] },
+    });
     resources.push({ resource: `${origin}/no-scope` });
   },
 });
@@ -32,20 +35,38 @@ describe('without credentials', () => {
   for (const method of ['POST', 'GET', 'DELETE', 'PUT', 'HEAD', 'OPTIONS']) {
     it(`${method} gets 401 and a challenge without an error code`, async () => {
       const answer = await refused(stack.url, { method });
-      if (method === 'HEAD') assert.deepEqual([answer.status, answer.header('www-authenticate')], [401, challenges(stack.origin).missing()]);
+      if (method === 'HEAD')
+        assert.deepEqual([answer.status, answer.header('www-authenticate')], [401, challenges(stack.origin).missing()]);
       else assertRefusal(answer, { status: 401, error: 'missing_token', challenge: challenges(stack.origin).missing });
     });
   }
-  for (const [what, authorization] of [['Basic credentials', 'Basic YWxpY2U6c2VjcmV0'], ['an unknown scheme', 'Negotiate abc'], ['a scheme that only starts alike', 'Bearers abc'], ['an empty header', '']]) {
+  for (const [what, authorization] of [
+    ['Basic credentials', 'Basic YWxpY2U6c2VjcmV0'],
+    ['an unknown scheme', 'Negotiate abc'],
+    ['a scheme that only starts alike', 'Bearers abc'],
+    ['an empty header', ''],
+  ]) {
     it(`${what} count as none`, async () => {
-      assertRefusal(await refused(stack.url, { headers: { authorization } }), { status: 401, error: 'missing_token', challenge: challenges(stack.origin).missing });
+      assertRefusal(await refused(stack.url, { headers: { authorization } }), {
+        status: 401,
+        error: 'missing_token',
+        challenge: challenges(stack.origin).missing,
+      });
     });
   }
   it('a resource without scopes leaves the scope out', async () => {
-    assertRefusal(await refused(`${stack.origin}/no-scope`), { status: 401, error: 'missing_token', challenge: challenges(stack.origin, '/no-scope', '').missing });
+    assertRefusal(await refused(`${stack.origin}/no-scope`), {
+      status: 401,
+      error: 'missing_token',
+      challenge: challenges(stack.origin, '/no-scope', '').missing,
+    });
   });
   it('a path below the resource is challenged for the resource', async () => {
-    assertRefusal(await refused(`${stack.url}/deeper?x=1`), { status: 401, error: 'missing_token', challenge: challenges(stack.origin).missing });
+    assertRefusal(await refused(`${stack.url}/deeper?x=1`), {
+      status: 401,
+      error: 'missing_token',
+      challenge: challenges(stack.origin).missing,
+    });
   });
 });
 
@@ -64,7 +85,11 @@ describe('with credentials that cannot be read: 400 invalid_request', () => {
   for (const [what, authorization] of Object.entries(cases)) {
     it(what, async () => {
       const answer = await refused(stack.url, { headers: { authorization: authorization() } });
-      assertRefusal(answer, { status: 400, error: 'invalid_request', challenge: challenges(stack.origin).invalidRequest });
+      assertRefusal(answer, {
+        status: 400,
+        error: 'invalid_request',
+        challenge: challenges(stack.origin).invalidRequest,
+      });
     });
   }
 });
@@ -73,11 +98,19 @@ describe('with a token that is not valid here: 401 invalid_token', () => {
   const cases = {
     'an opaque token': [() => 'opaque-token', 'the access token is malformed'],
     'a token of exactly 16 KiB, which may be read': [() => 'a'.repeat(16 * 1024), 'the access token is malformed'],
-    'a real token for another resource': [() => machineToken(stack.issuer, `${stack.origin}/strict`), 'the access token was issued for another resource'],
+    'a real token for another resource': [
+      () => machineToken(stack.issuer, `${stack.origin}/strict`),
+      'the access token was issued for another resource',
+    ],
   };
   for (const [what, [make, description]] of Object.entries(cases)) {
     it(what, async () => {
-      assertRefusal(await refused(stack.url, { token: await make() }), { status: 401, error: 'invalid_token', description, challenge: challenges(stack.origin).invalidToken });
+      assertRefusal(await refused(stack.url, { token: await make() }), {
+        status: 401,
+        error: 'invalid_token',
+        description,
+        challenge: challenges(stack.origin).invalidToken,
+      });
     });
   }
 });
@@ -102,35 +135,62 @@ describe('where nothing is protected: 404', () => {
     });
   }
   it('another host', async () => {
-    assertRefusal(await refused(stack.url, { token, headers: { host: 'elsewhere.example' } }), { status: 404, error: 'not_found' });
+    assertRefusal(await refused(stack.url, { token, headers: { host: 'elsewhere.example' } }), {
+      status: 404,
+      error: 'not_found',
+    });
   });
 });
 
 describe('preflight', () => {
-  const preflight = { origin: 'https://app.example', 'access-control-request-method': 'POST' };
+  const preflight = { 'origin': 'https://app.example', 'access-control-request-method': 'POST' };
   it('is answered before authentication and allows what was asked for', async () => {
     const wanted = 'authorization, content-type, mcp-param-a';
-    const answer = await refused(stack.url, { method: 'OPTIONS', headers: { ...preflight, 'access-control-request-headers': wanted } });
+    const answer = await refused(stack.url, {
+      method: 'OPTIONS',
+      headers: { ...preflight, 'access-control-request-headers': wanted },
+    });
     assert.equal(answer.status, 204);
     assert.equal(answer.header('access-control-allow-origin'), '*');
     assert.equal(answer.header('access-control-allow-headers'), wanted);
-    assert.deepEqual(answer.header('access-control-allow-methods').split(', ').sort(), ['DELETE', 'GET', 'OPTIONS', 'POST']);
+    assert.deepEqual(answer.header('access-control-allow-methods').split(', ').sort(), [
+      'DELETE',
+      'GET',
+      'OPTIONS',
+      'POST',
+    ]);
     assert.equal(answer.header('access-control-allow-credentials'), undefined);
   });
   it('does not echo what is no list of header names', async () => {
-    const answer = await refused(stack.url, { method: 'OPTIONS', headers: { ...preflight, 'access-control-request-headers': 'a"b' } });
+    const answer = await refused(stack.url, {
+      method: 'OPTIONS',
+      headers: { ...preflight, 'access-control-request-headers': 'a"b' },
+    });
     assert.deepEqual([answer.status, answer.header('access-control-allow-headers')], [204, undefined]);
   });
   it('an OPTIONS without Access-Control-Request-Method is no preflight', async () => {
-    assertRefusal(await refused(stack.url, { method: 'OPTIONS', headers: { origin: 'https://app.example' } }), { status: 401, error: 'missing_token', challenge: challenges(stack.origin).missing });
+    assertRefusal(await refused(stack.url, { method: 'OPTIONS', headers: { origin: 'https://app.example' } }), {
+      status: 401,
+      error: 'missing_token',
+      challenge: challenges(stack.origin).missing,
+    });
   });
 });
 
 describe('a token in the query', () => {
   it('is not accepted', async () => {
-    assertRefusal(await refused(`${stack.url}?access_token=${token}`), { status: 401, error: 'missing_token', challenge: challenges(stack.origin).missing });
+    assertRefusal(await refused(`${stack.url}?access_token=${token}`), {
+      status: 401,
+      error: 'missing_token',
+      challenge: challenges(stack.origin).missing,
+    });
   });
-  for (const [query, kept] of [['?access_token=secret', ''], ['?a=1&access_token=secret&b=2', '?a=1&b=2'], ['?access%5ftoken=secret&c', '?c'], ['?my_access_token=1', '?my_access_token=1']]) {
+  for (const [query, kept] of [
+    ['?access_token=secret', ''],
+    ['?a=1&access_token=secret&b=2', '?a=1&b=2'],
+    ['?access%5ftoken=secret&c', '?c'],
+    ['?my_access_token=1', '?my_access_token=1'],
+  ]) {
     it(`${query} beside a good one reaches the MCP server as "${kept}"`, async () => {
       assert.equal((await send(stack.url + query, { token })).status, 200);
       const { url, headers } = stack.mcpServer.requests().at(-1);

@@ -9,19 +9,50 @@ import { choosePorts } from '../../testbed/stack.mjs';
 const directory = runDirectory('e2e');
 const ports = await choosePorts();
 const check = (edit) => validate({ directory, ...ports, edit });
-const findings = (output) => output.split('\n').filter((line) => line.includes('config: ')).map((line) => line.slice(line.indexOf('config: ')));
+const findings = (output) =>
+  output
+    .split('\n')
+    .filter((line) => line.includes('config: '))
+    .map((line) => line.slice(line.indexOf('config: ')));
 
 describe('refused', () => {
   const CASES = {
     'nothing': [() => '{}', [/^config: authorization_servers: /, /^config: resources: /]],
     'text behind the JSON': [(_, plugin) => `${JSON.stringify(plugin)} {}`, [/^config: .*JSON/]],
-    'a member twice': [(_, plugin) => JSON.stringify(plugin).replace('{', '{"resources":[],'), [/^config: .*`resources`/]],
-    'a misspelt key': [(_, plugin) => { plugin.resources[0].audeince = []; }, [/^config: resources\[0\]\.audeince: unknown key/]],
-    'no audience': [(_, plugin) => { plugin.resources[0].audiences = []; }, [/^config: resources\[0\]\.audiences: /]],
-    'http': [(_, plugin) => { plugin.resources[0].resource = 'http://mcp.example/mcp'; }, [/^config: resources\[0\]\.resource: `http:\/\/mcp\.example\/mcp`/]],
-    'the same resource twice': [(_, plugin) => { plugin.resources.push(plugin.resources[0]); }, [/^config: resources\[1\]\.resource: /]],
+    'a member twice': [
+      (_, plugin) => JSON.stringify(plugin).replace('{', '{"resources":[],'),
+      [/^config: .*`resources`/],
+    ],
+    'a misspelt key': [
+      (_, plugin) => {
+        plugin.resources[0].audeince = [];
+      },
+      [/^config: resources\[0\]\.audeince: unknown key/],
+    ],
+    'no audience': [
+      (_, plugin) => {
+        plugin.resources[0].audiences = [];
+      },
+      [/^config: resources\[0\]\.audiences: /],
+    ],
+    'http': [
+      (_, plugin) => {
+        plugin.resources[0].resource = 'http://mcp.example/mcp';
+      },
+      [/^config: resources\[0\]\.resource: `http:\/\/mcp\.example\/mcp`/],
+    ],
+    'the same resource twice': [
+      (_, plugin) => {
+        plugin.resources.push(plugin.resources[0]);
+      },
+      [/^config: resources\[1\]\.resource: /],
+    ],
     'three mistakes at once': [
-      (_, plugin) => { plugin.extra = 1; plugin.unmatched = 'allow'; plugin.resources[0].resource = 'mcp'; },
+      (_, plugin) => {
+        plugin.extra = 1;
+        plugin.unmatched = 'allow';
+        plugin.resources[0].resource = 'mcp';
+      },
       [/^config: extra: unknown key/, /^config: resources\[0\]\.resource: `mcp`/, /^config: unmatched: `allow`/],
     ],
   };
@@ -35,7 +66,9 @@ describe('refused', () => {
     });
   }
   it('a Struct, which Envoy hands over as protobuf', () => {
-    const asStruct = readExample().replace('google.protobuf.StringValue', 'google.protobuf.Struct').replace('value: |', 'value:');
+    const asStruct = readExample()
+      .replace('google.protobuf.StringValue', 'google.protobuf.Struct')
+      .replace('value: |', 'value:');
     const { accepted, output } = validate({ directory, ...ports, example: asStruct });
     assert.equal(accepted, false, output);
     assert.equal(findings(output).length, 1, output);

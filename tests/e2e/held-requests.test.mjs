@@ -23,17 +23,23 @@ const stack = await useStack({
 
 /** How many requests Envoy has not answered yet. */
 async function active() {
-  const text = await (await fetch(`http://127.0.0.1:${stack.ports.admin}/stats?filter=^http.mcp.downstream_rq_active$`)).text();
+  const text = await (
+    await fetch(`http://127.0.0.1:${stack.ports.admin}/stats?filter=^http.mcp.downstream_rq_active$`)
+  ).text();
   return Number(text.split(': ')[1]);
 }
 const release = () => {
   standIn.answer = () => false;
-  for (const response of waiting.splice(0)) response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(standIn.jwks));
+  for (const response of waiting.splice(0))
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(standIn.jwks));
 };
 
 it('many at once, good and bad, some of whose clients leave', async () => {
   const good = standIn.token('held');
-  const stranger = { ...generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' }), alg: 'ES256' };
+  const stranger = {
+    ...generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' }),
+    alg: 'ES256',
+  };
   const large = INITIALIZE + ' '.repeat(2_000_000); // more than Envoy keeps in memory for one request
   const kinds = [
     [30, 200, { token: good }],
@@ -43,10 +49,18 @@ it('many at once, good and bad, some of whose clients leave', async () => {
     [20, 'left', { token: good }],
   ];
   const leaving = [];
-  const answers = kinds.flatMap(([count, expected, request]) => Array.from({ length: count }, async () => {
-    const onOpen = expected === 'left' ? (outgoing) => leaving.push(outgoing) : undefined;
-    return { expected, got: await send(stack.url, { ...request, onOpen }).then(({ status }) => status, () => 'left') };
-  }));
+  const answers = kinds.flatMap(([count, expected, request]) =>
+    Array.from({ length: count }, async () => {
+      const onOpen = expected === 'left' ? (outgoing) => leaving.push(outgoing) : undefined;
+      return {
+        expected,
+        got: await send(stack.url, { ...request, onOpen }).then(
+          ({ status }) => status,
+          () => 'left',
+        ),
+      };
+    }),
+  );
   await until('all are held', async () => (await active()) === 72);
   for (const outgoing of leaving) outgoing.destroy();
   await until('Envoy has noticed who left', async () => (await active()) === 52);
@@ -56,9 +70,16 @@ it('many at once, good and bad, some of whose clients leave', async () => {
   for (const { expected, got } of await Promise.all(answers)) assert.equal(got, expected);
   assert.equal(stack.mcpServer.requests().length, 32, 'requests that the MCP server got in the end');
   for (const { headers } of stack.mcpServer.requests()) {
-    assert.deepEqual(headers.filter(([name]) => ['authorization', 'x-mcp-subject'].includes(name)), [['x-mcp-subject', 'alice']]);
+    assert.deepEqual(
+      headers.filter(([name]) => ['authorization', 'x-mcp-subject'].includes(name)),
+      [['x-mcp-subject', 'alice']],
+    );
   }
-  assert.deepEqual(standIn.requests.filter((url) => url === '/jwks').length, 2, 'fetches: one of the worker, one of the main thread');
+  assert.deepEqual(
+    standIn.requests.filter((url) => url === '/jwks').length,
+    2,
+    'fetches: one of the worker, one of the main thread',
+  );
   assert.equal(await active(), 0);
 });
 

@@ -7,9 +7,14 @@ import { rawPost, send, sendRaw } from './support/http.mjs';
 import { itStillServes, keysOf, useStack } from './support/stack.mjs';
 
 const stack = await useStack();
-const bare = await useStack({ edit: (bootstrap) => { connectionManagerOf(bootstrap).common_http_protocol_options.headers_with_underscores_action = 'ALLOW'; } });
+const bare = await useStack({
+  edit: (bootstrap) => {
+    connectionManagerOf(bootstrap).common_http_protocol_options.headers_with_underscores_action = 'ALLOW';
+  },
+});
 const [key] = keysOf(stack);
-const token = (changes) => forge(key, { alg: key.alg, kid: key.kid, typ: 'at+jwt' }, { ...goodClaims(stack.issuer, stack.url), ...changes });
+const token = (changes) =>
+  forge(key, { alg: key.alg, kid: key.kid, typ: 'at+jwt' }, { ...goodClaims(stack.issuer, stack.url), ...changes });
 
 /** The headers that reach the MCP server, as it received them. */
 async function upstreamHeaders(on, request) {
@@ -18,25 +23,42 @@ async function upstreamHeaders(on, request) {
   return on.mcpServer.requests().at(-1).headers;
 }
 const identity = (headers) => Object.fromEntries(headers.filter(([name]) => /^x.mcp/i.test(name)));
-const GENUINE = { 'x-mcp-subject': 'alice', 'x-mcp-client-id': 'forged-client', 'x-mcp-scopes': 'mcp:read', 'x-mcp-issuer': stack.issuer };
+const GENUINE = {
+  'x-mcp-subject': 'alice',
+  'x-mcp-client-id': 'forged-client',
+  'x-mcp-scopes': 'mcp:read',
+  'x-mcp-issuer': stack.issuer,
+};
 
 describe('credentials never arrive', () => {
   for (const name of ['dpop', 'DPoP', 'proxy-authorization', 'Proxy-Authorization']) {
     it(name, async () => {
       const headers = await upstreamHeaders(stack, { token: token(), headers: { [name]: 'secret' } });
-      assert.deepEqual(headers.filter(([, value]) => value.includes('secret')), []);
+      assert.deepEqual(
+        headers.filter(([, value]) => value.includes('secret')),
+        [],
+      );
     });
   }
   it('nor does the token, in any header', async () => {
     const secret = token();
-    assert.doesNotMatch(JSON.stringify(await upstreamHeaders(stack, { token: secret })), new RegExp(secret.split('.')[2]));
+    assert.doesNotMatch(
+      JSON.stringify(await upstreamHeaders(stack, { token: secret })),
+      new RegExp(secret.split('.')[2]),
+    );
   });
 });
 
 describe('forged identity headers', () => {
   const forgeries = [
-    { 'x-mcp-subject': 'mallory' }, { 'X-MCP-SUBJECT': 'mallory' }, { 'x-mcp-subject': ['mallory', 'eve'] }, { x_mcp_subject: 'mallory' },
-    { 'x-mcp_subject': 'mallory' }, { 'x-mcp-client-id': 'evil' }, { 'x-mcp-scopes': 'mcp:admin' }, { 'x-mcp-issuer': 'https://evil.example' },
+    { 'x-mcp-subject': 'mallory' },
+    { 'X-MCP-SUBJECT': 'mallory' },
+    { 'x-mcp-subject': ['mallory', 'eve'] },
+    { x_mcp_subject: 'mallory' },
+    { 'x-mcp_subject': 'mallory' },
+    { 'x-mcp-client-id': 'evil' },
+    { 'x-mcp-scopes': 'mcp:admin' },
+    { 'x-mcp-issuer': 'https://evil.example' },
   ];
   for (const headers of forgeries) {
     it(`${JSON.stringify(headers)} are replaced`, async () => {
@@ -50,22 +72,39 @@ describe('forged identity headers', () => {
   });
 });
 
-describe('without Envoy\'s own rule about underscores', () => {
+describe("without Envoy's own rule about underscores", () => {
   const [itsKey] = keysOf(bare);
   for (const name of ['x_mcp_subject', 'X_Mcp-Subject', 'x-mcp_client_id']) {
     it(`the filter removes ${name} by itself`, async () => {
-      const itsToken = forge(itsKey, { alg: itsKey.alg, kid: itsKey.kid, typ: 'at+jwt' }, goodClaims(bare.issuer, bare.url));
-      assert.deepEqual(identity(await upstreamHeaders(bare, { token: itsToken, headers: { [name]: 'mallory' } })), { ...GENUINE, 'x-mcp-issuer': bare.issuer });
+      const itsToken = forge(
+        itsKey,
+        { alg: itsKey.alg, kid: itsKey.kid, typ: 'at+jwt' },
+        goodClaims(bare.issuer, bare.url),
+      );
+      assert.deepEqual(identity(await upstreamHeaders(bare, { token: itsToken, headers: { [name]: 'mallory' } })), {
+        ...GENUINE,
+        'x-mcp-issuer': bare.issuer,
+      });
     });
   }
 });
 
 describe('claims that are no header value as they stand', () => {
-  for (const [subject, value] of [['ali ce', 'ali%20ce'], ['50%', '50%25'], ['ålice', '%C3%A5lice'], ['a\r\nx-admin: 1', 'a%0D%0Ax-admin:%201'], ['a\u0000b', 'a%00b'], ['auth0|7', 'auth0|7']]) {
+  for (const [subject, value] of [
+    ['ali ce', 'ali%20ce'],
+    ['50%', '50%25'],
+    ['ålice', '%C3%A5lice'],
+    ['a\r\nx-admin: 1', 'a%0D%0Ax-admin:%201'],
+    ['a\u0000b', 'a%00b'],
+    ['auth0|7', 'auth0|7'],
+  ]) {
     it(`${JSON.stringify(subject)} arrives as ${value}`, async () => {
       const headers = await upstreamHeaders(stack, { token: token({ sub: subject }) });
       assert.equal(identity(headers)['x-mcp-subject'], value);
-      assert.equal(headers.find(([name]) => name === 'x-admin'), undefined);
+      assert.equal(
+        headers.find(([name]) => name === 'x-admin'),
+        undefined,
+      );
     });
   }
 });
@@ -76,16 +115,30 @@ it('azp stands in for client_id', async () => {
 });
 
 it('names can be changed and switched off, and the new name is guarded like the old', async () => {
-  const renamed = await useStack({ edit: (_bootstrap, plugin) => { plugin.identity_headers = { subject: 'x-user', scopes: null, issuer: null }; } });
+  const renamed = await useStack({
+    edit: (_bootstrap, plugin) => {
+      plugin.identity_headers = { subject: 'x-user', scopes: null, issuer: null };
+    },
+  });
   const [itsKey] = keysOf(renamed);
-  const itsToken = forge(itsKey, { alg: itsKey.alg, kid: itsKey.kid, typ: 'at+jwt' }, goodClaims(renamed.issuer, renamed.url));
+  const itsToken = forge(
+    itsKey,
+    { alg: itsKey.alg, kid: itsKey.kid, typ: 'at+jwt' },
+    goodClaims(renamed.issuer, renamed.url),
+  );
   const headers = await upstreamHeaders(renamed, { token: itsToken, headers: { 'x-user': 'mallory' } });
-  assert.deepEqual(headers.filter(([name]) => /^x-(mcp|user)/.test(name)).sort(), [['x-mcp-client-id', 'forged-client'], ['x-user', 'alice']]);
+  assert.deepEqual(headers.filter(([name]) => /^x-(mcp|user)/.test(name)).sort(), [
+    ['x-mcp-client-id', 'forged-client'],
+    ['x-user', 'alice'],
+  ]);
 });
 
 it('a header that only the connection was to see cannot be used to drop ours', async () => {
   // `Connection: x-mcp-subject` asks a proxy to remove that header before it forwards (RFC 9110 section 7.6.1)
-  const answer = await sendRaw(stack.ports.listen, rawPost(stack.ports.listen, '/mcp', [`authorization: Bearer ${token()}`, 'connection: x-mcp-subject']));
+  const answer = await sendRaw(
+    stack.ports.listen,
+    rawPost(stack.ports.listen, '/mcp', [`authorization: Bearer ${token()}`, 'connection: x-mcp-subject']),
+  );
   assert.equal(answer.status, 200);
   assert.deepEqual(identity(stack.mcpServer.requests().at(-1).headers), GENUINE);
 });

@@ -18,13 +18,24 @@ async function withTypeScript(url, era) {
   const { content } = await session.run((client) => client.callTool({ name: 'echo', arguments: { message: 'hello' } }));
   const { protocolVersion, serverName, tokens, host } = session;
   await session.close();
-  return { protocolVersion, serverName, tools: tools.map(({ name }) => name), text: content[0].text, scope: tokens.scope, clientId: host.registered.client_id };
+  return {
+    protocolVersion,
+    serverName,
+    tools: tools.map(({ name }) => name),
+    text: content[0].text,
+    scope: tokens.scope,
+    clientId: host.registered.client_id,
+  };
 }
 
 async function withPython(url, era) {
   const mode = era === '2025-11-25' ? 'legacy' : 'auto';
   const forged = Object.entries(FORGED).flatMap((pair) => ['--header', ...pair]);
-  const { stdout } = await promisify(execFile)(PYTHON, [join(TESTBED, 'client.py'), url, '--mode', mode, ...forged, '--call', 'echo', '{"message":"hello"}'], { timeout: 60_000 });
+  const { stdout } = await promisify(execFile)(
+    PYTHON,
+    [join(TESTBED, 'client.py'), url, '--mode', mode, ...forged, '--call', 'echo', '{"message":"hello"}'],
+    { timeout: 60_000 },
+  );
   const report = JSON.parse(stdout);
   return { ...report, text: report.calls[0].text };
 }
@@ -42,7 +53,10 @@ for (const [i, [kind, serverName]] of Object.entries(SERVERS).entries()) {
         it(`with the ${language} client, in the era of ${era}`, async () => {
           const before = stack.mcpServer.requests().length;
           const seen = await use(stack.url, era);
-          assert.deepEqual({ protocolVersion: seen.protocolVersion, serverName: seen.serverName, text: seen.text }, { protocolVersion: era, serverName, text: 'hello' });
+          assert.deepEqual(
+            { protocolVersion: seen.protocolVersion, serverName: seen.serverName, text: seen.text },
+            { protocolVersion: era, serverName, text: 'hello' },
+          );
           assert.deepEqual(seen.tools, ['echo', 'slow']);
 
           const upstream = stack.mcpServer.requests().slice(before);
@@ -50,14 +64,29 @@ for (const [i, [kind, serverName]] of Object.entries(SERVERS).entries()) {
           for (const request of upstream) {
             const { method, url, headers } = request;
             const names = headers.map(([name]) => name);
-            assert.deepEqual(names.filter((name) => ['authorization', 'dpop', 'proxy-authorization'].includes(name)), [], `${method} ${url}`);
-            assert.deepEqual(headers.filter(([name]) => /^x.mcp/.test(name)).sort(), [
-              ['x-mcp-client-id', seen.clientId], ['x-mcp-issuer', stack.issuer], ['x-mcp-scopes', seen.scope], ['x-mcp-subject', 'alice'],
-            ], `${method} ${url}`);
+            assert.deepEqual(
+              names.filter((name) => ['authorization', 'dpop', 'proxy-authorization'].includes(name)),
+              [],
+              `${method} ${url}`,
+            );
+            assert.deepEqual(
+              headers.filter(([name]) => /^x.mcp/.test(name)).sort(),
+              [
+                ['x-mcp-client-id', seen.clientId],
+                ['x-mcp-issuer', stack.issuer],
+                ['x-mcp-scopes', seen.scope],
+                ['x-mcp-subject', 'alice'],
+              ],
+              `${method} ${url}`,
+            );
           }
           if (kind === 'python' && era === '2025-11-25') {
             const inSession = upstream.filter((request) => header(request, 'mcp-session-id'));
-            assert.deepEqual([...new Set(inSession.map(({ method }) => method))].sort(), ['DELETE', 'GET', 'POST'], 'methods of the session');
+            assert.deepEqual(
+              [...new Set(inSession.map(({ method }) => method))].sort(),
+              ['DELETE', 'GET', 'POST'],
+              'methods of the session',
+            );
             assert.equal(new Set(inSession.map((request) => header(request, 'mcp-session-id'))).size, 1, 'sessions');
           }
         });

@@ -6,13 +6,20 @@ import { machineToken } from '../../testbed/tokens.mjs';
 import { itStillServes, useStack } from './support/stack.mjs';
 
 const stack = await useStack({
-  edit: (_bootstrap, { resources: [resource] }) => { resource.scopes = { required: ['mcp:read', 'mcp:write'], challenged: ['mcp:read'] }; },
+  edit: (_bootstrap, { resources: [resource] }) => {
+    resource.scopes = { required: ['mcp:read', 'mcp:write'], challenged: ['mcp:read'] };
+  },
 });
 
 for (const era of ['2025-11-25', '2026-07-28']) {
   it(`the TypeScript client, in the era of ${era}`, async () => {
     const statuses = [];
-    const session = await Session.open(stack.url, { era, onExchange: ({ from, url, status }) => { if (from === 'client' && url.href === stack.url) statuses.push(status); } });
+    const session = await Session.open(stack.url, {
+      era,
+      onExchange: ({ from, url, status }) => {
+        if (from === 'client' && url.href === stack.url) statuses.push(status);
+      },
+    });
     const { tools } = await session.run((client) => client.listTools());
     await session.close();
     assert.deepEqual(statuses.slice(0, 3), [401, 403, 200], 'challenged, with too little, with enough');

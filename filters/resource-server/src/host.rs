@@ -100,6 +100,14 @@ mod sys {
             timeout: u32,
             token: *mut u32,
         ) -> u32;
+        pub(super) fn proxy_call_foreign_function(
+            name: *const u8,
+            name_len: usize,
+            argument: *const u8,
+            argument_len: usize,
+            data: *mut *mut u8,
+            len: *mut usize,
+        ) -> u32;
         pub(super) fn proxy_define_metric(kind: u32, name: *const u8, name_len: usize, id: *mut u32) -> u32;
         pub(super) fn proxy_increment_metric(id: u32, by: i64) -> u32;
     }
@@ -121,10 +129,15 @@ pub(crate) fn logs(level: Level) -> bool {
 
 /// The proxy's clock.
 pub(crate) fn now() -> Result<UnixTime> {
-    let mut nanoseconds = 0_u64;
+    Ok(UnixTime(now_nanoseconds()?.wrapping_div(1_000_000_000)))
+}
+
+/// The proxy's clock, as fine as it goes.
+pub(crate) fn now_nanoseconds() -> Result<u64> {
+    let mut nanoseconds = 0;
     // SAFETY: the host writes one u64.
     done(unsafe { sys::proxy_get_current_time_nanoseconds(&raw mut nanoseconds) })?;
-    Ok(UnixTime(nanoseconds.wrapping_div(1_000_000_000)))
+    Ok(nanoseconds)
 }
 
 /// Calls `proxy_on_tick` of the current root context that often; 0 stops it.
@@ -244,6 +257,16 @@ pub(crate) fn http_call<'h>(
     Ok(token)
 }
 
+/// Calls a function that this proxy has beyond the ABI.
+pub(crate) fn call_foreign_function(name: &str, argument: &[u8]) -> Result<Vec<u8>> {
+    received(|data, len| {
+        // SAFETY: as above; pointers and lengths are of live slices.
+        unsafe {
+            sys::proxy_call_foreign_function(name.as_ptr(), name.len(), argument.as_ptr(), argument.len(), data, len)
+        }
+    })
+}
+
 /// Defines a counter, or finds the one of this name.
 pub(crate) fn define_counter(name: &str) -> Result<u32> {
     const COUNTER: u32 = 0;
@@ -253,10 +276,10 @@ pub(crate) fn define_counter(name: &str) -> Result<u32> {
     Ok(id)
 }
 
-/// Adds one to a counter.
-pub(crate) fn increment(counter: u32) -> Result<()> {
+/// Adds to a counter.
+pub(crate) fn increment(counter: u32, by: i64) -> Result<()> {
     // SAFETY: no memory is involved.
-    done(unsafe { sys::proxy_increment_metric(counter, 1) })
+    done(unsafe { sys::proxy_increment_metric(counter, by) })
 }
 
 /// Memory that the host fills and [`received`] takes over. Null, which hosts report as a failed call, when there is

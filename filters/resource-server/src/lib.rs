@@ -3,6 +3,7 @@
 //! All decisions are the core's ([`mcp_oauth`]); this crate translates proxy-wasm callbacks into calls of its gate
 //! (`plugin.rs`) and verdicts into host calls (`host.rs`).
 
+mod crypto;
 mod exports;
 mod host;
 mod pairs;

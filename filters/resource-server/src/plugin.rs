@@ -9,7 +9,7 @@ use mcp_oauth::{
     config,
     fetch::{Answer, Fetch, FetchId, KeyEvent, MAX_DOCUMENT_BYTES},
     forward::{Edit, Forward, ResponseGuard},
-    gate::{Gate, NextCall, Outcome, Resumed, Verdict},
+    gate::{Gate, Outcome, Resumed, Verdict},
     policy::Policy,
     refusal::Refusal,
     reply::Reply,
@@ -18,6 +18,7 @@ use mcp_oauth::{
 };
 
 use crate::{
+    crypto::VerifySignature,
     host::{self, Buffer, Level, Map, Status},
     pairs,
 };
@@ -32,8 +33,8 @@ pub(crate) enum Action {
 /// Requests that were forwarded unchecked because of `unmatched: insecure_forward`.
 const INSECURE_FORWARDS: &str = "mcp_oauth.insecure_forward";
 
-/// How often to look after fetches that are in flight.
-const WATCH_MILLISECONDS: u32 = 1000;
+/// Algorithms for which the proxy's `verify_signature` was tried and given up.
+const SIGNATURE_FALLBACKS: &str = "mcp_oauth.verify_signature_fallback";
 
 /// A VM may run several plugins, each with its own configuration and streams.
 #[derive(Default)]
@@ -45,8 +46,10 @@ struct Vm {
 struct Plugin {
     gate: Gate,
     calls: BTreeMap<u32, FetchId>,
-    tick_milliseconds: u32,
+    /// What the timer is set for.
+    alarm: Option<UnixTime>,
     insecure_forwards: Option<u32>,
+    signature_fallbacks: Option<u32>,
 }
 
 struct Stream {
@@ -91,7 +94,7 @@ pub(crate) fn on_start() {
 pub(crate) fn on_context_create(context: u32, root: u32) {
     with_vm(|vm| {
         if root == 0 {
-            vm.plugins.insert(context, Plugin::new(Policy::refusing()));
+            vm.plugins.insert(context, Plugin::new(Policy::refusing(), 0));
         } else {
             vm.streams.insert(context, Stream { root, state: State::New });
         }
@@ -119,24 +122,26 @@ pub(crate) fn on_configure(root: u32, size: usize) -> bool {
             (Policy::refusing(), true)
         }
     };
-    let mut plugin = Plugin::new(policy);
+    let mut plugin = Plugin::new(policy, host::now_nanoseconds().unwrap_or_default());
     plugin.insecure_forwards = host::define_counter(INSECURE_FORWARDS).ok();
+    plugin.signature_fallbacks = host::define_counter(SIGNATURE_FALLBACKS).ok();
     let replaced = with_vm(|vm| vm.plugins.insert(root, plugin)).flatten();
     if let Some(mut replaced) = replaced {
         resume(replaced.gate.refuse_all_held(&Refusal::Misconfigured), root);
     }
     // The first tick fetches keys, so that the first request need not wait. If the tick cannot be had, it will.
-    keep_time(root).ok();
+    keep_time(root, UnixTime(0)).ok();
     accepted
 }
 
 pub(crate) fn on_tick(root: u32) {
     let Ok(now) = host::now() else { return };
+    with_plugin(root, |plugin| plugin.alarm = None);
     for outcome in with_plugin(root, |plugin| plugin.gate.on_time(now)).unwrap_or_default() {
         settle(root, outcome);
     }
     send_fetches(root, now);
-    keep_time(root).ok();
+    keep_time(root, now).ok();
 }
 
 pub(crate) fn on_http_call_response(root: u32, token: u32, headers: usize, body_size: usize) {
@@ -148,17 +153,27 @@ pub(crate) fn on_http_call_response(root: u32, token: u32, headers: usize, body_
     };
     let response = if headers == 0 { Err(Answer::NoResponse) } else { read_response(body_size) };
     let answer = match &response {
-        Ok((status, content_type, body)) => Answer::Response { status, content_type: content_type.as_deref(), body },
+        Ok(Response { status, content_type, cache_control, body }) => Answer::Response {
+            status,
+            content_type: content_type.as_deref(),
+            cache_control: cache_control.as_deref(),
+            body,
+        },
         Err(answer) => *answer,
     };
     let outcome = with_plugin(root, |plugin| plugin.gate.on_answer(id, answer, now)).unwrap_or_default();
     // The next document first: to resume requests is to act for them, and the call must be the root context's own.
     send_fetches(root, now);
     settle(root, outcome);
-    keep_time(root).ok();
+    keep_time(root, now).ok();
 }
 
-type Response = (Vec<u8>, Option<Vec<u8>>, Vec<u8>);
+struct Response {
+    status: Vec<u8>,
+    content_type: Option<Vec<u8>>,
+    cache_control: Option<Vec<u8>>,
+    body: Vec<u8>,
+}
 
 fn read_response(body_size: usize) -> Result<Response, Answer<'static>> {
     if body_size > MAX_DOCUMENT_BYTES {
@@ -166,51 +181,63 @@ fn read_response(body_size: usize) -> Result<Response, Answer<'static>> {
     }
     let header = |name| host::header(Map::HttpCallResponse, name).map_err(|_| Answer::NoResponse);
     let status = header(":status")?.unwrap_or_default();
-    let content_type = header("content-type")?;
+    let (content_type, cache_control) = (header("content-type")?, header("cache-control")?);
     let body = if body_size == 0 {
         Vec::new()
     } else {
         host::buffer(Buffer::HttpCallResponseBody, body_size).map_err(|_| Answer::NoResponse)?
     };
-    Ok((status, content_type, body))
+    Ok(Response { status, content_type, cache_control, body })
 }
 
 pub(crate) fn on_request_headers(context: u32) -> Action {
-    let (verdict, root) = judge(context);
+    let Judged { verdict, root, now } = judge(context);
     let (state, action) = match verdict {
         Verdict::Forward(forward) => obey_forward(forward),
         Verdict::Reply(reply) => obey_reply(&reply),
-        Verdict::Hold if keep_time(root).is_ok() => (State::Held, Action::Pause),
+        Verdict::Hold if keep_time(root, now).is_ok() => (State::Held, Action::Pause),
         Verdict::Hold => {
             with_plugin(root, |plugin| plugin.gate.on_gone(context));
             obey_reply(&Reply::refuse(Refusal::Host("proxy_set_tick_period_milliseconds")))
         }
         Verdict::NotOurs(_) => {
-            let counter = with_plugin(root, |plugin| plugin.insecure_forwards).flatten();
-            counter.map(host::increment);
+            count((with_plugin(root, |plugin| plugin.insecure_forwards).flatten(), 1));
             (State::Settled, Action::Continue)
         }
     };
-    if matches!(state, State::Forwarded(_)) {
-        // Keys that are due for a refresh are still good for this request.
-        keep_time(root).ok();
-    }
     with_vm(|vm| vm.streams.get_mut(&context).map(|stream| stream.state = state));
     action
 }
 
-/// Asks the gate about a request; the root context that it belongs to comes with the answer.
-fn judge(context: u32) -> (Verdict, u32) {
-    let fault = |call| Verdict::Reply(Reply::refuse(Refusal::Host(call)));
-    let Ok(head) = host::header_pairs(Map::Request) else { return (fault("proxy_get_header_map_pairs"), 0) };
-    let Ok(now) = host::now() else { return (fault("proxy_get_current_time_nanoseconds"), 0) };
+/// What the gate says of a request, and to which root context it belongs.
+struct Judged {
+    verdict: Verdict,
+    root: u32,
+    now: UnixTime,
+}
+
+fn judge(context: u32) -> Judged {
+    let fault =
+        |call| Judged { verdict: Verdict::Reply(Reply::refuse(Refusal::Host(call))), root: 0, now: UnixTime(0) };
+    let Ok(head) = host::header_pairs(Map::Request) else { return fault("proxy_get_header_map_pairs") };
+    let Ok(now) = host::now() else { return fault("proxy_get_current_time_nanoseconds") };
     let judged = with_vm(|vm| {
         let root = vm.streams.get(&context)?.root;
-        let gate = &mut vm.plugins.get_mut(&root)?.gate;
-        let request = Request::new(pairs::iter(&head), gate.policy().identity_headers());
-        Some((gate.on_request(context, &request, now), root))
+        let plugin = vm.plugins.get_mut(&root)?;
+        let request = Request::new(pairs::iter(&head), plugin.gate.policy().identity_headers());
+        let verdict = plugin.gate.on_request(context, &request, now);
+        Some((Judged { verdict, root, now }, plugin.take_fallbacks()))
     });
-    judged.flatten().unwrap_or_else(|| (fault("proxy_on_context_create"), 0))
+    let Some((judged, fallbacks)) = judged.flatten() else { return fault("proxy_on_context_create") };
+    count(fallbacks);
+    judged
+}
+
+/// Adds to a counter, if there is one and something to add.
+fn count((counter, by): (Option<u32>, u64)) {
+    if let (Some(counter), Ok(by @ 1..)) = (counter, i64::try_from(by)) {
+        host::increment(counter, by).ok();
+    }
 }
 
 pub(crate) fn on_response_headers(context: u32) -> Action {
@@ -245,8 +272,18 @@ pub(crate) fn on_delete(context: u32) {
 }
 
 impl Plugin {
-    fn new(policy: Policy) -> Self {
-        Self { gate: Gate::new(policy), calls: BTreeMap::new(), tick_milliseconds: 0, insecure_forwards: None }
+    fn take_fallbacks(&mut self) -> (Option<u32>, u64) {
+        (self.signature_fallbacks, self.gate.take_acceleration_fallbacks())
+    }
+
+    fn new(policy: Policy, seed: u64) -> Self {
+        Self {
+            gate: Gate::on_host(policy, Box::new(VerifySignature), seed),
+            calls: BTreeMap::new(),
+            alarm: None,
+            insecure_forwards: None,
+            signature_fallbacks: None,
+        }
     }
 }
 
@@ -344,18 +381,12 @@ fn resume(resumed: Vec<Resumed>, root: u32) {
     host::set_effective_context(root).ok();
 }
 
-/// Has the proxy call `on_tick` as soon as the gate has something to do.
-fn keep_time(root: u32) -> Result<(), Status> {
-    let wanted = with_plugin(root, |plugin| {
-        let milliseconds = match plugin.gate.next_call() {
-            NextCall::Never => 0,
-            NextCall::InASecond => WATCH_MILLISECONDS,
-            NextCall::Now => 1,
-        };
-        (plugin.tick_milliseconds != milliseconds).then_some(milliseconds)
-    });
-    let Some(milliseconds) = wanted.flatten() else { return Ok(()) };
-    host::set_tick_period(milliseconds)?;
-    with_plugin(root, |plugin| plugin.tick_milliseconds = milliseconds);
+/// Has the proxy call `on_tick` when the gate has something to do by itself.
+fn keep_time(root: u32, now: UnixTime) -> Result<(), Status> {
+    let change = with_plugin(root, |plugin| (plugin.gate.next_call(), plugin.alarm));
+    let Some((wanted, _)) = change.filter(|(wanted, set)| wanted != set) else { return Ok(()) };
+    let milliseconds = wanted.map_or(0, |at| at.seconds_from(now).saturating_mul(1000).max(1));
+    host::set_tick_period(u32::try_from(milliseconds).unwrap_or(u32::MAX))?;
+    with_plugin(root, |plugin| plugin.alarm = wanted);
     Ok(())
 }

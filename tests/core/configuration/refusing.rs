@@ -1,7 +1,7 @@
 //! The policy of a configuration that was refused: 503 to everything, whatever the proxy does with the refusal.
 
 use mcp_oauth::{
-    gate::{Gate, NextCall},
+    gate::Gate,
     policy::Policy,
     refusal::Refusal,
 };
@@ -57,5 +57,5 @@ fn everything_is_answered_503() {
         );
     }
     assert!(gate.poll_fetch(NOW).is_none(), "nothing is fetched");
-    assert_eq!(gate.next_call(), NextCall::Never);
+    assert_eq!(gate.next_call(), None);
 }

@@ -7,7 +7,7 @@ use std::{
 
 use mcp_oauth::{
     fetch::{Answer, Fetch, FetchId},
-    gate::{Gate, NextCall, Outcome, Resumed, Verdict},
+    gate::{Gate, Outcome, Resumed, Verdict},
     time::UnixTime,
 };
 use proptest::{collection::vec, prelude::*, sample::Index};
@@ -148,7 +148,7 @@ impl Model {
             }
         }
         let busy = !self.waiting.is_empty() || !self.in_flight.is_empty();
-        prop_assert!(!busy || self.gate.next_call() != NextCall::Never, "nobody would call again: {:?}", self.waiting);
+        prop_assert!(!busy || self.gate.next_call().is_some(), "nobody would call again: {:?}", self.waiting);
         Ok(())
     }
 
@@ -187,7 +187,7 @@ impl Model {
         };
         let answer = match end {
             End::Good | End::OtherKeys => good(document),
-            End::NotFound => Answer::Response { status: b"404", content_type: None, body: b"" },
+            End::NotFound => Answer::Response { status: b"404", content_type: None, cache_control: None, body: b"" },
             End::Down => Answer::NoResponse,
             End::Html => good("<html>"),
         };
@@ -218,7 +218,7 @@ impl Model {
 }
 
 fn good(document: &str) -> Answer<'_> {
-    Answer::Response { status: b"200", content_type: Some(b"application/json"), body: document.as_bytes() }
+    Answer::Response { status: b"200", content_type: Some(b"application/json"), cache_control: None, body: document.as_bytes() }
 }
 
 /// What no order of events changes: nonsense is refused, and what may not go upstream does not.

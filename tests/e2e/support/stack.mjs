@@ -26,7 +26,9 @@ export const keysOf = (stack) => JSON.parse(readFileSync(keysFile(stack.director
 /** Waits until Envoy's access log tells why `path` was answered as it was. Envoy writes it a moment after the answer. */
 export function reasonFor(stack, path) {
   const line = new RegExp(`^\\S+ \\S+ ${path.replace(/[.*+?^$()|[\]{}\\]/g, '\\$&')} \\d+ (\\S+) `, 'm');
-  return until(`the access log tells why ${path} was answered`, () => line.exec(stack.envoy.output)?.[1], { seconds: 15 });
+  return until(`the access log tells why ${path} was answered`, () => line.exec(stack.envoy.output)?.[1], {
+    seconds: 15,
+  });
 }
 
 /**
@@ -44,6 +46,6 @@ export function itStillServes(stack, makeToken = () => machineToken(stack.issuer
     assert.equal((await send(stack.url)).status, 401);
     assert.equal((await send(stack.url, { token: await makeToken() })).status, 200);
     assert.doesNotMatch(stack.envoy.output, /proxy_on_|wasm trap|Unreachable|panic/, 'the module trapped');
-    assert.doesNotMatch(stack.envoy.output, /eyJ[\w-]{8}/, 'the beginning of a JWT is in Envoy\'s log');
+    assert.doesNotMatch(stack.envoy.output, /eyJ[\w-]{8}/, "the beginning of a JWT is in Envoy's log");
   });
 }

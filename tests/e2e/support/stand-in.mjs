@@ -5,7 +5,8 @@ import { after } from 'node:test';
 import { freePort } from '../../../testbed/ports.mjs';
 import { forge, goodClaims } from '../../../testbed/tokens.mjs';
 
-const json = (response, value, status = 200) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+const json = (response, value, status = 200) =>
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
 
 /**
  * `answer(request, response, standIn)` may answer in its own way and say so by returning true; it can be exchanged at
@@ -17,12 +18,20 @@ export async function startStandIn(answer = () => false) {
   const issuer = `http://127.0.0.1:${port}`;
   const kid = randomUUID();
   const standIn = {
-    port, issuer, answer, requests: [], metadataAt: '/.well-known/oauth-authorization-server',
+    port,
+    issuer,
+    answer,
+    requests: [],
+    metadataAt: '/.well-known/oauth-authorization-server',
     metadata: { issuer, jwks_uri: `${issuer}/jwks` },
     jwks: { keys: [{ ...publicKey.export({ format: 'jwk' }), kid, alg: 'ES256', use: 'sig' }] },
     key: { ...privateKey.export({ format: 'jwk' }), alg: 'ES256' },
     token: (resource, { header, claims, key } = {}) =>
-      forge(key ?? standIn.key, { alg: 'ES256', kid, typ: 'at+jwt', ...header }, { ...goodClaims(issuer, resource), ...claims }),
+      forge(
+        key ?? standIn.key,
+        { alg: 'ES256', kid, typ: 'at+jwt', ...header },
+        { ...goodClaims(issuer, resource), ...claims },
+      ),
   };
   const server = createServer((request, response) => {
     standIn.requests.push(request.url);
@@ -32,7 +41,11 @@ export async function startStandIn(answer = () => false) {
     else json(response, { error: 'not_found' }, 404);
   });
   standIn.listen = () => new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
-  standIn.close = () => new Promise((resolve) => { server.close(resolve); server.closeAllConnections(); });
+  standIn.close = () =>
+    new Promise((resolve) => {
+      server.close(resolve);
+      server.closeAllConnections();
+    });
   await standIn.listen();
   after(() => standIn.close().catch(() => {}));
   return standIn;

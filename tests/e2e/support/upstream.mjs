@@ -8,7 +8,12 @@ export async function startUpstream() {
   const upstream = { answer: (_request, response) => response.end() };
   const server = createServer((request, response) => upstream.answer(request, response));
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  after(() => { server.close(); server.closeAllConnections(); });
-  upstream.edit = (bootstrap) => { bootstrap.static_resources.clusters[0] = cluster('mcp_server', server.address().port); };
+  after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  upstream.edit = (bootstrap) => {
+    bootstrap.static_resources.clusters[0] = cluster('mcp_server', server.address().port);
+  };
   return upstream;
 }

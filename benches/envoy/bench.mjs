@@ -1,0 +1,128 @@
+// `make bench`: what does the filter cost, beside Envoy's own? One Envoy, one run, every case in turn, several rounds;
+// medians. The measure is the CPU time of the Envoy process per request, less that of a request without any filter:
+// throughput on a shared machine says little.
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { runDirectory, ROOT } from '../../testbed/paths.mjs';
+import { freePort } from '../../testbed/ports.mjs';
+import { stopAll } from '../../testbed/processes.mjs';
+import { startBare } from '../../testbed/envoy.mjs';
+import { bootstrap, listener, native, ours } from './configuration.mjs';
+import { load } from '../../testbed/load.mjs';
+import { makeKeys, makeTokens } from './tokens.mjs';
+import { report } from './report.mjs';
+
+const { values: options } = parseArgs({ options: {
+  rounds: { type: 'string', default: '5' }, requests: { type: 'string', default: '8000' },
+  tokens: { type: 'string', default: '10000' }, plot: { type: 'boolean', default: false },
+} });
+const [ROUNDS, REQUESTS, TOKENS] = [options.rounds, options.requests, options.tokens].map(Number);
+const MODULE = join(ROOT, 'target/wasm32-wasip1/release/mcp_resource_server.wasm');
+const ALGORITHMS = ['RS256', 'ES256', 'EdDSA'];
+
+/** The cases: name → how its listener filters, and which tokens it is asked with. */
+function plan(jwks, tokens) {
+  const one = (algorithm) => [tokens[algorithm]];
+  const cold = { token_cache: { max_entries: 0 } };
+  const cases = new Map([['none', { filters: () => [], tokens: one('RS256') }]]);
+  for (const algorithm of ALGORITHMS) {
+    const name = algorithm.toLowerCase();
+    const add = (kind, filters) => cases.set(`${kind}_${name}`, { filters, tokens: one(algorithm) });
+    add('native', (resource) => [native(resource, jwks)]);
+    add('native_cached', (resource) => [native(resource, jwks, 1000)]);
+    add('warm', (resource) => [ours(MODULE, resource, jwks)]);
+    if (algorithm !== 'EdDSA') add('cold', (resource) => [ours(MODULE, resource, jwks, { settings: cold })]);
+    add('cold_in_wasm', (resource) => [ours(MODULE, resource, jwks, { settings: { ...cold, verify_signature: 'never' } })]);
+  }
+  cases.set('warm_many_tokens', { filters: (resource) => [ours(MODULE, resource, jwks)], tokens: tokens.many });
+  cases.set('native_cached_many_tokens', { filters: (resource) => [native(resource, jwks, 20_000)], tokens: tokens.many });
+  for (const resources of [100, 1000]) {
+    cases.set(`warm_${resources}_resources`, { filters: (resource) => [ours(MODULE, resource, jwks, { resources })], tokens: one('RS256') });
+  }
+  return cases;
+}
+
+/** CPU time that a process has used, in microseconds. */
+function cpu(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10_000; // clock ticks of 10 ms, on every Linux
+}
+
+const residentKiB = (pid) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
+
+const median = (numbers) => { const sorted = [...numbers].sort((a, b) => a - b); return sorted[sorted.length >> 1]; };
+
+/** How long Envoy takes to serve, and how much memory it has then. */
+async function startUp(directory, filters) {
+  const [port, admin] = [await freePort(), await freePort()];
+  const began = performance.now();
+  const envoy = await startBare({ directory, admin, config: bootstrap(admin, [listener(port, filters)]) });
+  const milliseconds = performance.now() - began;
+  const kib = residentKiB(envoy.pid);
+  await envoy.stop();
+  return { milliseconds, kib };
+}
+
+async function main() {
+  const directory = runDirectory('bench');
+  console.log(`Bench: ${ROUNDS} rounds of ${REQUESTS} requests per case, ${TOKENS} tokens, ${availableParallelism()} cores`);
+  const { jwks, keys } = makeKeys();
+  // All listeners answer for one resource by name; the port in it differs, so each gets a token of its own.
+  const template = plan(jwks, { RS256: '', ES256: '', EdDSA: '', many: [] });
+  const ports = new Map();
+  for (const name of template.keys()) ports.set(name, await freePort());
+  const resource = 'https://mcp.example.com/demo/mcp';
+  const tokens = makeTokens(keys, resource, TOKENS);
+  const cases = plan(jwks, tokens);
+
+  const plain = await startUp(directory, []);
+  const filtered = await startUp(directory, [ours(MODULE, resource, jwks)]);
+
+  const admin = await freePort();
+  const config = bootstrap(admin, [...cases].map(([name, { filters }]) => listener(ports.get(name), filters(resource))));
+  const envoy = await startBare({ directory, admin, config });
+  const samples = new Map([...cases.keys()].map((name) => [name, []]));
+  for (let round = 0; round <= ROUNDS; round++) {
+    for (const [name, { tokens }] of cases) {
+      // the first round warms up code and caches; every token must have been seen
+      const requests = Math.max(round === 0 ? 1000 : REQUESTS, tokens.length);
+      const before = cpu(envoy.pid);
+      const result = await load({ port: ports.get(name), tokens, requests, resource });
+      const microseconds = (cpu(envoy.pid) - before) / requests;
+      if (round > 0) samples.get(name).push({ microseconds, ...result });
+    }
+    process.stdout.write(round === 0 ? '  warmed up\n' : `  round ${round} of ${ROUNDS}\n`);
+  }
+  const memory = residentKiB(envoy.pid);
+  await envoy.stop();
+
+  const middle = (name, field) => median(samples.get(name).map((sample) => sample[field]));
+  const base = middle('none', 'microseconds');
+  const results = Object.fromEntries([...cases.keys()].map((name) => [name, {
+    added_cpu_us: round2(middle(name, 'microseconds') - base), cpu_us: round2(middle(name, 'microseconds')),
+    requests_per_second: Math.round(middle(name, 'requestsPerSecond')), p50_ms: middle(name, 'p50'), p99_ms: middle(name, 'p99'),
+  }]));
+  const ratio = (of, to) => round2(results[of].added_cpu_us / results[to].added_cpu_us);
+  const summary = {
+    cases: results,
+    ratios: {
+      warm_rs256: ratio('warm_rs256', 'native_rs256'),
+      cold_rs256: ratio('cold_rs256', 'native_rs256'), cold_es256: ratio('cold_es256', 'native_es256'),
+      cold_eddsa: ratio('cold_in_wasm_eddsa', 'native_eddsa'),
+      resources_1000: ratio('warm_1000_resources', 'warm_rs256'), tokens_10000: ratio('warm_many_tokens', 'warm_rs256'),
+      module_kib: Math.ceil(statSync(MODULE).size / 1024),
+    },
+    start_up: { plain_ms: Math.round(plain.milliseconds), filtered_ms: Math.round(filtered.milliseconds) },
+    memory: { plain_kib: plain.kib, filtered_kib: filtered.kib, after_all_cases_kib: memory },
+    rounds: ROUNDS, requests: REQUESTS,
+  };
+  mkdirSync(join(ROOT, 'target'), { recursive: true });
+  writeFileSync(join(ROOT, 'target/bench.json'), `${JSON.stringify(summary, null, 2)}\n`);
+  report(summary, { plot: options.plot && join(ROOT, 'docs/bench.svg') });
+}
+
+const round2 = (number) => Math.round(number * 100) / 100;
+
+try { await main(); } finally { await stopAll(); }

@@ -1,0 +1,60 @@
+// One Envoy with a listener per case. Each answers by itself, so that what is measured is the way to the answer.
+const TYPES = 'type.googleapis.com/envoy.extensions.filters.';
+export const ISSUER = 'https://idp.example.com';
+
+const router = { name: 'router', typed_config: { '@type': `${TYPES}http.router.v3.Router` } };
+
+export const listener = (port, filters) => ({
+  name: `case_${port}`,
+  address: { socket_address: { address: '127.0.0.1', port_value: port } },
+  filter_chains: [{ filters: [{
+    name: 'hcm',
+    typed_config: {
+      '@type': `${TYPES}network.http_connection_manager.v3.HttpConnectionManager`,
+      stat_prefix: `case_${port}`, generate_request_id: false,
+      route_config: { virtual_hosts: [{ name: 'all', domains: ['*'], routes: [{ match: { prefix: '/' }, direct_response: { status: 200, body: { inline_string: 'ok' } } }] }] },
+      http_filters: [...filters, router],
+    },
+  }] }],
+});
+
+/** Envoy's own filter, with the keys inline like ours. */
+export const native = (resource, jwks, cache) => ({
+  name: 'jwt_authn',
+  typed_config: {
+    '@type': `${TYPES}http.jwt_authn.v3.JwtAuthentication`,
+    providers: { idp: {
+      issuer: ISSUER, audiences: [resource], forward: false, local_jwks: { inline_string: JSON.stringify(jwks) },
+      ...(cache && { jwt_cache_config: { jwt_cache_size: cache, jwt_max_token_size: 8192 } }),
+    } },
+    rules: [{ match: { prefix: '/' }, requires: { provider_name: 'idp' } }],
+  },
+});
+
+/** Our filter; `resources` of them, of which the one that is asked for comes last. */
+export const ours = (module, resource, jwks, { settings = {}, resources = 1 } = {}) => ({
+  name: 'mcp_resource_server',
+  typed_config: {
+    '@type': `${TYPES}http.wasm.v3.Wasm`,
+    config: {
+      name: 'mcp_resource_server', failure_policy: 'FAIL_RELOAD',
+      vm_config: { runtime: 'envoy.wasm.runtime.v8', code: { local: { filename: module } } },
+      configuration: {
+        '@type': 'type.googleapis.com/google.protobuf.StringValue',
+        value: JSON.stringify({
+          authorization_servers: [{ issuer: ISSUER, jwks }],
+          resources: [
+            ...Array.from({ length: resources - 1 }, (_, i) => ({ resource: `${new URL(resource).origin}/team-${i}/mcp` })),
+            { resource, scopes: { required: ['mcp:read'] } },
+          ],
+          ...settings,
+        }),
+      },
+    },
+  },
+});
+
+export const bootstrap = (admin, listeners) => ({
+  admin: { address: { socket_address: { address: '127.0.0.1', port_value: admin } } },
+  static_resources: { listeners },
+});
