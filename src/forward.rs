@@ -115,14 +115,13 @@ pub struct IdentityHeaders {
     pub issuer: Option<Arc<str>>,
 }
 
+/// Subject, client, scopes, issuer.
+const USUAL_NAMES: [&str; 4] = ["x-mcp-subject", "x-mcp-client-id", "x-mcp-scopes", "x-mcp-issuer"];
+
 impl Default for IdentityHeaders {
     fn default() -> Self {
-        Self {
-            subject: Some("x-mcp-subject".into()),
-            client_id: Some("x-mcp-client-id".into()),
-            scopes: Some("x-mcp-scopes".into()),
-            issuer: Some("x-mcp-issuer".into()),
-        }
+        let [subject, client_id, scopes, issuer] = USUAL_NAMES.map(|name| Some(name.into()));
+        Self { subject, client_id, scopes, issuer }
     }
 }
 
@@ -131,10 +130,12 @@ impl IdentityHeaders {
         [&self.subject, &self.client_id, &self.scopes, &self.issuer].into_iter().flatten()
     }
 
-    /// Whether a server could take this header for one of them: CGI and its heirs fold case and read `_` as `-`.
+    /// Whether a server could take this header for one of them, or for one of the usual ones where they are renamed or
+    /// off: CGI and its heirs fold case and read `_` as `-`.
     pub(crate) fn is_alike(&self, name: &[u8]) -> bool {
         let fold = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-        self.names().any(|own| own.len() == name.len() && name.iter().map(fold).eq(own.bytes()))
+        let is = |own: &str| own.len() == name.len() && name.iter().map(fold).eq(own.bytes());
+        self.names().any(|own| is(own)) || USUAL_NAMES.into_iter().any(is)
     }
 
     /// The lines for one caller; a claim that is absent has none.

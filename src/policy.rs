@@ -197,6 +197,8 @@ impl Policy {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Routes {
     hosts: BTreeMap<String, HostRoutes>,
+    /// The resources of all hosts, by path alone.
+    anywhere: HostRoutes,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -231,16 +233,8 @@ const SERVER_METADATA: [&str; 2] = ["/.well-known/oauth-authorization-server", "
 impl Routes {
     /// Adds a resource below `path`; false if the place is taken.
     pub(crate) fn add_resource(&mut self, authority: &str, path: &str, resource: usize) -> bool {
-        let host = self.hosts.entry(authority.into()).or_default();
-        let free = !host.resources.contains_key(path);
-        if free {
-            host.resources.insert(path.into(), resource);
-            if !host.lengths.contains(&path.len()) {
-                host.lengths.push(path.len());
-                host.lengths.sort_unstable_by(|a, b| b.cmp(a));
-            }
-        }
-        free
+        self.anywhere.add(path, resource);
+        self.hosts.entry(authority.into()).or_default().add(path, resource)
     }
 
     /// Adds the metadata document of a resource; false if the place is taken.
@@ -266,7 +260,7 @@ impl Routes {
         match host.and_then(|host| host.resource(path)) {
             Some(_) if SERVER_METADATA.into_iter().any(|document| is_below(path, document)) => Target::NoDocument,
             Some(resource) => Target::Resource(resource),
-            None if self.hosts.values().any(|host| host.resource(path).is_some()) => Target::OtherHost,
+            None if self.anywhere.resource(path).is_some() => Target::OtherHost,
             None => Target::Nothing,
         }
     }
@@ -281,6 +275,18 @@ impl Routes {
 }
 
 impl HostRoutes {
+    fn add(&mut self, path: &str, resource: usize) -> bool {
+        let free = !self.resources.contains_key(path);
+        if free {
+            self.resources.insert(path.into(), resource);
+            if !self.lengths.contains(&path.len()) {
+                self.lengths.push(path.len());
+                self.lengths.sort_unstable_by(|a, b| b.cmp(a));
+            }
+        }
+        free
+    }
+
     /// The resource with the longest path that contains this one, on segment boundaries.
     fn resource(&self, path: &str) -> Option<usize> {
         self.lengths.iter().find_map(|length| {
@@ -289,6 +295,11 @@ impl HostRoutes {
             if on_boundary { self.resources.get(prefix).copied() } else { None }
         })
     }
+}
+
+/// Whether requests for this path are answered with documents, or with their absence.
+pub(crate) fn is_well_known(path: &str) -> bool {
+    is_below(path, METADATA_PATH) || SERVER_METADATA.into_iter().any(|document| is_below(path, document))
 }
 
 fn is_below(path: &str, base: &str) -> bool {

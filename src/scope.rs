@@ -39,7 +39,13 @@ impl ScopeSet {
     /// Does NOT know hierarchies: `admin` does not imply `read`.
     #[must_use]
     pub fn covers(&self, needed: &Self) -> bool {
-        needed.0.iter().all(|scope| self.0.binary_search(scope).is_ok())
+        needed.0.iter().all(|scope| self.contains(scope))
+    }
+
+    /// Whether this scope is in the set.
+    #[must_use]
+    pub fn contains(&self, scope: &Scope) -> bool {
+        self.0.binary_search(scope).is_ok()
     }
 
     /// Whether there is no scope at all.

@@ -24,7 +24,9 @@ use crate::{
     jwk::KeySet,
     jws::Algorithm,
     metadata::{Description, Document},
-    policy::{AuthorizationServer, KeySource, Policy, RemoteKeys, ResourcePolicy, Unmatched, VerifySignature},
+    policy::{
+        AuthorizationServer, KeySource, Policy, RemoteKeys, ResourcePolicy, Unmatched, VerifySignature, is_well_known,
+    },
     resource::ResourceUri,
     scope::{Scope, ScopeSet},
     shown::Shown,
@@ -243,6 +245,9 @@ fn read_resource(at: &At<'_>, policy: &mut Policy, findings: &mut Findings) -> O
         return None;
     };
     let uri = findings.parsed(&resource, ResourceUri::parse)?;
+    if is_well_known(uri.base_path()) {
+        findings.add(&resource.path, "lies where OAuth metadata is served, so no request would reach it");
+    }
     let index = policy.resources.len();
     route(&uri, &resource.path, host_default, index, policy, findings);
 
@@ -322,8 +327,14 @@ fn read_scopes(at: Option<At<'_>>, findings: &mut Findings) -> Scopes {
     let before = findings.0.len();
     let mut listed = |name| members.get(name).map_or_else(|| required.clone(), |at| read_scope_list(&at, findings));
     let (challenged, advertised) = (listed("challenged"), listed("advertised"));
-    if challenged.is_empty() && !required.is_empty() && findings.0.len() == before {
-        findings.add(&members.place("challenged"), "is empty, so no client would learn what `required` asks for");
+    let place = members.place("challenged");
+    if findings.0.len() > before {
+        // Something in the lists is missing because it was refused.
+    } else if challenged.is_empty() && !required.is_empty() {
+        findings.add(&place, "is empty, so no client would learn what `required` asks for");
+    } else if required.iter().any(|scope| challenged.contains(scope)) && !challenged.covers(&required) {
+        // With no scope in common, the names to ask for are others than those that tokens carry (Entra).
+        findings.add(&place, alloc::format!("lacks some of `{required}`, so a client would never get enough"));
     }
     Scopes { required, challenged, advertised }
 }

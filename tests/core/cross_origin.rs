@@ -206,8 +206,12 @@ fn a_forwarded_request_remembers_that_a_page_waits() {
         assert!(matches!(ask(&mut remote, &head("/mcp", &more)), Verdict::Hold), "{name}");
         let fetch = remote.poll_fetch(NOW).expect("a fetch");
         let keys = jwks(&[jwk(1, "k1")]).to_string();
-        let answer =
-            Answer::Response { status: b"200", content_type: Some(b"application/json"), cache_control: None, body: keys.as_bytes() };
+        let answer = Answer::Response {
+            status: b"200",
+            content_type: Some(b"application/json"),
+            cache_control: None,
+            body: keys.as_bytes(),
+        };
         verdicts.extend(remote.on_answer(fetch.id, answer, NOW).resumed.into_iter().map(|resumed| resumed.verdict));
         assert_eq!(verdicts.len(), 2, "{name}");
         for verdict in verdicts {

@@ -31,7 +31,8 @@ fn ok(body: &[u8]) -> Answer<'_> {
     Answer::Response { status: b"200", content_type: Some(JSON), cache_control: None, body }
 }
 
-const NOT_FOUND: Answer<'static> = Answer::Response { status: b"404", content_type: None, cache_control: None, body: b"" };
+const NOT_FOUND: Answer<'static> =
+    Answer::Response { status: b"404", content_type: None, cache_control: None, body: b"" };
 
 /// The fetch that is due, which must be this one.
 #[track_caller]

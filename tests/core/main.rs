@@ -10,6 +10,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod acceleration;
 mod access_tokens;
 mod algorithms;
 mod challenges;
@@ -24,4 +25,5 @@ mod properties;
 mod request_paths;
 mod resource_metadata;
 mod support;
+mod token_cache;
 mod wycheproof;

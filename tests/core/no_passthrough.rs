@@ -132,7 +132,12 @@ fn a_held_request_is_edited_alike() {
     assert!(matches!(ask(&mut remote, &lines), Verdict::Hold));
     let fetch = remote.poll_fetch(NOW).expect("a fetch");
     let keys = jwks(&[jwk(1, "k1")]).to_string();
-    let answer = Answer::Response { status: b"200", content_type: Some(b"application/json"), cache_control: None, body: keys.as_bytes() };
+    let answer = Answer::Response {
+        status: b"200",
+        content_type: Some(b"application/json"),
+        cache_control: None,
+        body: keys.as_bytes(),
+    };
     let mut resumed = remote.on_answer(fetch.id, answer, NOW).resumed;
     let waited = forwarded(resumed.pop().expect("the request").verdict);
 

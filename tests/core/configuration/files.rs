@@ -43,7 +43,8 @@ fn nesting_is_bounded() {
         let objects = "{\"x\":".repeat(depth);
         assert_eq!(findings_in(objects.as_bytes()), ["not one JSON value (line 1, column 636)"], "{depth} objects");
     }
-    let known = "known here: authorization_servers, resources, identity_headers, unmatched, token_cache, verify_signature";
+    let known =
+        "known here: authorization_servers, resources, identity_headers, unmatched, token_cache, verify_signature";
     let fits = put(inline_config(), "/x", (0..126).fold(json!(1), |inner, _| json!([inner])));
     assert_eq!(findings(&fits), [format!("x: unknown key; {known}")], "126 lists in an object");
 }
@@ -51,7 +52,11 @@ fn nesting_is_bounded() {
 #[test]
 fn every_key_is_known_at_every_level() {
     let rows = [
-        ("/Unmatched", "Unmatched", "authorization_servers, resources, identity_headers, unmatched, token_cache, verify_signature"),
+        (
+            "/Unmatched",
+            "Unmatched",
+            "authorization_servers, resources, identity_headers, unmatched, token_cache, verify_signature",
+        ),
         (
             "/authorization_servers/0/audience",
             "authorization_servers[0].audience",
@@ -71,7 +76,11 @@ fn every_key_is_known_at_every_level() {
         ),
         ("/identity_headers/sub", "identity_headers.sub", "subject, client_id, scopes, issuer"),
         // An operator's log line stays one line.
-        ("/a\nb `c`", "a?b ?c?", "authorization_servers, resources, identity_headers, unmatched, token_cache, verify_signature"),
+        (
+            "/a\nb `c`",
+            "a?b ?c?",
+            "authorization_servers, resources, identity_headers, unmatched, token_cache, verify_signature",
+        ),
     ];
     let base = put(inline_config(), "/identity_headers", json!({}));
     let base = put(base, "/resources/0/metadata", json!({}));

@@ -1,10 +1,6 @@
 //! The policy of a configuration that was refused: 503 to everything, whatever the proxy does with the refusal.
 
-use mcp_oauth::{
-    gate::Gate,
-    policy::Policy,
-    refusal::Refusal,
-};
+use mcp_oauth::{gate::Gate, policy::Policy, refusal::Refusal};
 
 use crate::support::{NOW, ask, good_token, reply, reply_header};
 

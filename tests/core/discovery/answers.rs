@@ -132,7 +132,12 @@ fn elsewhere() -> Vec<Row> {
 
 impl Row {
     fn answer(&self) -> Answer<'_> {
-        Answer::Response { status: self.status, content_type: self.content_type, cache_control: None, body: self.body.as_bytes() }
+        Answer::Response {
+            status: self.status,
+            content_type: self.content_type,
+            cache_control: None,
+            body: self.body.as_bytes(),
+        }
     }
 }
 
@@ -182,8 +187,12 @@ fn a_body_that_the_host_did_not_copy_is_too_large() {
 /// A server that is down is not asked three times while requests wait.
 #[test]
 fn a_server_that_is_down_ends_the_attempt() {
-    let of =
-        |status: &'static str| Answer::Response { status: status.as_bytes(), content_type: Some(JSON), cache_control: None, body: b"{}" };
+    let of = |status: &'static str| Answer::Response {
+        status: status.as_bytes(),
+        content_type: Some(JSON),
+        cache_control: None,
+        body: b"{}",
+    };
     let rows = [
         (of("500"), "answered `500`"),
         (of("501"), "answered `501`"),
@@ -245,7 +254,8 @@ fn json_has_these_media_types() {
     ];
     for content_type in accepted {
         let name = String::from_utf8_lossy(content_type);
-        let given = |body| Answer::Response { status: b"200", content_type: Some(content_type), cache_control: None, body };
+        let given =
+            |body| Answer::Response { status: b"200", content_type: Some(content_type), cache_control: None, body };
         let mut gate = gate(&remote_config());
         let documents = [metadata(ISSUER, KEYS).to_string(), jwks(&[jwk(1, "k1")]).to_string()];
         assert_eq!(answer(&mut gate, FIRST, given(documents[0].as_bytes())), None, "{name}: metadata");

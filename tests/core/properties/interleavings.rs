@@ -218,7 +218,12 @@ impl Model {
 }
 
 fn good(document: &str) -> Answer<'_> {
-    Answer::Response { status: b"200", content_type: Some(b"application/json"), cache_control: None, body: document.as_bytes() }
+    Answer::Response {
+        status: b"200",
+        content_type: Some(b"application/json"),
+        cache_control: None,
+        body: document.as_bytes(),
+    }
 }
 
 /// What no order of events changes: nonsense is refused, and what may not go upstream does not.
