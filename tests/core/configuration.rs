@@ -367,3 +367,68 @@ fn one_mistake_in_the_challenged_scopes_is_one_finding() {
         assert_eq!(findings(&put(inline_config(), "/resources/0/scopes/challenged", value)), [finding], "{row}");
     }
 }
+
+/// The challenge must ask for all that is needed, or no client would ever get enough. Names that have nothing in common
+/// with the required ones are another namespace (Entra).
+#[test]
+fn challenged_scopes_suffice_or_are_of_another_namespace() {
+    let scopes = |challenged: &[&str]| {
+        findings(&put(
+            inline_config(),
+            "/resources/0/scopes",
+            json!({ "required": ["a", "b"], "challenged": challenged }),
+        ))
+    };
+    let lacking = ["resources[0].scopes.challenged: lacks some of `a b`, so a client would never get enough"];
+    assert_eq!(scopes(&["a", "b"]), Vec::<String>::new());
+    assert_eq!(scopes(&["a", "b", "c"]), Vec::<String>::new());
+    assert_eq!(scopes(&["api://app/a", "api://app/b"]), Vec::<String>::new());
+    assert_eq!(scopes(&["a"]), lacking);
+    assert_eq!(scopes(&["b", "c"]), lacking);
+}
+
+/// A resource below the paths that the gate answers itself would never be reached.
+#[test]
+fn a_resource_does_not_lie_where_metadata_is_served() {
+    let at = |path: &str| {
+        findings(&put(inline_config(), "/resources/0/resource", json!(format!("https://mcp.example.com{path}"))))
+    };
+    let why = ["resources[0].resource: lies where OAuth metadata is served, so no request would reach it"];
+    for path in [
+        "/.well-known/oauth-protected-resource",
+        "/.well-known/oauth-protected-resource/mcp",
+        "/.well-known/openid-configuration/mcp",
+    ] {
+        assert_eq!(at(path), why, "{path}");
+    }
+    assert_eq!(at("/.well-known/mcp"), Vec::<String>::new());
+}
+
+/// Sizes and counts of the token cache, and the one other new word.
+#[test]
+fn the_token_cache_and_the_host_have_settings() {
+    let cache = |value: Value| findings(&put(inline_config(), "/token_cache", value));
+    let good = json!({ "max_entries": 0, "max_bytes": "256MiB", "ttl": "1h" });
+    assert_eq!(cache(good), Vec::<String>::new());
+    assert_eq!(
+        cache(json!({ "max_entries": "9" })),
+        ["token_cache.max_entries: is a text where a whole number is expected"]
+    );
+    assert_eq!(
+        cache(json!({ "max_entries": 1_000_001 })),
+        ["token_cache.max_entries: `1000001` is not within 0 and 1000000"]
+    );
+    assert_eq!(
+        cache(json!({ "max_bytes": "9MB" })),
+        ["token_cache.max_bytes: `9MB` is no size: write a whole number and B, KiB or MiB"]
+    );
+    assert_eq!(
+        cache(json!({ "max_bytes": "257MiB" })),
+        ["token_cache.max_bytes: `257MiB` is not within 0 and 268435456 bytes"]
+    );
+    assert_eq!(cache(json!({ "ttl": "0s" })), ["token_cache.ttl: `0s` is not within 1s and 3600s"]);
+    assert_eq!(cache(json!({ "size": 1 })), ["token_cache.size: unknown key; known here: max_entries, max_bytes, ttl"]);
+    let host = |value: &str| findings(&put(inline_config(), "/verify_signature", json!(value)));
+    assert_eq!(host("never"), Vec::<String>::new());
+    assert_eq!(host("always"), ["verify_signature: `always` is neither `auto` nor `never`"]);
+}
