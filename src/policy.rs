@@ -107,6 +107,7 @@ pub struct ResourcePolicy {
     pub(crate) audiences: Vec<String>,
     pub(crate) required: ScopeSet,
     pub(crate) challenged: ScopeSet,
+    pub(crate) needed: ScopeSet,
     pub(crate) metadata_url: String,
     pub(crate) bare_challenge: Arc<str>,
     pub(crate) document: Document,
@@ -132,6 +133,10 @@ impl ResourcePolicy {
 
     pub(crate) const fn challenged_scopes(&self) -> &ScopeSet {
         &self.challenged
+    }
+
+    pub(crate) const fn needed_scopes(&self) -> &ScopeSet {
+        &self.needed
     }
 
     pub(crate) fn metadata_url(&self) -> &str {

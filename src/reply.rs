@@ -87,7 +87,9 @@ impl Reply {
             Refusal::MissingToken => Some(Challenge::missing(url, scopes)),
             Refusal::Credentials(_) => Some(Challenge::invalid_request(url, scopes, refusal.description())),
             Refusal::Token(_) => Some(Challenge::invalid_token(url, scopes, refusal.description())),
-            Refusal::InsufficientScope(_) => Some(Challenge::insufficient_scope(url, scopes, refusal.description())),
+            Refusal::InsufficientScope(_) => {
+                Some(Challenge::insufficient_scope(url, resource.needed_scopes(), refusal.description()))
+            }
             _ => None,
         };
         let value = challenge.map(|challenge| -> String { alloc::format!("{challenge}") });

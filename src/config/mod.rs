@@ -260,6 +260,7 @@ fn read_resource(at: &At<'_>, policy: &mut Policy, findings: &mut Findings) -> O
         issuers,
         audiences: audiences.unwrap_or_else(|| uri.audiences()),
         bare_challenge: ResourcePolicy::challenge_without_error(&metadata_url, &scopes.challenged),
+        needed: scopes.needed(),
         required: scopes.required,
         challenged: scopes.challenged,
         metadata_url,
@@ -318,6 +319,17 @@ struct Scopes {
     advertised: ScopeSet,
 }
 
+impl Scopes {
+    /// What a token that carries too little is told to come back with: all that is required or challenged, in one challenge
+    /// (MCP SEP-2350). Where the challenged scopes have nothing in common with the required ones, they are the names that
+    /// an authorization server knows the same rights by (Entra), and all of them are asked for.
+    fn needed(&self) -> ScopeSet {
+        let same_names = self.required.iter().any(|scope| self.challenged.contains(scope));
+        let required = self.required.iter().filter(|_| same_names);
+        required.chain(self.challenged.iter()).cloned().collect()
+    }
+}
+
 fn read_scopes(at: Option<At<'_>>, findings: &mut Findings) -> Scopes {
     let Some(at) = at else { return Scopes::default() };
     let Some(members) = findings.object(&at, &["required", "challenged", "advertised"]) else {
@@ -327,14 +339,8 @@ fn read_scopes(at: Option<At<'_>>, findings: &mut Findings) -> Scopes {
     let before = findings.0.len();
     let mut listed = |name| members.get(name).map_or_else(|| required.clone(), |at| read_scope_list(&at, findings));
     let (challenged, advertised) = (listed("challenged"), listed("advertised"));
-    let place = members.place("challenged");
-    if findings.0.len() > before {
-        // Something in the lists is missing because it was refused.
-    } else if challenged.is_empty() && !required.is_empty() {
-        findings.add(&place, "is empty, so no client would learn what `required` asks for");
-    } else if required.iter().any(|scope| challenged.contains(scope)) && !challenged.covers(&required) {
-        // With no scope in common, the names to ask for are others than those that tokens carry (Entra).
-        findings.add(&place, alloc::format!("lacks some of `{required}`, so a client would never get enough"));
+    if challenged.is_empty() && !required.is_empty() && findings.0.len() == before {
+        findings.add(&members.place("challenged"), "is empty, so no client would learn what `required` asks for");
     }
     Scopes { required, challenged, advertised }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     ISSUER, METADATA_URL, NOW, RESOURCE, ask, ask_as, claims, gate, good_token, head, header, inline_config, jwk, jwks,
-    put, remote_config, reply, reply_header, sign, sign_texts, with,
+    present, put, remote_config, reply, reply_header, sign, sign_texts, with,
 };
 
 /// A request that is refused, and how.
@@ -321,5 +321,34 @@ fn a_challenge_belongs_to_its_resource() {
         let reply = refused(&mut gate, path, &[]);
         let expected = format!("Bearer resource_metadata=\"{rest}");
         assert_eq!(reply_header(&reply, "www-authenticate"), Some(&*expected), "{path}");
+    }
+}
+
+/// MCP SEP-2350: all that the operation needs, in one challenge. MCP Scope Minimization: no more than a start before
+/// that. And where an authorization server knows the rights by other names, those.
+#[test]
+fn a_token_with_too_few_scopes_is_told_all_that_are_needed() {
+    // What the configuration says, what a client without a token is told, and one with a token without scopes.
+    let rows = [
+        (json!({ "required": ["a", "b"] }), "a b", "a b"),
+        (json!({ "required": ["a", "b"], "challenged": ["a"] }), "a", "a b"),
+        (json!({ "required": ["a", "b"], "challenged": ["a", "b", "c"] }), "a b c", "a b c"),
+        (
+            json!({ "required": ["a"], "challenged": ["api://app/a", "api://app/b"] }),
+            "api://app/a api://app/b",
+            "api://app/a api://app/b",
+        ),
+    ];
+    for (scopes, without, with_too_few) in rows {
+        let mut gate = gate(&put(inline_config(), "/resources/0/scopes", scopes.clone()));
+        let told = |verdict| {
+            let reply = reply(verdict);
+            let challenge = reply_header(&reply, "www-authenticate").expect("a challenge").to_owned();
+            let (_, scope) = challenge.split_once("scope=\"").expect("scopes");
+            (reply.status(), scope.split_once('"').expect("a quote").0.to_owned())
+        };
+        assert_eq!(told(ask(&mut gate, &head("/mcp", &[]))), (401, without.to_owned()), "{scopes}");
+        let few = sign(&header(), &with(claims(), "scope", json!("")));
+        assert_eq!(told(present(&mut gate, &few)), (403, with_too_few.to_owned()), "{scopes}");
     }
 }

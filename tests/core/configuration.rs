@@ -368,25 +368,6 @@ fn one_mistake_in_the_challenged_scopes_is_one_finding() {
     }
 }
 
-/// The challenge must ask for all that is needed, or no client would ever get enough. Names that have nothing in common
-/// with the required ones are another namespace (Entra).
-#[test]
-fn challenged_scopes_suffice_or_are_of_another_namespace() {
-    let scopes = |challenged: &[&str]| {
-        findings(&put(
-            inline_config(),
-            "/resources/0/scopes",
-            json!({ "required": ["a", "b"], "challenged": challenged }),
-        ))
-    };
-    let lacking = ["resources[0].scopes.challenged: lacks some of `a b`, so a client would never get enough"];
-    assert_eq!(scopes(&["a", "b"]), Vec::<String>::new());
-    assert_eq!(scopes(&["a", "b", "c"]), Vec::<String>::new());
-    assert_eq!(scopes(&["api://app/a", "api://app/b"]), Vec::<String>::new());
-    assert_eq!(scopes(&["a"]), lacking);
-    assert_eq!(scopes(&["b", "c"]), lacking);
-}
-
 /// A resource below the paths that the gate answers itself would never be reached.
 #[test]
 fn a_resource_does_not_lie_where_metadata_is_served() {
