@@ -235,7 +235,7 @@ impl<'t> Candidate<'t> {
 
 /// A token whose signature was checked, and whose issuer, type and form were found good.
 ///
-/// Does NOT say that it is good for a resource at this time: see [`VerifiedToken::authorize`].
+/// Does NOT say that it is good for a resource at this time: that is what makes a [`Grant`].
 pub struct VerifiedToken {
     claims: Claims,
     key: KeySerial,

@@ -1,7 +1,7 @@
 //! Tokens whose signature was checked, so that it need not be checked again.
 //!
 //! Only what a signature proves is remembered. Audience, times and scopes are judged anew for each request, and an entry
-//! is worth nothing once its key has left the issuer's set (see [`KeyCache::holds`](crate::key_cache::KeyCache::holds)).
+//! is worth nothing once its key has left the issuer's set (`KeyCache::holds`).
 
 use core::time::Duration;
 

@@ -1,6 +1,7 @@
 //! The host functions of the `env` module, with Envoy's rules.
 
 use crate::abi::{Status, read_pairs, status, write_pairs};
+use crate::fault::VERIFY;
 use crate::guest::{Guest, Outcome};
 use crate::headers::Headers;
 use crate::reply::Reply;
@@ -80,21 +81,22 @@ fn define_basics(linker: &mut Linker<World>) -> Result<(), wasmi::Error> {
             if kind > 2 {
                 return Err(status::BAD_ARGUMENT);
             }
-            guest.world().metrics.push(name);
+            guest.world().metrics.push((name, 0));
             let number = u32::try_from(guest.world().metrics.len()).expect("few metrics");
             guest.write_u32(id, number)
         })
     })?;
     linker.func_wrap(env, "proxy_increment_metric", |c: C, id: u32, offset: u64| {
         call(c, "proxy_increment_metric", |guest| {
-            let known = id != 0 && id as usize <= guest.world().metrics.len();
-            as_outcome(if !known {
-                status::NOT_FOUND
-            } else if offset == 0 {
-                status::BAD_ARGUMENT
-            } else {
-                status::OK
-            })
+            let metric = (id as usize).checked_sub(1).and_then(|index| guest.world().metrics.get_mut(index));
+            match metric {
+                None => Err(status::NOT_FOUND),
+                Some(_) if offset == 0 => Err(status::BAD_ARGUMENT),
+                Some((_, value)) => {
+                    *value += offset;
+                    Ok(())
+                }
+            }
         })
     })?;
     Ok(())
@@ -201,6 +203,17 @@ fn define_effects(linker: &mut Linker<World>) -> Result<(), wasmi::Error> {
             })
         },
     )?;
+    linker.func_wrap(env, VERIFY, |c: C, name: u32, nn: u32, argument: u32, an: u32, result: u32, size: u32| {
+        call(c, VERIFY, |guest| {
+            let (name, argument) = (guest.text(name, nn)?, guest.bytes(argument, an)?);
+            if name != "verify_signature" {
+                guest.world().violation(format!("a call of the foreign function `{name}`"));
+                return Err(status::NOT_FOUND);
+            }
+            let result_bytes = guest.world().verify_signature.call(&argument)?;
+            guest.give(&result_bytes, result, size)
+        })
+    })?;
     Ok(())
 }
 

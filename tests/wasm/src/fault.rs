@@ -2,8 +2,11 @@
 
 use crate::abi::Status;
 
+/// The host function behind which `verify_signature` is.
+pub const VERIFY: &str = "proxy_call_foreign_function";
+
 /// Every host function of the `env` module that the filter may import, and nothing else.
-pub const HOST_FUNCTIONS: [&str; 15] = [
+pub const HOST_FUNCTIONS: [&str; 16] = [
     "proxy_log",
     "proxy_get_log_level",
     "proxy_get_current_time_nanoseconds",
@@ -17,6 +20,7 @@ pub const HOST_FUNCTIONS: [&str; 15] = [
     "proxy_continue_stream",
     "proxy_set_effective_context",
     "proxy_http_call",
+    VERIFY,
     "proxy_define_metric",
     "proxy_increment_metric",
 ];

@@ -16,12 +16,14 @@
 //! | no request headers after "continue" | [`Outcome::Forwarded`] keeps what went upstream |
 //! | a local reply passes through the filter's own response callback | done by [`Vm`] |
 //! | a stream that is gone cannot become the effective context | [`Vm::delete`] |
+//! | the foreign function `verify_signature`, where switched on | [`VerifySignature`] |
 //!
 //! A [`Fault`] makes host functions fail.
 
 pub mod abi;
 mod calls;
 mod fault;
+mod foreign;
 mod guest;
 mod headers;
 mod idp;
@@ -35,7 +37,8 @@ mod vm;
 mod wasi;
 mod world;
 
-pub use fault::{Fault, HOST_FUNCTIONS, STATUSES};
+pub use fault::{Fault, HOST_FUNCTIONS, STATUSES, VERIFY};
+pub use foreign::VerifySignature;
 pub use headers::Headers;
 pub use idp::{Idp, JWKS_URL, METADATA_URL, fetching_config, inline_config, settle};
 pub use module::{Built, built};

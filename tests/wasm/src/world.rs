@@ -1,7 +1,8 @@
 //! What the host knows and remembers: contexts, streams, calls, logs, faults.
 
 use crate::abi::{Buffer, Map, Status, status};
-use crate::fault::Fault;
+use crate::fault::{Fault, VERIFY};
+use crate::foreign::VerifySignature;
 use crate::headers::Headers;
 use crate::reply::Reply;
 use std::collections::{BTreeMap, VecDeque};
@@ -100,8 +101,10 @@ pub struct World {
     pub counts: BTreeMap<&'static str, u32>,
     /// How an empty buffer is handed over.
     pub empty_buffer: EmptyBuffer,
-    /// Metric names, by id.
-    pub metrics: Vec<String>,
+    /// Names and values of the metrics, by id.
+    pub metrics: Vec<(String, u64)>,
+    /// What this host's `verify_signature` does.
+    pub verify_signature: VerifySignature,
     /// Things the guest did that no filter may do. Checked when the VM is dropped.
     pub violations: Vec<String>,
     pub(crate) faults: Vec<Fault>,
@@ -131,6 +134,7 @@ impl Default for World {
             counts: BTreeMap::new(),
             empty_buffer: EmptyBuffer::Untouched,
             metrics: Vec::new(),
+            verify_signature: VerifySignature::Absent,
             violations: Vec::new(),
             faults: Vec::new(),
             roots: BTreeMap::new(),
@@ -174,6 +178,16 @@ impl World {
     /// How many host calls were made so far.
     pub fn host_calls(&self) -> u32 {
         self.counts.values().sum()
+    }
+
+    /// The value of a metric, 0 if it was never defined.
+    pub fn metric(&self, name: &str) -> u64 {
+        self.metrics.iter().filter(|(other, _)| other == name).map(|(_, value)| value).sum()
+    }
+
+    /// How often the guest asked the host to verify a signature.
+    pub fn asked_to_verify(&self) -> u32 {
+        self.counts.get(VERIFY).copied().unwrap_or_default()
     }
 
     /// Counts a call and says which status a fault gives it.

@@ -2,17 +2,62 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::LazyLock;
 use wasm_host_tests::{
-    FORGED, Fault, HOST_FUNCTIONS, Idp, Key, Outcome, PATH, Request, Response, STATUSES, Stream, Token, Vm, breach,
-    fetching_config,
+    FORGED, Fault, HOST_FUNCTIONS, Idp, Key, Outcome, PATH, Request, Response, STATUSES, Stream, Token, VERIFY,
+    VerifySignature, Vm, breach, fetching_config,
 };
 
 const NOT_FOUND: u32 = 1;
 
+/// One that the module tells from the others, and two. RSA takes an interpreter a while.
+const SOME_STATUSES: [u32; 3] = [NOT_FOUND, 2, 10];
+
 /// What became of each request of the scenario, by name.
 type Outcomes = BTreeMap<&'static str, String>;
 
+/// Who checks the signatures, and the tokens for that, made once.
+struct Scene {
+    name: &'static str,
+    key: Key,
+    host: VerifySignature,
+    statuses: &'static [u32],
+    good: String,
+    unknown: String,
+    unscoped: String,
+    forged: [String; 2],
+}
+
+impl Scene {
+    fn new(name: &'static str, key: Key, host: VerifySignature, statuses: &'static [u32]) -> Self {
+        let token = Token::good().signed_by(key);
+        let good = token.sign();
+        let unknown = Token::good().signed_by(Key::OTHER).sign();
+        let unscoped = token.clone().claim("scope", "other").sign();
+        let forged = [1, 2].map(|n| token.clone().claim("jti", n).with_signature_of(&good));
+        Self { name, key, host, statuses, good, unknown, unscoped, forged }
+    }
+
+    /// The statuses that a function returns in this scene: all where they may matter.
+    fn statuses(&self, function: &str) -> &'static [u32] {
+        if function == VERIFY { &STATUSES } else { self.statuses }
+    }
+}
+
+/// The module checks signatures itself, because the host has no function for it.
+static PLAIN: LazyLock<Scene> = LazyLock::new(|| Scene::new("plain", Key::GOOD, VerifySignature::Absent, &STATUSES));
+/// The host does it.
+static FAST: LazyLock<Scene> = LazyLock::new(|| Scene::new("fast", Key::Rsa, VerifySignature::Real, &SOME_STATUSES));
+/// The module does it, because the host was caught.
+static LIAR: LazyLock<Scene> =
+    LazyLock::new(|| Scene::new("liar", Key::Rsa, VerifySignature::AlwaysGood, &SOME_STATUSES));
+
+fn scenes() -> [&'static Scene; 3] {
+    [&PLAIN, &FAST, &LIAR]
+}
+
 struct Run {
+    scene: &'static Scene,
     vm: Vm,
     /// "There is no such header" is an answer like any other, true or not.
     denies_headers: bool,
@@ -22,14 +67,14 @@ struct Run {
 }
 
 impl Run {
-    fn send(&mut self, name: &'static str, token: Option<&Token>) -> Stream {
+    fn send(&mut self, name: &'static str, token: Option<&str>) -> Stream {
         let mut request = Request::post(PATH)
             .header("x-mcp-subject", FORGED)
             .header("x_mcp_client_id", FORGED)
             .header("dpop", FORGED)
             .header("origin", "https://inspector.example");
         if let Some(token) = token {
-            request = request.bearer(&token.sign());
+            request = request.bearer(token);
         }
         let stream = self.vm.request(request);
         let allowed = name.starts_with("good");
@@ -67,31 +112,40 @@ impl Run {
 }
 
 /// Configure, hold, fetch, resume, and then the same with the keys at hand.
-fn run(faults: &[Fault]) -> Run {
+fn run(scene: &'static Scene, faults: &[Fault]) -> Run {
     let mut vm = Vm::with_faults(faults);
+    vm.world().verify_signature = scene.host;
     let (_, accepted) = vm.root(fetching_config().to_string());
     let denies_headers = faults.iter().any(|fault| fault.may_return("proxy_get_header_map_value", NOT_FOUND));
-    let mut run = Run { vm, denies_headers, streams: Vec::new(), outcomes: Outcomes::new(), problems: Vec::new() };
+    let (outcomes, problems) = (Outcomes::new(), Vec::new());
+    let mut run = Run { scene, vm, denies_headers, streams: Vec::new(), outcomes, problems };
     if !accepted {
         // In a worker this would take the filter out of the chain: everything would be forwarded.
         run.problems.push("proxy_on_configure returned 0 for good bytes".to_owned());
     }
-    let unknown = Token::good().signed_by(Key::OTHER);
-    let held = run.send("good and held", Some(&Token::good()));
-    run.send("unknown and held", Some(&unknown));
-    let gone = run.send("good but gone", Some(&Token::good()));
+    let held = run.send("good and held", Some(&scene.good));
+    run.send("unknown and held", Some(&scene.unknown));
+    run.send("forged and held", Some(&scene.forged[0]));
+    let gone = run.send("good but gone", Some(&scene.good));
     run.send("no token", None);
     run.vm.delete(gone);
-    Idp::default().serve(&mut run.vm);
+    serve(&mut run);
     run.respond(held);
 
     run.vm.sleep(40);
-    let warm = run.send("good and warm", Some(&Token::good()));
+    run.send("forged and warm", Some(&scene.forged[1]));
+    // A wrong signature is worth one refetch.
+    serve(&mut run);
+    let warm = run.send("good and warm", Some(&scene.good));
     run.respond(warm);
-    run.send("unscoped", Some(&Token::good().claim("scope", "other")));
+    run.send("unscoped", Some(&scene.unscoped));
     run.send("no token either", None);
     run.look();
     run
+}
+
+fn serve(run: &mut Run) {
+    Idp::with_keys(&[run.scene.key]).serve(&mut run.vm);
 }
 
 /// A minute after the fault, the next request is served, unless the configuration was lost.
@@ -99,10 +153,10 @@ fn recover(run: &mut Run) {
     run.vm.world().heal();
     for _ in 0..60 {
         run.vm.sleep(1);
-        Idp::default().serve(&mut run.vm);
+        serve(run);
     }
-    let next = run.send("good and next", Some(&Token::good()));
-    Idp::default().serve(&mut run.vm);
+    let next = run.send("good and next", Some(&run.scene.good));
+    serve(run);
     match run.vm.outcome(next) {
         Outcome::Forwarded(_) => {}
         Outcome::Replied(reply) if reply.details == "mcp_oauth_misconfigured" => {}
@@ -112,9 +166,9 @@ fn recover(run: &mut Run) {
 }
 
 /// The problems of one run with its recovery; a trap or a broken rule of the host is one too.
-fn problems(faults: &[Fault]) -> Vec<String> {
+fn problems(scene: &'static Scene, faults: &[Fault]) -> Vec<String> {
     let result = catch_unwind(AssertUnwindSafe(|| {
-        let mut run = run(faults);
+        let mut run = run(scene, faults);
         recover(&mut run);
         run.problems
     }));
@@ -126,26 +180,27 @@ fn problems(faults: &[Fault]) -> Vec<String> {
 
 /// Runs all of them and fails with everything that was found.
 #[track_caller]
-fn assert_none(cases: impl Iterator<Item = (String, Fault)>) {
+fn assert_none(scene: &'static Scene, cases: impl Iterator<Item = (String, Fault)>) {
     let mut found = Vec::new();
     let mut count = 0;
     for (name, fault) in cases {
         count += 1;
-        found.extend(problems(&[fault]).into_iter().map(|problem| format!("{name}: {problem}")));
+        found.extend(problems(scene, &[fault]).into_iter().map(|problem| format!("{name}: {problem}")));
     }
-    println!("{count} runs");
+    println!("{}: {count} runs", scene.name);
     assert!(found.is_empty(), "{} problems in {count} runs:\n{}", found.len(), found.join("\n"));
 }
 
 /// How often the scenario calls each function when nothing fails.
-fn calls() -> BTreeMap<&'static str, u32> {
-    run(&[]).vm.world().counts.clone()
+fn calls(scene: &'static Scene) -> BTreeMap<&'static str, u32> {
+    run(scene, &[]).vm.world().counts.clone()
 }
 
 #[test]
 fn without_faults_the_scenario_goes_as_it_should() {
-    let mut run = run(&[]);
     let expected = [
+        ("forged and held", "401"),
+        ("forged and warm", "401"),
         ("good and held", "forwarded"),
         ("good and warm", "forwarded"),
         ("good but gone", "gone"),
@@ -155,56 +210,92 @@ fn without_faults_the_scenario_goes_as_it_should() {
         ("unscoped", "403"),
     ];
     let expected: Outcomes = expected.into_iter().map(|(name, what)| (name, what.to_owned())).collect();
-    assert_eq!(run.outcomes, expected);
-    recover(&mut run);
-    assert_eq!(run.problems, Vec::<String>::new());
-    // A scenario that does not call a function cannot show what happens when it fails.
+    let mut called = BTreeMap::new();
+    for scene in scenes() {
+        let mut run = run(scene, &[]);
+        assert_eq!(run.outcomes, expected, "{}", scene.name);
+        recover(&mut run);
+        assert_eq!(run.problems, Vec::<String>::new(), "{}", scene.name);
+        called.extend(run.vm.world().counts.clone());
+    }
+    // Scenarios that do not call a function cannot show what happens when it fails.
     for function in HOST_FUNCTIONS {
-        let rare = matches!(function, "proxy_increment_metric");
-        assert!(rare || run.vm.world().counts.contains_key(function), "{function} is never called");
+        assert!(called.contains_key(function), "{function} is never called");
     }
 }
 
-#[test]
-fn every_call_of_a_function_fails() {
+fn every_call_fails(scene: &'static Scene) {
     let cases = HOST_FUNCTIONS.iter().flat_map(|function| {
-        STATUSES
+        scene
+            .statuses(function)
             .iter()
             .map(move |status| (format!("{function} always returns {status}"), Fault::always(function, *status)))
     });
-    assert_none(cases);
+    assert_none(scene, cases);
 }
 
-#[test]
-fn the_nth_call_of_a_function_fails() {
-    let cases = calls().into_iter().flat_map(|(function, count)| {
+fn the_nth_call_fails(scene: &'static Scene) {
+    let cases = calls(scene).into_iter().flat_map(|(function, count)| {
         (1..=count).flat_map(move |n| {
-            STATUSES.iter().map(move |status| {
+            scene.statuses(function).iter().map(move |status| {
                 (format!("call {n} of {function} returns {status}"), Fault::nth(function, n, *status))
             })
         })
     });
-    assert_none(cases);
+    assert_none(scene, cases);
 }
 
-#[test]
-fn from_the_nth_call_on_everything_fails() {
-    let total: u32 = calls().values().sum();
+fn everything_fails_from_the_nth_call_on(scene: &'static Scene) {
+    let total: u32 = calls(scene).values().sum();
     let cases = (1..=total).flat_map(|n| {
-        [1, 2, 10]
+        SOME_STATUSES
             .map(|status| (format!("from call {n} on everything returns {status}"), Fault::everything_from(n, status)))
     });
-    assert_none(cases);
+    assert_none(scene, cases);
 }
 
+/// One test of each kind for a scene.
+macro_rules! matrix {
+    ($module:ident, $scene:ident) => {
+        mod $module {
+            #[test]
+            fn every_call_of_a_function_fails() {
+                super::every_call_fails(&super::$scene);
+            }
+
+            #[test]
+            fn the_nth_call_of_a_function_fails() {
+                super::the_nth_call_fails(&super::$scene);
+            }
+
+            #[test]
+            fn from_the_nth_call_on_everything_fails() {
+                super::everything_fails_from_the_nth_call_on(&super::$scene);
+            }
+        }
+    };
+}
+
+matrix!(plain, PLAIN);
+matrix!(fast, FAST);
+matrix!(liar, LIAR);
+
 #[test]
-fn what_only_observes_changes_nothing_when_it_fails() {
-    let expected = run(&[]).outcomes;
-    let observers = ["proxy_log", "proxy_get_log_level", "proxy_define_metric", "proxy_increment_metric"];
-    for function in observers {
-        for status in STATUSES {
-            let outcomes = run(&[Fault::always(function, status)]).outcomes;
-            assert_eq!(outcomes, expected, "{function} returns {status}");
+fn what_only_observes_or_helps_changes_nothing_when_it_fails() {
+    let helpers = ["proxy_log", "proxy_get_log_level", "proxy_define_metric", "proxy_increment_metric", VERIFY];
+    for scene in scenes() {
+        let expected = run(scene, &[]).outcomes;
+        for function in helpers {
+            for status in STATUSES {
+                let outcomes = run(scene, &[Fault::always(function, status)]).outcomes;
+                assert_eq!(outcomes, expected, "{}: {function} returns {status}", scene.name);
+            }
+        }
+        for n in 1..=calls(scene).get(VERIFY).copied().unwrap_or_default() {
+            for status in STATUSES {
+                let outcomes = run(scene, &[Fault::nth(VERIFY, n, status)]).outcomes;
+                assert_eq!(outcomes, expected, "{}: call {n} of {VERIFY} returns {status}", scene.name);
+            }
         }
     }
 }

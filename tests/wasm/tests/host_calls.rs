@@ -1,12 +1,15 @@
 //! What a request costs in host calls, each of which crosses the sandbox.
 
 use std::collections::BTreeMap;
-use wasm_host_tests::{Idp, PATH, Request, Response, Token, Vm, fetching_config};
+use wasm_host_tests::{Answer, Idp, Key, PATH, Request, Response, Token, Vm, fetching_config, jwks};
 
 /// Measured: time, pairs, remove `authorization`, set four identity headers; one look at the response.
 const MOST_FOR_A_FORWARD: u32 = 8;
 /// Measured: time, pairs, the reply; log level and log line at level debug.
 const MOST_FOR_A_REFUSAL: u32 = 5;
+
+/// Measured: time, three headers, the body, a log line, the timer.
+const MOST_FOR_AN_ANSWER: u32 = 7;
 
 /// Host calls by name that `work` makes.
 fn cost(vm: &mut Vm, work: impl FnOnce(&mut Vm)) -> (u32, BTreeMap<&'static str, u32>) {
@@ -53,4 +56,15 @@ fn a_refusal_makes_few_host_calls() {
     });
     println!("a refusal: {total} host calls {spent:?}");
     assert!(total <= MOST_FOR_A_REFUSAL, "measured {MOST_FOR_A_REFUSAL} once, now {total}: {spent:?}");
+}
+
+#[test]
+fn the_answer_to_a_fetch_makes_few_host_calls() {
+    let mut vm = warm();
+    vm.sleep(600);
+    let calls = vm.world().open_calls();
+    assert_eq!(calls.len(), 1, "{calls:#?}");
+    let (total, spent) = cost(&mut vm, |vm| vm.answer(calls[0].token, Answer::json(&jwks(&[Key::GOOD]))));
+    println!("the answer to a fetch: {total} host calls {spent:?}");
+    assert!(total <= MOST_FOR_AN_ANSWER, "measured {MOST_FOR_AN_ANSWER} once, now {total}: {spent:?}");
 }
