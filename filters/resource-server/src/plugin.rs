@@ -165,7 +165,7 @@ pub(crate) fn on_http_call_response(root: u32, token: u32, headers: usize, body_
     // The next document first: to resume requests is to act for them, and the call must be the root context's own.
     send_fetches(root, now);
     settle(root, outcome);
-    with_plugin(root, Plugin::take_fallbacks).map(count);
+    count(with_plugin(root, Plugin::take_fallbacks).unwrap_or_default());
     keep_time(root, now).ok();
 }
 
