@@ -7,7 +7,7 @@
 //! value. A host (a proxy-wasm filter, an `ext_authz` service, a test) brings requests and does what the verdict says.
 //!
 //! ```
-//! use mcp_oauth::{config::NoHostCrypto, gate::{Gate, Verdict}, request::Request, time::UnixTime};
+//! use mcp_oauth::{config, gate::{Gate, Verdict}, request::Request, time::UnixTime};
 //!
 //! let policy = config::parse(br#"{
 //!     "authorization_servers": [{ "issuer": "https://idp.example.com", "cluster": "idp" }],
@@ -45,6 +45,7 @@
 //! | [`resource`], [`metadata`] | resource identifier, resource metadata | RFC 8707, RFC 9728 |
 //! | [`issuer`], [`fetch`] | authorization server metadata, and getting documents | RFC 8414, OpenID Connect Discovery |
 //! | [`jwk`], [`signature`], `key_cache` | keys | RFC 7517, RFC 7518, RFC 8037 |
+//! | [`token_cache`], [`acceleration`] | what need not be checked again, and who checks signatures | |
 //! | [`jws`], [`token`] | tokens: form, claims, signature, rights | RFC 7515, RFC 7519, RFC 8725, RFC 9068 |
 //! | [`scope`] | scopes | RFC 6749 section 3.3 |
 //! | [`refusal`], [`challenge`], [`reply`], [`cors`] | saying no | RFC 6750 section 3, Fetch |
