@@ -51,6 +51,14 @@ test-e2e: build ## real Envoy, authorization server, MCP servers and clients
 	$(say) 'End to end'
 	@tools/e2e
 
+bench: build ## what a request costs, beside Envoy's own filter in the same Envoy (about five minutes)
+	$(say) 'Benchmark in Envoy'
+	@node benches/envoy/bench.mjs --plot
+
+bench-core: setup ## what the core's steps cost, natively
+	$(say) 'Benchmark of the core'
+	@cargo bench --locked
+
 size: build ## print the module's size and check its limit
 	$(say) 'Size'
 	@tools/size
@@ -59,4 +67,4 @@ clean: ## remove all that the other targets made
 	rm -rf target testbed/.venv testbed/node_modules
 
 .NOTPARALLEL:
-.PHONY: help demo up build setup test lint test-core test-core-wasm test-wasm-host test-e2e size clean
+.PHONY: help demo up build setup test lint test-core test-core-wasm test-wasm-host test-e2e bench bench-core size clean
