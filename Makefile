@@ -9,7 +9,7 @@ demo: build ## run the whole way once: a client logs in and calls a tool through
 	@node demo/demo.mjs
 
 up: build ## start authorization server, MCP server and Envoy, and leave them running until Ctrl-C
-	@node demo/up.mjs
+	@node demo/up.mjs || [ $$? = 130 ] # Ctrl-C is how it is meant to end
 
 build: setup ## build the filter, a WebAssembly module, and say where it is
 	$(say) 'The filter'

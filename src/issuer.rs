@@ -84,7 +84,7 @@ pub enum MetadataError {
 impl fmt::Display for MetadataError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Json(error) => write!(f, "the metadata is {error}"),
+            Self::Json(error) => write!(f, "the metadata: {error}"),
             Self::Issuer(found) => write!(f, "the metadata is of issuer `{}`", Shown(found)),
             Self::NoJwksUri => f.write_str("the metadata has no `jwks_uri`"),
             Self::JwksUri(uri, error) => write!(f, "the `jwks_uri` `{}` {error}", Shown(uri)),

@@ -51,7 +51,7 @@ pub enum KeySetError {
 impl fmt::Display for KeySetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Json(error) => write!(f, "the JWK Set is {error}"),
+            Self::Json(error) => write!(f, "the JWK Set: {error}"),
             Self::NoKeys => f.write_str("the JWK Set has no `keys` array"),
             Self::NoneUsable(keys) => write!(f, "none of the `{keys}` keys of the JWK Set is usable"),
         }

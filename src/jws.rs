@@ -118,7 +118,7 @@ impl fmt::Display for JwsError {
         match self {
             Self::Parts(parts) => write!(f, "not a compact JWS: `{parts}` parts instead of 3"),
             Self::Base64(part) => write!(f, "the {part} is not base64url without padding"),
-            Self::Json(part, error) => write!(f, "the {part} is {error}"),
+            Self::Json(part, error) => write!(f, "the {part}: {error}"),
             Self::Critical => f.write_str("the header has `crit`, and no extension is understood"),
             Self::NoAlgorithm => f.write_str("the header has no `alg`"),
             Self::Algorithm(name) => write!(f, "the algorithm `{}` is not accepted", crate::shown::Shown(name)),

@@ -137,8 +137,8 @@ impl Findings {
             return default;
         };
         if !range.contains(&duration) {
-            let (least, most) = (range.start(), range.end());
-            self.add(&at.path, alloc::format!("`{}` is not within {least:?} and {most:?}", Shown(text)));
+            let (least, most) = (Written(*range.start()), Written(*range.end()));
+            self.add(&at.path, alloc::format!("`{}` is not within {least} and {most}", Shown(text)));
             return default;
         }
         duration
@@ -204,6 +204,21 @@ fn parse_duration(text: &str) -> Option<Duration> {
         "m" => number.checked_mul(60).map(Duration::from_secs),
         "h" => number.checked_mul(3600).map(Duration::from_secs),
         _ => None,
+    }
+}
+
+/// A duration as a configuration has it.
+struct Written(Duration);
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        match (seconds.wrapping_rem(3600), seconds.wrapping_rem(60), self.0.subsec_millis()) {
+            (_, _, 1..) => write!(f, "{}ms", self.0.as_millis()),
+            (0, _, 0) if seconds > 0 => write!(f, "{}h", seconds.wrapping_div(3600)),
+            (_, 0, 0) if seconds > 0 => write!(f, "{}m", seconds.wrapping_div(60)),
+            _ => write!(f, "{seconds}s"),
+        }
     }
 }
 

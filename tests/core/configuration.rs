@@ -407,7 +407,7 @@ fn the_token_cache_and_the_host_have_settings() {
         cache(json!({ "max_bytes": "257MiB" })),
         ["token_cache.max_bytes: `257MiB` is not within 0 and 268435456 bytes"]
     );
-    assert_eq!(cache(json!({ "ttl": "0s" })), ["token_cache.ttl: `0s` is not within 1s and 3600s"]);
+    assert_eq!(cache(json!({ "ttl": "0s" })), ["token_cache.ttl: `0s` is not within 1s and 1h"]);
     assert_eq!(cache(json!({ "size": 1 })), ["token_cache.size: unknown key; known here: max_entries, max_bytes, ttl"]);
     let host = |value: &str| findings(&put(inline_config(), "/verify_signature", json!(value)));
     assert_eq!(host("never"), Vec::<String>::new());

@@ -142,7 +142,7 @@ fn all_findings_come_at_once_in_the_order_of_the_file_format() {
         "authorization_servers[0].issuer: `http://idp.example.com` is http, which is allowed on loopback hosts only",
         "authorization_servers[0].algorithms[0]: `none` is no supported algorithm",
         "authorization_servers[0].algorithms[1]: `HS256` is no supported algorithm",
-        "authorization_servers[0].clock_skew: `6m` is not within 0ns and 300s",
+        "authorization_servers[0].clock_skew: `6m` is not within 0s and 5m",
         "authorization_servers[0].cluster: is missing",
         "authorization_servers[1].secret: unknown key; known here: issuer, cluster, jwks_uri, jwks, jwks_cluster, \
          algorithms, clock_skew, fetch_timeout, keys_max_age, keys_max_stale, refetch_cooldown, require_at_jwt",

@@ -77,20 +77,20 @@ fn elsewhere() -> Vec<Row> {
         typed(Some("x-application/json"), "x-application/json"),
         typed(Some("application/octet-stream; a=application/json"), "application/octet-stream"),
         typed(Some("A\r\n`B"), "a???b"),
-        document("HTML called JSON", "<!doctype html>", "the metadata is not one JSON value (line 1, column 1)"),
-        document("nothing", "", "the metadata is not one JSON value (line 1, column 0)"),
+        document("HTML called JSON", "<!doctype html>", "the metadata: not one JSON value (line 1, column 1)"),
+        document("nothing", "", "the metadata: not one JSON value (line 1, column 0)"),
         document(
             "cut off",
             &cut[..cut.len() - 1],
-            &format!("the metadata is not one JSON value (line 1, column {})", cut.len() - 1),
+            &format!("the metadata: not one JSON value (line 1, column {})", cut.len() - 1),
         ),
         document(
             "followed by something",
             format!("{cut}x"),
-            &format!("the metadata is not one JSON value (line 1, column {})", cut.len() + 1),
+            &format!("the metadata: not one JSON value (line 1, column {})", cut.len() + 1),
         ),
-        document("a list", format!("[{cut}]"), "the metadata is not a JSON object"),
-        document("a member twice", twice, "the metadata is the member `jwks_uri` appears twice"),
+        document("a list", format!("[{cut}]"), "the metadata: not a JSON object"),
+        document("a member twice", twice, "the metadata: the member `jwks_uri` appears twice"),
         document(
             "another issuer",
             metadata("https://evil.example", KEYS),
@@ -272,9 +272,9 @@ fn keys_that_cannot_be_used_end_the_attempt() {
         elsewhere().into_iter().filter(|row| !row.why.contains("metadata") && !row.why.contains("jwks_uri")).collect();
     assert!(rows.len() > 30, "{} rows", rows.len());
     rows.extend([
-        document("HTML called JSON", "<!doctype html>", "the JWK Set is not one JSON value (line 1, column 1)"),
-        document("a list", "[]", "the JWK Set is not a JSON object"),
-        document("keys twice", "{\"keys\":[],\"keys\":[]}", "the JWK Set is the member `keys` appears twice"),
+        document("HTML called JSON", "<!doctype html>", "the JWK Set: not one JSON value (line 1, column 1)"),
+        document("a list", "[]", "the JWK Set: not a JSON object"),
+        document("keys twice", "{\"keys\":[],\"keys\":[]}", "the JWK Set: the member `keys` appears twice"),
         document("no keys", "{}", "the JWK Set has no `keys` array"),
         document("keys that are no list", "{\"keys\":{}}", "the JWK Set has no `keys` array"),
         document("the metadata", metadata(ISSUER, KEYS), "the JWK Set has no `keys` array"),
