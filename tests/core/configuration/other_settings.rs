@@ -99,11 +99,7 @@ fn keys_may_not_be_given_up_before_a_refresh_is_due() {
         ("2h", Some("2h"), Vec::new()),
         ("2h", None, Vec::new()),
         ("24h", None, Vec::new()),
-        (
-            "2h",
-            Some("1h"),
-            vec!["authorization_servers[0].keys_max_stale: `1h` is not within 2h and 24h".to_owned()],
-        ),
+        ("2h", Some("1h"), vec!["authorization_servers[0].keys_max_stale: `1h` is not within 2h and 24h".to_owned()]),
     ];
     for (max_age, max_stale, expected) in rows {
         assert_eq!(findings(&config(max_age, max_stale)), expected, "{max_age}, {max_stale:?}");
