@@ -192,7 +192,7 @@ pub enum KeyEventKind {
         uri: String,
         /// The cause.
         error: FetchError,
-        /// Seconds until it is tried again, if anybody asks.
+        /// Seconds until it is tried again.
         retry_in: u64,
         /// Seconds for which the keys fetched before stay in use; `None` if there are none.
         old_keys_for: Option<u64>,
