@@ -2,10 +2,14 @@
 
 use core::fmt;
 
-use alloc::{borrow::ToOwned, string::String, vec, vec::Vec};
+use alloc::{
+    string::{String, ToString as _},
+    vec,
+    vec::Vec,
+};
 
 use crate::{
-    json::{self, JsonError},
+    json::{self, JsonError, Value},
     shown::Shown,
     uri::{HttpUri, UriError},
 };
@@ -52,16 +56,16 @@ impl Issuer {
     /// Does NOT look at any other member: clients do, and they get the document from the authorization server itself.
     pub(crate) fn jwks_uri(&self, document: &[u8]) -> Result<HttpUri, MetadataError> {
         let metadata = json::object(document).map_err(MetadataError::Json)?;
-        let text = |member: &str| metadata.get(member).and_then(|value| value.as_str());
+        let text = |member: &str| metadata.get(member).and_then(Value::as_text);
         match text("issuer") {
             Some(issuer) if issuer == self.as_str() => {}
-            other => return Err(MetadataError::Issuer(other.unwrap_or_default().to_owned())),
+            other => return Err(MetadataError::Issuer(other.unwrap_or_default().into_owned())),
         }
         let uri = text("jwks_uri").ok_or(MetadataError::NoJwksUri)?;
-        let jwks_uri = HttpUri::parse(uri).map_err(|error| MetadataError::JwksUri(uri.to_owned(), error))?;
+        let jwks_uri = HttpUri::parse(&uri).map_err(|error| MetadataError::JwksUri(uri.to_string(), error))?;
         if self.0.scheme() == "https" && jwks_uri.scheme() != "https" {
             // Keys must not travel less protected than the issuer's name promises.
-            return Err(MetadataError::JwksUri(uri.to_owned(), UriError::Scheme));
+            return Err(MetadataError::JwksUri(uri.into_owned(), UriError::Scheme));
         }
         Ok(jwks_uri)
     }

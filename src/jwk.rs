@@ -2,12 +2,11 @@
 
 use core::fmt;
 
-use alloc::{borrow::ToOwned, string::String, vec::Vec};
+use alloc::{string::String, vec::Vec};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde_json::Value;
 
 use crate::{
-    json::{self, JsonError},
+    json::{self, JsonError, Object, Value},
     jws::Algorithm,
     signature::PublicKey,
 };
@@ -79,9 +78,9 @@ impl KeySet {
         Self::from_object(&json::object(document).map_err(KeySetError::Json)?)
     }
 
-    pub(crate) fn from_object(set: &json::Object) -> Result<Self, KeySetError> {
-        let listed = set.get("keys").and_then(Value::as_array).ok_or(KeySetError::NoKeys)?;
-        let keys: Vec<Key> = listed.iter().filter_map(Key::parse).take(MAX_KEYS).collect();
+    pub(crate) fn from_object(set: &Object<'_>) -> Result<Self, KeySetError> {
+        let listed = set.get("keys").and_then(Value::as_items).ok_or(KeySetError::NoKeys)?;
+        let keys: Vec<Key> = listed.iter().filter_map(|jwk| Key::parse(&jwk.as_object()?)).take(MAX_KEYS).collect();
         if keys.is_empty() {
             return Err(KeySetError::NoneUsable(listed.len()));
         }
@@ -147,31 +146,33 @@ impl Key {
     }
 
     /// `None` for whatever may not or cannot verify a signature.
-    fn parse(jwk: &Value) -> Option<Self> {
-        let text = |member: &str| jwk.get(member).and_then(Value::as_str);
-        let bytes = |member: &str| URL_SAFE_NO_PAD.decode(text(member)?).ok();
+    fn parse(jwk: &Object<'_>) -> Option<Self> {
+        let text = |member: &str| jwk.get(member).and_then(Value::as_text);
+        let bytes = |member: &str| URL_SAFE_NO_PAD.decode(&*text(member)?).ok();
 
         // RFC 7517 sections 4.2 and 4.3: a key for something else is not for us.
-        if jwk.get("use").is_some_and(|usage| usage != "sig") {
+        if jwk.has("use") && text("use").as_deref() != Some("sig") {
             return None;
         }
-        let may_verify = |ops: &Value| ops.as_array().is_some_and(|ops| ops.iter().any(|op| op == "verify"));
+        let is_verify = |op: &Value<'_>| op.as_text().as_deref() == Some("verify");
+        let may_verify = |ops: Value<'_>| ops.as_items().is_some_and(|ops| ops.iter().any(is_verify));
         if !jwk.get("key_ops").is_none_or(may_verify) {
             return None;
         }
         // A set with a private key in it is a leak: whoever reads it can sign.
-        if jwk.get("d").is_some() {
+        if jwk.has("d") {
             return None;
         }
         let algorithm = match jwk.get("alg") {
             None => None,
-            Some(name) => Some(Algorithm::parse(name.as_str()?)?),
+            Some(name) => Some(Algorithm::parse(&name.as_text()?)?),
         };
         let id = match jwk.get("kid") {
             None => None,
-            Some(id) => Some(id.as_str()?.to_owned()),
+            Some(id) => Some(id.as_text()?.into_owned()),
         };
-        let key = match (text("kty")?, text("crv")) {
+        let curve = text("crv");
+        let key = match (&*text("kty")?, curve.as_deref()) {
             ("RSA", _) => PublicKey::rsa(&bytes("n")?, &bytes("e")?),
             ("EC", Some("P-256")) => PublicKey::p256(&bytes("x")?, &bytes("y")?),
             ("EC", Some("P-384")) => PublicKey::p384(&bytes("x")?, &bytes("y")?),

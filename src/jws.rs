@@ -2,10 +2,10 @@
 
 use core::fmt;
 
-use alloc::{borrow::ToOwned, string::String, vec::Vec};
+use alloc::{string::String, vec::Vec};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use crate::json::{self, JsonError};
+use crate::json::{self, JsonError, Object, Value};
 
 /// The signature algorithms that are implemented (RFC 7518 section 3.1, RFC 8037 section 3.1).
 ///
@@ -137,8 +137,7 @@ pub(crate) struct CompactJws<'t> {
     pub(crate) key_id: Option<String>,
     /// `typ` as it was written.
     pub(crate) typ: Option<String>,
-    /// The decoded payload.
-    pub(crate) claims: json::Object,
+    payload: Vec<u8>,
     /// The decoded signature.
     pub(crate) signature: Vec<u8>,
 }
@@ -156,22 +155,25 @@ impl<'t> CompactJws<'t> {
 
         let header = decode(header, Part::Header)?;
         let header = json::object(&header).map_err(|error| JwsError::Json(Part::Header, error))?;
-        if header.contains_key("crit") {
+        if header.has("crit") {
             return Err(JwsError::Critical);
         }
-        let name = header.get("alg").and_then(|alg| alg.as_str()).ok_or(JwsError::NoAlgorithm)?;
-        let algorithm = Algorithm::parse(name).ok_or_else(|| JwsError::Algorithm(name.to_owned()))?;
+        let name = header.get("alg").and_then(Value::as_text).ok_or(JwsError::NoAlgorithm)?;
+        let algorithm = Algorithm::parse(&name).ok_or_else(|| JwsError::Algorithm(name.into_owned()))?;
         let text = |member: &'static str| match header.get(member) {
             None => Ok(None),
-            Some(serde_json::Value::String(text)) => Ok(Some(text.clone())),
-            Some(_) => Err(JwsError::NotText(member)),
+            Some(value) => value.as_text().map(|text| Some(text.into_owned())).ok_or(JwsError::NotText(member)),
         };
         let (key_id, typ) = (text("kid")?, text("typ")?);
 
         let payload = decode(payload, Part::Payload)?;
-        let claims = json::object(&payload).map_err(|error| JwsError::Json(Part::Payload, error))?;
         let signature = decode(signature, Part::Signature)?;
-        Ok(Self { signing_input, algorithm, key_id, typ, claims, signature })
+        Ok(Self { signing_input, algorithm, key_id, typ, payload, signature })
+    }
+
+    /// The claims set.
+    pub(crate) fn claims(&self) -> Result<Object<'_>, JwsError> {
+        json::object(&self.payload).map_err(|error| JwsError::Json(Part::Payload, error))
     }
 }
 

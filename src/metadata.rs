@@ -4,11 +4,11 @@ use core::time::Duration;
 
 use alloc::{borrow::Cow, string::String, vec, vec::Vec};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     cors,
+    json::Quoted,
     refusal::Refusal,
     reply::{Header, Reply},
     request::Request,
@@ -44,12 +44,14 @@ impl Document {
         description: &Description,
         max_age: Duration,
     ) -> Self {
-        let text = |value: &Option<String>| value.clone().map(Value::String);
+        let quoted = |value: &str| alloc::format!("{}", Quoted(value));
+        let text = |value: &Option<String>| value.as_deref().map(quoted);
         let list = |values: &[&str]| {
-            (!values.is_empty()).then(|| Value::Array(values.iter().map(|value| Value::from(*value)).collect()))
+            let items: Vec<String> = values.iter().map(|value| quoted(value)).collect();
+            (!items.is_empty()).then(|| alloc::format!("[{}]", items.join(",")))
         };
         let members = [
-            ("resource", Some(Value::from(resource))),
+            ("resource", Some(quoted(resource))),
             ("authorization_servers", list(issuers)),
             ("scopes_supported", list(scopes)),
             ("bearer_methods_supported", list(&["header"])),

@@ -4,18 +4,18 @@
 use core::fmt;
 
 use alloc::{
-    borrow::ToOwned,
+    borrow::{Cow, ToOwned},
     string::{String, ToString as _},
     sync::Arc,
     vec,
     vec::Vec,
 };
-use serde_json::Value;
 
 use crate::{
     acceleration::Acceleration,
     bearer::BearerToken,
     forward::Identity,
+    json::{Object, Value},
     jwk::{Key, KeySerial},
     jws::{Algorithm, CompactJws, JwsError},
     policy::{AuthorizationServer, Policy, ResourcePolicy},
@@ -177,31 +177,32 @@ impl<'t> Candidate<'t> {
         now: UnixTime,
     ) -> Result<Self, TokenError> {
         let jws = CompactJws::parse(token.expose()).map_err(TokenError::Jws)?;
-        let issuer = required_text(&jws, "iss")?;
+        let set = jws.claims().map_err(TokenError::Jws)?;
+        let issuer = required_text(&set, "iss")?;
         let (index, server) = resource
             .issuers()
             .iter()
             .filter_map(|index| Some((*index, policy.authorization_server(*index)?)))
             .find(|(_, server)| server.issuer().as_str() == issuer)
-            .ok_or_else(|| TokenError::Issuer(issuer.to_owned()))?;
+            .ok_or_else(|| TokenError::Issuer(issuer.to_string()))?;
         if !server.allows(jws.algorithm) {
             return Err(TokenError::Algorithm(jws.algorithm));
         }
-        check_type(&jws, server)?;
-        let audiences = audiences(&jws)?;
+        check_type(jws.typ.as_deref(), &set, server)?;
+        let audiences = audiences(&set)?;
         check_audience(&audiences, resource)?;
         let claims = Claims {
             issuer: index,
             audiences,
-            expires_at: numeric_date(&jws, "exp")?.ok_or(TokenError::Claim("exp", ClaimFault::Missing))?,
-            starts: [("nbf", numeric_date(&jws, "nbf")?), ("iat", numeric_date(&jws, "iat")?)],
-            subject: optional_text(&jws, "sub")?,
+            expires_at: numeric_date(&set, "exp")?.ok_or(TokenError::Claim("exp", ClaimFault::Missing))?,
+            starts: [("nbf", numeric_date(&set, "nbf")?), ("iat", numeric_date(&set, "iat")?)],
+            subject: optional_text(&set, "sub")?,
             // RFC 9068 section 2.2; OpenID Connect servers that predate it say `azp`.
-            client_id: optional_text(&jws, "client_id")?.or(optional_text(&jws, "azp")?),
-            scopes: scopes(&jws)?,
+            client_id: optional_text(&set, "client_id")?.or(optional_text(&set, "azp")?),
+            scopes: scopes(&set)?,
         };
         claims.check_times(server, now)?;
-        if jws.claims.contains_key("cnf") {
+        if set.has("cnf") {
             return Err(TokenError::SenderConstrained);
         }
         Ok(Self { jws, claims })
@@ -321,17 +322,18 @@ impl Grant {
 
 /// RFC 9068 section 4 and RFC 8725 sections 3.11 and 3.12: other JWTs of the same issuer, with the same keys, must not
 /// pass as access tokens.
-fn check_type(jws: &CompactJws<'_>, server: &AuthorizationServer) -> Result<(), TokenError> {
-    let typ = jws.typ.as_deref().unwrap_or_default().to_ascii_lowercase();
+fn check_type(typ: Option<&str>, claims: &Object<'_>, server: &AuthorizationServer) -> Result<(), TokenError> {
+    let written = typ.unwrap_or_default();
+    let typ = written.to_ascii_lowercase();
     // RFC 7515 section 4.1.9: `application/` may be left out.
     match typ.strip_prefix("application/").unwrap_or(&typ) {
         "at+jwt" => return Ok(()),
         "" | "jwt" if !server.requires_at_jwt() => {}
         // `logout+jwt`, `dpop+jwt`, `oauth-id-jag+jwt`, `secevent+jwt`, and what will be registered next.
-        _ => return Err(TokenError::Type(jws.typ.clone().unwrap_or_default())),
+        _ => return Err(TokenError::Type(written.to_owned())),
     }
     // Untyped from here on, so the shape decides.
-    match jws.claims.get("typ").and_then(Value::as_str) {
+    match claims.get("typ").and_then(Value::as_text).as_deref() {
         // Keycloak types its tokens by claim, and before version 24 put `nonce` into access tokens too.
         Some("Bearer") => return Ok(()),
         Some(_) => return Err(TokenError::NotAccessToken("typ")),
@@ -339,37 +341,29 @@ fn check_type(jws: &CompactJws<'_>, server: &AuthorizationServer) -> Result<(), 
     }
     // ID tokens, logout and security event tokens, DPoP proofs.
     let telling = ["nonce", "at_hash", "c_hash", "s_hash", "events", "htm", "htu", "ath"];
-    if let Some(claim) = telling.into_iter().find(|claim| jws.claims.contains_key(*claim)) {
+    if let Some(claim) = telling.into_iter().find(|claim| claims.has(claim)) {
         return Err(TokenError::NotAccessToken(claim));
     }
     // OpenID Connect Core section 2: the audience of an ID token is the client. Where an application is both client and
     // resource (Entra), only the absence of scopes and roles tells the two apart.
-    let audience = jws.claims.get("aud").map(|aud| match aud {
-        Value::Array(items) => items.first().filter(|_| items.len() == 1).and_then(Value::as_str),
-        other => other.as_str(),
+    let audience = claims.get("aud").and_then(|aud| match aud.as_items().as_deref() {
+        Some([only]) => only.as_text(),
+        _ => aud.as_text(),
     });
-    let client = jws.claims.get("azp").or_else(|| jws.claims.get("client_id")).and_then(Value::as_str);
-    let has_rights = ["scope", "scp", "roles"].into_iter().any(|claim| jws.claims.contains_key(claim));
-    if let (Some(Some(audience)), Some(client)) = (audience, client)
-        && audience == client
-        && !has_rights
-    {
+    let client = claims.get("azp").or_else(|| claims.get("client_id")).and_then(Value::as_text);
+    let has_rights = ["scope", "scp", "roles"].into_iter().any(|claim| claims.has(claim));
+    if audience.is_some() && audience == client && !has_rights {
         return Err(TokenError::NotAccessToken("aud"));
     }
     Ok(())
 }
 
 /// RFC 7519 section 4.1.3: a text or an array of texts.
-fn audiences(jws: &CompactJws<'_>) -> Result<Vec<String>, TokenError> {
-    match jws.claims.get("aud") {
-        None => Err(TokenError::Claim("aud", ClaimFault::Missing)),
-        Some(Value::String(audience)) => Ok(vec![audience.clone()]),
-        Some(Value::Array(items)) => {
-            let texts: Option<_> = items.iter().map(|item| item.as_str().map(ToOwned::to_owned)).collect();
-            texts.ok_or(TokenError::Claim("aud", ClaimFault::Type))
-        }
-        Some(_) => Err(TokenError::Claim("aud", ClaimFault::Type)),
-    }
+fn audiences(claims: &Object<'_>) -> Result<Vec<String>, TokenError> {
+    let aud = claims.get("aud").ok_or(TokenError::Claim("aud", ClaimFault::Missing))?;
+    let items = aud.as_items().unwrap_or_else(|| vec![aud]);
+    let texts: Option<_> = items.into_iter().map(|item| item.as_text().map(Cow::into_owned)).collect();
+    texts.ok_or(TokenError::Claim("aud", ClaimFault::Type))
 }
 
 /// RFC 8707 section 2: one accepted audience, code point by code point.
@@ -400,14 +394,14 @@ impl Claims {
 
 /// A NumericDate may have a fraction, which is cut off. Dates after 9999 are refused: they are milliseconds taken for
 /// seconds, and would make a token that never expires.
-fn numeric_date(jws: &CompactJws<'_>, claim: &'static str) -> Result<Option<UnixTime>, TokenError> {
+fn numeric_date(claims: &Object<'_>, claim: &'static str) -> Result<Option<UnixTime>, TokenError> {
     const LAST_SECOND_OF_9999: u64 = 253_402_300_799;
-    let Some(value) = jws.claims.get(claim) else { return Ok(None) };
+    let Some(value) = claims.get(claim) else { return Ok(None) };
     let number = value.as_number().ok_or(TokenError::Claim(claim, ClaimFault::Type))?;
-    let whole = match number.as_u64() {
-        Some(seconds) => seconds,
-        None => {
-            let seconds = number.as_f64().filter(|seconds| *seconds >= 0.0 && *seconds < 1e15);
+    let whole = match number.parse::<u64>() {
+        Ok(seconds) => seconds,
+        Err(_) => {
+            let seconds = number.parse::<f64>().ok().filter(|seconds| *seconds >= 0.0 && *seconds < 1e15);
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked above")]
             seconds.map(|seconds| seconds as u64).ok_or(TokenError::Claim(claim, ClaimFault::Range))?
         }
@@ -419,28 +413,25 @@ fn numeric_date(jws: &CompactJws<'_>, claim: &'static str) -> Result<Option<Unix
 }
 
 /// `scope` (RFC 9068 section 2.2.3), or `scp` of Entra (text) and Okta (array).
-fn scopes(jws: &CompactJws<'_>) -> Result<ScopeSet, TokenError> {
+fn scopes(claims: &Object<'_>) -> Result<ScopeSet, TokenError> {
     for claim in ["scope", "scp"] {
-        return match jws.claims.get(claim) {
-            None => continue,
-            Some(Value::String(list)) => Ok(ScopeSet::from_list(list)),
-            Some(Value::Array(items)) => Ok(items.iter().filter_map(Value::as_str).filter_map(Scope::parse).collect()),
-            Some(_) => Err(TokenError::Claim(claim, ClaimFault::Type)),
+        let Some(value) = claims.get(claim) else { continue };
+        return match (value.as_text(), value.as_items()) {
+            (Some(list), _) => Ok(ScopeSet::from_list(&list)),
+            (_, Some(items)) => Ok(items.into_iter().filter_map(|item| Scope::parse(&item.as_text()?)).collect()),
+            _ => Err(TokenError::Claim(claim, ClaimFault::Type)),
         };
     }
     Ok(ScopeSet::default())
 }
 
-fn required_text<'j>(jws: &'j CompactJws<'_>, claim: &'static str) -> Result<&'j str, TokenError> {
-    let value = jws.claims.get(claim).ok_or(TokenError::Claim(claim, ClaimFault::Missing))?;
-    value.as_str().ok_or(TokenError::Claim(claim, ClaimFault::Type))
+fn required_text<'j>(claims: &Object<'j>, claim: &'static str) -> Result<Cow<'j, str>, TokenError> {
+    let value = claims.get(claim).ok_or(TokenError::Claim(claim, ClaimFault::Missing))?;
+    value.as_text().ok_or(TokenError::Claim(claim, ClaimFault::Type))
 }
 
-fn optional_text(jws: &CompactJws<'_>, claim: &'static str) -> Result<Option<String>, TokenError> {
-    match jws.claims.get(claim) {
-        None => Ok(None),
-        Some(Value::String(text)) if text.is_empty() => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.to_string())),
-        Some(_) => Err(TokenError::Claim(claim, ClaimFault::Type)),
-    }
+fn optional_text(claims: &Object<'_>, claim: &'static str) -> Result<Option<String>, TokenError> {
+    let Some(value) = claims.get(claim) else { return Ok(None) };
+    let text = value.as_text().ok_or(TokenError::Claim(claim, ClaimFault::Type))?;
+    Ok((!text.is_empty()).then(|| text.into_owned()))
 }

@@ -8,7 +8,7 @@ mod reader;
 use core::time::Duration;
 
 use alloc::{
-    borrow::ToOwned,
+    borrow::{Cow, ToOwned},
     string::{String, ToString as _},
     sync::Arc,
     vec::Vec,
@@ -53,7 +53,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 pub fn parse(bytes: &[u8]) -> Result<Policy, Vec<Finding>> {
     let mut findings = Findings::default();
     let policy = match json::object(bytes) {
-        Ok(document) => read(&Members::root(&document), &mut findings),
+        Ok(document) => read(&Members::root(document), &mut findings),
         Err(error) => {
             findings.add("", error.to_string());
             Policy::refusing()
@@ -84,24 +84,10 @@ fn read(root: &Members<'_>, findings: &mut Findings) -> Policy {
         policy.identity_headers = read_identity_headers(&at, findings);
     }
     policy.token_cache = read_token_cache(root.get("token_cache"), findings);
-    policy.verify_signature = match root.get("verify_signature").map(|at| (findings.text(&at), at)) {
-        None | Some((Some("auto") | None, _)) => VerifySignature::Auto,
-        Some((Some("never"), _)) => VerifySignature::Never,
-        Some((Some(other), at)) => {
-            findings.add(&at.path, alloc::format!("`{}` is neither `auto` nor `never`", Shown(other)));
-            VerifySignature::Never
-        }
-    };
-    policy.unmatched = match root.get("unmatched").map(|at| (findings.text(&at), at)) {
-        None | Some((Some("deny"), _)) => Unmatched::Deny,
-        Some((Some("insecure_forward"), _)) => Unmatched::InsecureForward,
-        Some((None, _)) => Unmatched::Misconfigured,
-        Some((Some(other), at)) => {
-            let other = Shown(other);
-            findings.add(&at.path, alloc::format!("`{other}` is neither `deny` nor `insecure_forward`"));
-            Unmatched::Misconfigured
-        }
-    };
+    let verify_signature = [("auto", VerifySignature::Auto), ("never", VerifySignature::Never)];
+    policy.verify_signature = findings.choice(root.get("verify_signature"), &verify_signature).unwrap_or_default();
+    let unmatched = [("deny", Unmatched::Deny), ("insecure_forward", Unmatched::InsecureForward)];
+    policy.unmatched = findings.choice(root.get("unmatched"), &unmatched).unwrap_or_default();
     policy
 }
 
@@ -122,7 +108,7 @@ fn required_items<'v>(root: &Members<'v>, name: &str, most: usize, findings: &mu
     items
 }
 
-fn required_text<'v>(members: &Members<'v>, name: &str, findings: &mut Findings) -> Option<&'v str> {
+fn required_text<'v>(members: &Members<'v>, name: &str, findings: &mut Findings) -> Option<Cow<'v, str>> {
     let at = members.get(name);
     if at.is_none() {
         findings.add(&members.place(name), "is missing");
@@ -174,9 +160,9 @@ fn read_algorithms(at: &At<'_>, findings: &mut Findings) -> Vec<Algorithm> {
     let before = findings.0.len();
     let mut algorithms = Vec::new();
     for (path, name) in findings.texts(at) {
-        match Algorithm::parse(name) {
+        match Algorithm::parse(&name) {
             Some(algorithm) => algorithms.push(algorithm),
-            None => findings.add(&path, alloc::format!("`{}` is no supported algorithm", Shown(name))),
+            None => findings.add(&path, alloc::format!("`{}` is no supported algorithm", Shown(&name))),
         }
     }
     if algorithms.is_empty() && findings.0.len() == before {
@@ -193,7 +179,7 @@ fn read_inline_keys(at: &At<'_>, members: &Members<'_>, findings: &mut Findings)
     }
     // Of no use, but a mistake in it is a mistake.
     members.get("cluster").map(|at| findings.text(&at));
-    let keys = KeySet::from_object(findings.foreign_object(at)?);
+    let keys = KeySet::from_object(&findings.foreign_object(at)?);
     keys.map(KeySource::Inline).map_err(|error| findings.add(&at.path, error.to_string())).ok()
 }
 
@@ -201,7 +187,7 @@ fn read_remote_keys(members: &Members<'_>, findings: &mut Findings) -> Option<Ke
     let cluster = required_text(members, "cluster", findings);
     let jwks_cluster = match members.get("jwks_cluster") {
         Some(at) => findings.text(&at),
-        None => cluster,
+        None => cluster.clone(),
     };
     let jwks_uri = members.get("jwks_uri").and_then(|at| findings.parsed(&at, HttpUri::parse));
     let fetch_timeout =
@@ -230,7 +216,7 @@ fn read_resource(at: &At<'_>, policy: &mut Policy, findings: &mut Findings) -> O
     };
     let audiences = members.get("audiences").map(|at| {
         let before = findings.0.len();
-        let audiences: Vec<String> = findings.texts(&at).into_iter().map(|(_, text)| text.to_owned()).collect();
+        let audiences: Vec<String> = findings.texts(&at).into_iter().map(|(_, text)| text.into_owned()).collect();
         if audiences.is_empty() && findings.0.len() == before {
             findings.add(&at.path, "is empty: no token could be accepted");
         }
@@ -301,7 +287,7 @@ fn read_issuer_list(at: &At<'_>, policy: &Policy, findings: &mut Findings) -> Ve
         match position {
             Some(index) if issuers.contains(&index) => findings.add(&path, alloc::format!("`{text}` is listed twice")),
             Some(index) => issuers.push(index),
-            None => findings.add(&path, alloc::format!("`{}` is no configured issuer", Shown(text))),
+            None => findings.add(&path, alloc::format!("`{}` is no configured issuer", Shown(&text))),
         }
     }
     if issuers.is_empty() && findings.0.len() == before {
@@ -348,13 +334,13 @@ fn read_scopes(at: Option<At<'_>>, findings: &mut Findings) -> Scopes {
 fn read_scope_list(at: &At<'_>, findings: &mut Findings) -> ScopeSet {
     let mut scopes = Vec::new();
     for (path, text) in findings.texts(at) {
-        match Scope::parse(text) {
+        match Scope::parse(&text) {
             // MCP 2026-07-28, Refresh Tokens: a resource neither needs nor asks for it.
             Some(scope) if scope.as_str() == "offline_access" => {
                 findings.add(&path, "`offline_access` is between a client and its authorization server");
             }
             Some(scope) => scopes.push(scope),
-            None => findings.add(&path, alloc::format!("`{}` is no scope (RFC 6749 section 3.3)", Shown(text))),
+            None => findings.add(&path, alloc::format!("`{}` is no scope (RFC 6749 section 3.3)", Shown(&text))),
         }
     }
     scopes.into_iter().collect()
@@ -369,7 +355,7 @@ fn read_metadata(at: Option<At<'_>>, findings: &mut Findings) -> (Description, D
     let documentation = page("resource_documentation");
     let policy_uri = page("resource_policy_uri");
     let tos_uri = page("resource_tos_uri");
-    let name = members.get("resource_name").and_then(|at| findings.text(&at)).map(ToOwned::to_owned);
+    let name = members.get("resource_name").and_then(|at| findings.text(&at)).map(Cow::into_owned);
     let max_age = findings.duration(members.get("max_age"), HOUR, Duration::ZERO..=DAY);
     (Description { name, documentation, policy_uri, tos_uri }, max_age)
 }

@@ -3,10 +3,16 @@
 
 use core::{fmt, ops::RangeInclusive, time::Duration};
 
-use alloc::{borrow::ToOwned, string::String, vec::Vec};
-use serde_json::Value;
+use alloc::{
+    borrow::{Cow, ToOwned},
+    string::String,
+    vec::Vec,
+};
 
-use crate::{json, shown::Shown};
+use crate::{
+    json::{Kind, Object, Value},
+    shown::Shown,
+};
 
 /// One thing that is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,17 +33,17 @@ impl fmt::Display for Finding {
 #[derive(Clone)]
 pub(super) struct At<'v> {
     pub(super) path: String,
-    value: &'v Value,
+    value: Value<'v>,
 }
 
 /// An object whose member names were all expected.
 pub(super) struct Members<'v> {
     path: String,
-    object: &'v json::Object,
+    object: Object<'v>,
 }
 
 impl<'v> Members<'v> {
-    pub(super) fn root(object: &'v json::Object) -> Self {
+    pub(super) fn root(object: Object<'v>) -> Self {
         Self { path: String::new(), object }
     }
 
@@ -60,7 +66,7 @@ impl Findings {
     }
 
     pub(super) fn expect_only(&mut self, members: &Members<'_>, known: &[&str]) {
-        for name in members.object.keys().filter(|name| !known.contains(&name.as_str())) {
+        for name in members.object.names().filter(|name| !known.contains(name)) {
             let place = members.place(&alloc::format!("{}", Shown(name)));
             self.add(&place, alloc::format!("unknown key; known here: {}", known.join(", ")));
         }
@@ -77,7 +83,7 @@ impl Findings {
     }
 
     /// An object whose members are not ours to know (an inline JWK Set).
-    pub(super) fn foreign_object<'v>(&mut self, at: &At<'v>) -> Option<&'v json::Object> {
+    pub(super) fn foreign_object<'v>(&mut self, at: &At<'v>) -> Option<Object<'v>> {
         let object = at.value.as_object();
         if object.is_none() {
             self.wrong_type(at, "an object");
@@ -86,17 +92,17 @@ impl Findings {
     }
 
     pub(super) fn items<'v>(&mut self, at: &At<'v>) -> Vec<At<'v>> {
-        let Some(items) = at.value.as_array() else {
+        let Some(items) = at.value.as_items() else {
             self.wrong_type(at, "a list");
             return Vec::new();
         };
         let place = |(index, value)| At { path: alloc::format!("{}[{index}]", at.path), value };
-        items.iter().enumerate().map(place).collect()
+        items.into_iter().enumerate().map(place).collect()
     }
 
-    pub(super) fn text<'v>(&mut self, at: &At<'v>) -> Option<&'v str> {
-        let text = at.value.as_str();
-        match text {
+    pub(super) fn text<'v>(&mut self, at: &At<'v>) -> Option<Cow<'v, str>> {
+        let text = at.value.as_text();
+        match text.as_deref() {
             None => self.wrong_type(at, "a text"),
             Some("") => self.add(&at.path, "is empty"),
             Some(_) => {}
@@ -104,23 +110,35 @@ impl Findings {
         text.filter(|text| !text.is_empty())
     }
 
-    pub(super) fn texts<'v>(&mut self, at: &At<'v>) -> Vec<(String, &'v str)> {
+    pub(super) fn texts<'v>(&mut self, at: &At<'v>) -> Vec<(String, Cow<'v, str>)> {
         let items = self.items(at);
         items.into_iter().filter_map(|item| self.text(&item).map(|text| (item.path, text))).collect()
     }
 
     pub(super) fn truth(&mut self, at: Option<At<'_>>) -> bool {
         let Some(at) = at else { return false };
-        at.value.as_bool().unwrap_or_else(|| {
+        at.value.as_truth().unwrap_or_else(|| {
             self.wrong_type(&at, "true or false");
             false
         })
     }
 
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(&mut self, at: Option<At<'_>>, known: &[(&str, T)]) -> Option<T> {
+        let at = at?;
+        let text = self.text(&at)?;
+        let found = known.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
+        if found.is_none() {
+            let words: Vec<String> = known.iter().map(|(word, _)| alloc::format!("`{word}`")).collect();
+            self.add(&at.path, alloc::format!("`{}` is not one of {}", Shown(&text), words.join(", ")));
+        }
+        found
+    }
+
     /// A text in a form of its own; the error follows the value in the finding.
     pub(super) fn parsed<T, E: fmt::Display>(&mut self, at: &At<'_>, parse: fn(&str) -> Result<T, E>) -> Option<T> {
         let text = self.text(at)?;
-        parse(text).map_err(|error| self.add(&at.path, alloc::format!("`{}` {error}", Shown(text)))).ok()
+        parse(&text).map_err(|error| self.add(&at.path, alloc::format!("`{}` {error}", Shown(&text)))).ok()
     }
 
     pub(super) fn duration(
@@ -131,14 +149,14 @@ impl Findings {
     ) -> Duration {
         let Some(at) = at else { return default };
         let Some(text) = self.text(&at) else { return default };
-        let Some(duration) = parse_duration(text) else {
-            let shown = Shown(text);
+        let Some(duration) = parse_duration(&text) else {
+            let shown = Shown(&text);
             self.add(&at.path, alloc::format!("`{shown}` is no duration: write a whole number and ms, s, m or h"));
             return default;
         };
         if !range.contains(&duration) {
             let (least, most) = (Written(*range.start()), Written(*range.end()));
-            self.add(&at.path, alloc::format!("`{}` is not within {least} and {most}", Shown(text)));
+            self.add(&at.path, alloc::format!("`{}` is not within {least} and {most}", Shown(&text)));
             return default;
         }
         duration
@@ -148,14 +166,14 @@ impl Findings {
     pub(super) fn size(&mut self, at: Option<At<'_>>, default: usize, range: RangeInclusive<usize>) -> usize {
         let Some(at) = at else { return default };
         let Some(text) = self.text(&at) else { return default };
-        let Some(size) = parse_size(text) else {
-            let shown = Shown(text);
+        let Some(size) = parse_size(&text) else {
+            let shown = Shown(&text);
             self.add(&at.path, alloc::format!("`{shown}` is no size: write a whole number and B, KiB or MiB"));
             return default;
         };
         if !range.contains(&size) {
             let (least, most) = (range.start(), range.end());
-            self.add(&at.path, alloc::format!("`{}` is not within {least} and {most} bytes", Shown(text)));
+            self.add(&at.path, alloc::format!("`{}` is not within {least} and {most} bytes", Shown(&text)));
             return default;
         }
         size
@@ -164,7 +182,7 @@ impl Findings {
     /// A whole number.
     pub(super) fn count(&mut self, at: Option<At<'_>>, default: usize, range: RangeInclusive<usize>) -> usize {
         let Some(at) = at else { return default };
-        let Some(count) = at.value.as_u64().and_then(|count| usize::try_from(count).ok()) else {
+        let Some(count) = at.value.as_number().and_then(|count| count.parse().ok()) else {
             self.wrong_type(&at, "a whole number");
             return default;
         };
@@ -178,17 +196,17 @@ impl Findings {
 
     /// `null`, which means "off" where it is allowed.
     pub(super) fn is_off(at: &At<'_>) -> bool {
-        at.value.is_null()
+        at.value.kind() == Kind::Null
     }
 
     fn wrong_type(&mut self, at: &At<'_>, expected: &str) {
-        let found = match at.value {
-            Value::Null => "null",
-            Value::Bool(_) => "true or false",
-            Value::Number(_) => "a number",
-            Value::String(_) => "a text",
-            Value::Array(_) => "a list",
-            Value::Object(_) => "an object",
+        let found = match at.value.kind() {
+            Kind::Null => "null",
+            Kind::Boolean => "true or false",
+            Kind::Number => "a number",
+            Kind::Text => "a text",
+            Kind::Array => "a list",
+            Kind::Object => "an object",
         };
         self.add(&at.path, alloc::format!("is {found} where {expected} is expected"));
     }

@@ -411,5 +411,5 @@ fn the_token_cache_and_the_host_have_settings() {
     assert_eq!(cache(json!({ "size": 1 })), ["token_cache.size: unknown key; known here: max_entries, max_bytes, ttl"]);
     let host = |value: &str| findings(&put(inline_config(), "/verify_signature", json!(value)));
     assert_eq!(host("never"), Vec::<String>::new());
-    assert_eq!(host("always"), ["verify_signature: `always` is neither `auto` nor `never`"]);
+    assert_eq!(host("always"), ["verify_signature: `always` is not one of `auto`, `never`"]);
 }

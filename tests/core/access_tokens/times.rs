@@ -1,8 +1,6 @@
 //! `exp`, `nbf` and `iat`: RFC 7519 sections 2 and 4.1.4 to 4.1.6.
 
 use mcp_oauth::{
-    json::JsonError,
-    jws::{JwsError, Part},
     time::UnixTime,
     token::{ClaimFault, TokenError},
 };
@@ -12,7 +10,7 @@ use crate::support::{
     ISSUER, NOW, Row, accepted, check_tokens, claims, header, inline_config, invalid, jwk, jwks, sign_texts, with,
 };
 
-use super::{bad_claim, claiming, malformed, without};
+use super::{bad_claim, claiming, without};
 
 const SKEW: u64 = 30;
 
@@ -138,9 +136,6 @@ fn a_date_lies_between_1970_and_9999() {
 
 #[test]
 fn a_date_may_be_written_in_any_way_that_json_allows() {
-    let past_any_float = claims_text("exp", "1e400");
-    let column = past_any_float.find("1e400").expect("it is there") + "1e400".len();
-    let no_number = JwsError::Json(Part::Payload, JsonError::Syntax { line: 1, column });
     check_tokens(
         &inline_config(),
         vec![
@@ -150,7 +145,7 @@ fn a_date_may_be_written_in_any_way_that_json_allows() {
             accepted("RFC 7519 2: a fraction in `nbf`", written("nbf", "1799999999.999")),
             expired("RFC 7519 2: a fraction is cut off", written("exp", "1799999970.9"), NOW.0 - SKEW),
             expired("RFC 7519 2: minus nothing is 1970", written("exp", "-0"), 0),
-            malformed("RFC 8259 6: more than a float can hold", written("exp", "1e400"), no_number),
+            bad_claim("RFC 8259 6: more than a float can hold", written("exp", "1e400"), "exp", ClaimFault::Range),
         ],
     );
 }

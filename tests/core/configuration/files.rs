@@ -12,9 +12,9 @@ fn the_file_is_one_json_object() {
     let syntax = |line: usize, column: usize| format!("not one JSON value (line {line}, column {column})");
     let not_an_object = || "not a JSON object".to_owned();
     let rows = [
-        ("empty", Vec::new(), syntax(1, 0)),
-        ("only white space", b" \n ".to_vec(), syntax(2, 1)),
-        ("cut off", good.as_bytes()[..good.len() - 1].to_vec(), syntax(1, good.len() - 1)),
+        ("empty", Vec::new(), syntax(1, 1)),
+        ("only white space", b" \n ".to_vec(), syntax(2, 2)),
+        ("cut off", good.as_bytes()[..good.len() - 1].to_vec(), syntax(1, good.len())),
         ("trailing text", after(" x"), syntax(1, good.len() + 2)),
         ("a second value", after(&good), syntax(1, good.len() + 1)),
         ("a trailing NUL", after("\0"), syntax(1, good.len() + 1)),
@@ -162,7 +162,7 @@ fn all_findings_come_at_once_in_the_order_of_the_file_format() {
         "resources[3].resource: `https://mcp.example.com/a` has the host and path of another resource",
         "identity_headers.subject: `Cookie` is no header name in lower-case letters, digits and hyphens",
         "identity_headers.issuer: `cookie` has a meaning of its own",
-        "unmatched: `allow` is neither `deny` nor `insecure_forward`",
+        "unmatched: `allow` is not one of `deny`, `insecure_forward`",
     ];
     assert_eq!(findings(&config), expected);
     // Total and deterministic: a proxy that runs it in several VMs gets the same answer in each.

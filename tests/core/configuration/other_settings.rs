@@ -250,8 +250,8 @@ fn unmatched_is_one_of_two_words() {
             at: "/unmatched",
             good: vec![json!("deny"), json!("insecure_forward")],
             bad: vec![
-                (json!("forward"), "unmatched: `forward` is neither `deny` nor `insecure_forward`"),
-                (json!("Deny"), "unmatched: `Deny` is neither `deny` nor `insecure_forward`"),
+                (json!("forward"), "unmatched: `forward` is not one of `deny`, `insecure_forward`"),
+                (json!("Deny"), "unmatched: `Deny` is not one of `deny`, `insecure_forward`"),
                 (json!(""), "unmatched: is empty"),
                 (json!(null), "unmatched: is null where a text is expected"),
                 (json!(false), "unmatched: is true or false where a text is expected"),

@@ -78,11 +78,11 @@ fn elsewhere() -> Vec<Row> {
         typed(Some("application/octet-stream; a=application/json"), "application/octet-stream"),
         typed(Some("A\r\n`B"), "a???b"),
         document("HTML called JSON", "<!doctype html>", "the metadata: not one JSON value (line 1, column 1)"),
-        document("nothing", "", "the metadata: not one JSON value (line 1, column 0)"),
+        document("nothing", "", "the metadata: not one JSON value (line 1, column 1)"),
         document(
             "cut off",
             &cut[..cut.len() - 1],
-            &format!("the metadata: not one JSON value (line 1, column {})", cut.len() - 1),
+            &format!("the metadata: not one JSON value (line 1, column {})", cut.len()),
         ),
         document(
             "followed by something",
