@@ -16,10 +16,10 @@ import { report } from './report.mjs';
 
 const { values: options } = parseArgs({ options: {
   rounds: { type: 'string', default: '5' }, requests: { type: 'string', default: '8000' },
-  tokens: { type: 'string', default: '10000' }, plot: { type: 'boolean', default: false },
+  tokens: { type: 'string', default: '10000' }, only: { type: 'string', default: '' }, module: { type: 'string', default: '' }, plot: { type: 'boolean', default: false },
 } });
 const [ROUNDS, REQUESTS, TOKENS] = [options.rounds, options.requests, options.tokens].map(Number);
-const MODULE = join(ROOT, 'target/wasm32-wasip1/release/mcp_resource_server.wasm');
+const MODULE = options.module || join(ROOT, 'target/wasm32-wasip1/release/mcp_resource_server.wasm');
 const ALGORITHMS = ['RS256', 'ES256', 'EdDSA'];
 
 /** The cases: name → how its listener filters, and which tokens it is asked with. */
@@ -41,7 +41,8 @@ function plan(jwks, tokens) {
   for (const resources of [100, 1000]) {
     cases.set(`warm_${resources}_resources`, { filters: (resource) => [ours(MODULE, resource, jwks, { resources })], tokens: one('RS256') });
   }
-  return cases;
+  // Everything is compared with no filter.
+  return new Map([...cases].filter(([name]) => name === 'none' || !options.only || new RegExp(options.only).test(name)));
 }
 
 /** CPU time that a process has used, in microseconds. */
@@ -104,7 +105,7 @@ async function main() {
     added_cpu_us: round2(middle(name, 'microseconds') - base), cpu_us: round2(middle(name, 'microseconds')),
     requests_per_second: Math.round(middle(name, 'requestsPerSecond')), p50_ms: middle(name, 'p50'), p99_ms: middle(name, 'p99'),
   }]));
-  const ratio = (of, to) => round2(results[of].added_cpu_us / results[to].added_cpu_us);
+  const ratio = (of, to) => results[of] && results[to] && round2(results[of].added_cpu_us / results[to].added_cpu_us);
   const summary = {
     cases: results,
     ratios: {

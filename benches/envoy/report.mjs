@@ -14,6 +14,7 @@ export function report(summary, { plot }) {
   console.log('\nratio             measured   target');
   for (const [name, target] of Object.entries(TARGETS)) {
     const value = summary.ratios[name];
+    if (value === undefined) continue; // left out by --only
     console.log(`${name.padEnd(17)} ${String(value).padStart(8)} ${String(target).padStart(8)}   ${value <= target ? 'reached' : 'MISSED'}`);
   }
   if (plot) writeFileSync(plot, svg(summary));
