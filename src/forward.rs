@@ -2,7 +2,7 @@
 
 use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec::Vec};
 
-use crate::{cors, path::RequestPath, policy::ResourcePolicy, request::Request, scope::ScopeSet, token::Grant};
+use crate::{grant::Grant, path::RequestPath, request::Request, response::ResponseGuard, scope::ScopeSet};
 
 /// A change to a header map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum Edit<'a> {
     Remove(&'a [u8]),
     /// Make this the only line of this name.
     Set(&'a str, &'a [u8]),
+    /// Add a line to those that are there.
+    Add(&'a str, &'a [u8]),
 }
 
 /// A request that may go upstream. Only a [`Grant`] makes one, and there is no expression that keeps the token.
@@ -26,8 +28,7 @@ pub struct Forward {
 pub(crate) type Identity = Box<[(Arc<str>, String)]>;
 
 impl Forward {
-    pub(crate) fn new(grant: Grant, cleaned: Cleaned, resource: &ResourcePolicy) -> Self {
-        let response = ResponseGuard { challenge: resource.bare_challenge(), cors: cleaned.has_origin };
+    pub(crate) const fn new(grant: Grant, cleaned: Cleaned, response: ResponseGuard) -> Self {
         Self { cleaned, grant, response }
     }
 
@@ -48,57 +49,29 @@ impl Forward {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cleaned {
     remove: Vec<Box<[u8]>>,
-    path: Option<String>,
-    has_origin: bool,
+    set: Vec<(&'static str, String)>,
 }
 
 impl Cleaned {
     pub(crate) fn new(request: &Request<'_>, path: &RequestPath<'_>) -> Self {
         Self {
             remove: request.forbidden().iter().map(|name| (*name).into()).collect(),
-            path: path.without_query_token(),
-            has_origin: request.has_origin(),
+            set: path.without_query_token().map(|path| (":path", path)).into_iter().collect(),
         }
     }
 
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.remove.push(name.as_bytes().into());
+    }
+
+    pub(crate) fn set(&mut self, name: &'static str, value: String) {
+        self.set.push((name, value));
+    }
+
     fn edits(&self) -> impl Iterator<Item = Edit<'_>> {
-        let path = self.path.iter().map(|path| Edit::Set(":path", path.as_bytes()));
+        let set = self.set.iter().map(|(name, value)| Edit::Set(name, value.as_bytes()));
         let remove = self.remove.iter().map(|name| Edit::Remove(name));
-        core::iter::once(Edit::Remove(b"authorization")).chain(remove).chain(path)
-    }
-}
-
-/// What to do with the response to a forwarded request.
-#[derive(Clone, Debug)]
-pub struct ResponseGuard {
-    challenge: Arc<str>,
-    cors: bool,
-}
-
-impl ResponseGuard {
-    /// The edits for a response that has a `WWW-Authenticate` of the upstream.
-    ///
-    /// The upstream never saw the client's token, so its challenge is about something else and would send the client
-    /// to the wrong authorization server. A 401 must have one (RFC 9110 section 15.5.2), so it gets the resource's own.
-    pub fn on_upstream_challenge(&self, status: &[u8]) -> impl Iterator<Item = Edit<'_>> {
-        let own = (status == b"401").then(|| Edit::Set("www-authenticate", self.challenge.as_bytes()));
-        core::iter::once(Edit::Remove(b"www-authenticate")).chain(own)
-    }
-
-    /// Whether the client runs in a browser, which hides a response without [`ResponseGuard::cors_edits`].
-    #[must_use]
-    pub const fn is_cross_origin(&self) -> bool {
-        self.cors
-    }
-
-    /// The edits for a response to a browser, unless the upstream set `Access-Control-Allow-Origin` itself: browsers
-    /// refuse two of them.
-    pub fn cors_edits() -> impl Iterator<Item = Edit<'static>> {
-        [
-            Edit::Set("access-control-allow-origin", cors::ALLOW_ORIGIN.as_bytes()),
-            Edit::Set("access-control-expose-headers", cors::EXPOSE_HEADERS.as_bytes()),
-        ]
-        .into_iter()
+        core::iter::once(Edit::Remove(b"authorization")).chain(remove).chain(set)
     }
 }
 

@@ -4,26 +4,33 @@
 //! on_request ─ match ─┬─ document, preflight ──────────────────────────► Reply
 //!                     ├─ no resource ──────────────────────────────────► Reply 404 (or NotOurs)
 //!                     └─ resource ─ credentials ─ candidate ─ key ─┬───► Hold ··· on_answer ··► (the same from `key`)
-//!                                                                  └─ signature ─ scopes ──────► Forward or Reply
+//!                                                                  └─ signature ─┬─────────────► ReadBody ··· on_body ─┐
+//!                                                                                └─ scopes ◄───────────────────────────┘
+//!                                                                                      └───────► Forward or Reply
 //! ```
 
 use alloc::{borrow::ToOwned, boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 
 use crate::{
     acceleration::{Acceleration, HostCrypto, NoHostCrypto},
+    arrival::{Arrival, Expected},
     bearer::BearerToken,
-    cors,
+    cors::Origin,
     fetch::{Answer, Fetch, FetchId, KeyEvent},
-    forward::{Cleaned, Forward},
+    forward::Forward,
+    grant::Caller,
     key_cache::{KeyCache, Lookup, Patience, Progress},
     path::RequestPath,
-    policy::{Policy, ResourcePolicy, Target, Unmatched},
+    pending::{Pending, admit},
+    policy::{Policy, ResourcePolicy, Unmatched},
     refusal::Refusal,
     reply::Reply,
     request::Request,
+    response::ResponseGuard,
+    routes::Target,
     signature::BadSignature,
     time::UnixTime,
-    token::{Candidate, Grant, TokenError},
+    token::{Candidate, TokenError},
     token_cache::{Known, TokenCache},
 };
 
@@ -40,6 +47,8 @@ pub enum Verdict {
     Forward(Forward),
     /// Keep it until a [`Resumed`] names it.
     Hold,
+    /// Keep it until its body was read, then ask [`Gate::on_body`].
+    ReadBody(Pending),
     /// Answer it. The upstream never sees it.
     Reply(Reply),
     /// Send it upstream untouched: it belongs to no resource, and the operator said `unmatched: insecure_forward`.
@@ -94,7 +103,8 @@ struct Held {
     issuer: usize,
     resource: usize,
     token: String,
-    cleaned: Cleaned,
+    arrival: Arrival,
+    ended: bool,
 }
 
 impl core::fmt::Debug for Held {
@@ -105,7 +115,7 @@ impl core::fmt::Debug for Held {
 
 /// What one look at a token comes to.
 enum Judgement {
-    Forward(Grant),
+    Admit(Caller),
     Refuse(Refusal),
     /// Its issuer's keys must be fetched first.
     Wait(usize),
@@ -168,29 +178,65 @@ impl Gate {
             }
             Target::Nothing | Target::OtherHost => return refuse(Refusal::Unmatched),
         };
-        if request.is_preflight() {
-            return Verdict::Reply(cors::preflight(cors::ENDPOINT_METHODS, request.preflight_headers()));
-        }
         let Some(resource) = self.policy.resource(index) else { return refuse(Refusal::Unmatched) };
+        let origin = resource.origins().judge(request.origin());
+        if origin == Origin::Refused {
+            return Verdict::Reply(Reply::challenge(Refusal::Origin, resource, &origin));
+        }
+        if request.is_preflight() {
+            return Verdict::Reply(resource.origins().preflight(&origin, request.preflight_headers()));
+        }
         let token = match request.authorization().bearer() {
-            Ok(Some(token)) => token,
-            Ok(None) => return Verdict::Reply(Reply::challenge(Refusal::MissingToken, resource)),
-            Err(error) => return Verdict::Reply(Reply::challenge(Refusal::Credentials(error), resource)),
+            Ok(token) => token,
+            Err(error) => return Verdict::Reply(Reply::challenge(Refusal::Credentials(error), resource, &origin)),
         };
-        let cleaned = Cleaned::new(request, &path);
+        let arrival = Arrival::new(request, &path, resource, origin);
+        let ended = request.has_ended();
+        let Some(token) = token else {
+            // Only the body tells whether the method is one that needs no token.
+            if resource.access().is_some_and(|access| !access.anonymous.is_empty())
+                && matches!(arrival.body, Expected::Message(_))
+            {
+                return admit(Caller::anonymous(), index, arrival, ended, resource, &self.policy);
+            }
+            return Verdict::Reply(Reply::challenge(Refusal::MissingToken, resource, &arrival.origin));
+        };
         let judgement = self.checks.judge(&self.policy, resource, token, now, Patience::MayWait);
         match judgement {
-            Judgement::Forward(grant) => Verdict::Forward(Forward::new(grant, cleaned, resource)),
-            Judgement::Refuse(refusal) => Verdict::Reply(Reply::challenge(refusal, resource)),
+            Judgement::Admit(caller) => admit(caller, index, arrival, ended, resource, &self.policy),
+            Judgement::Refuse(refusal) => Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin)),
             Judgement::Wait(_) if self.held.len() >= MAX_HELD => {
-                Verdict::Reply(Reply::challenge(Refusal::Overloaded { held: self.held.len() }, resource))
+                let refusal = Refusal::Overloaded { held: self.held.len() };
+                Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin))
             }
             Judgement::Wait(issuer) => {
                 let token = token.expose().to_owned();
-                self.held.insert(id, Held { issuer, resource: index, token, cleaned });
+                self.held.insert(id, Held { issuer, resource: index, token, arrival, ended });
                 Verdict::Hold
             }
         }
+    }
+
+    /// Decides on a request whose body was read to the end. Never [`Verdict::Hold`] or [`Verdict::ReadBody`].
+    pub fn on_body(&self, pending: Pending, body: &[u8]) -> Verdict {
+        if body.len() > pending.max_body_bytes() { self.too_large(pending) } else { pending.judge(body, &self.policy) }
+    }
+
+    /// The answer to a body that is longer than [`Pending::max_body_bytes`].
+    pub fn too_large(&self, pending: Pending) -> Verdict {
+        pending.too_large(&self.policy)
+    }
+
+    /// The `Mcp-Session-Id` of a response as the client may see it; `None`: it must be removed.
+    #[must_use]
+    pub fn seal_session(&self, guard: &ResponseGuard, id: &[u8]) -> Option<String> {
+        guard.seal(id, &self.policy)
+    }
+
+    /// A list as the caller may see it; `None` if the response is none that is filtered.
+    #[must_use]
+    pub fn filter_list(&self, guard: &ResponseGuard, body: &[u8], is_event_stream: bool) -> Option<Vec<u8>> {
+        guard.filter(body, is_event_stream, &self.policy)
     }
 
     /// The next fetch to start now; to be called until there is none.
@@ -262,13 +308,13 @@ impl Gate {
         let Some(resource) = self.policy.resource(held.resource) else {
             return Verdict::Reply(Reply::refuse(Refusal::Unmatched));
         };
-        let token = BearerToken::held(&held.token);
-        let refusal = match self.checks.judge(&self.policy, resource, token, now, Patience::Waited) {
-            Judgement::Forward(grant) => return Verdict::Forward(Forward::new(grant, held.cleaned, resource)),
+        let Held { resource: index, token, arrival, ended, .. } = held;
+        let refusal = match self.checks.judge(&self.policy, resource, BearerToken::held(&token), now, Patience::Waited) {
+            Judgement::Admit(caller) => return admit(caller, index, arrival, ended, resource, &self.policy),
             Judgement::Refuse(refusal) => refusal,
             Judgement::Wait(issuer) => unavailable(&self.policy, issuer, 1),
         };
-        Verdict::Reply(Reply::challenge(refusal, resource))
+        Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin))
     }
 }
 
@@ -287,7 +333,7 @@ impl Checks {
             && let Some(cache) = self.keys.get_mut(token.issuer())
             && cache.holds(token.key(), now)
         {
-            return Judgement::from(Arc::clone(token).authorize(resource, policy, now));
+            return Judgement::from(Arc::clone(token).authenticate(resource, policy, now));
         }
         let candidate = match Candidate::parse(text, resource, policy, now) {
             Ok(candidate) => candidate,
@@ -314,7 +360,7 @@ impl Checks {
         if let Ok(token) = verified {
             let token = Arc::new(token);
             self.tokens.remember(text, &token, now);
-            return Judgement::from(token.authorize(resource, policy, now));
+            return Judgement::from(token.authenticate(resource, policy, now));
         }
         self.tokens.remember_bad(text, (issuer, serial));
         if cache.may_have_changed(now, patience) {
@@ -324,10 +370,10 @@ impl Checks {
     }
 }
 
-impl From<Result<Grant, Refusal>> for Judgement {
-    fn from(authorized: Result<Grant, Refusal>) -> Self {
-        match authorized {
-            Ok(grant) => Self::Forward(grant),
+impl From<Result<Caller, Refusal>> for Judgement {
+    fn from(authenticated: Result<Caller, Refusal>) -> Self {
+        match authenticated {
+            Ok(caller) => Self::Admit(caller),
             Err(refusal) => Self::Refuse(refusal),
         }
     }

@@ -74,7 +74,7 @@ impl Document {
     pub(crate) fn answer(&self, request: &Request<'_>) -> Reply {
         match request.method() {
             b"GET" | b"HEAD" => self.serve(request.if_none_match()),
-            b"OPTIONS" => cors::preflight(cors::DOCUMENT_METHODS, request.preflight_headers()),
+            b"OPTIONS" => cors::document_preflight(request.preflight_headers()),
             _ => Reply::refuse(Refusal::Method),
         }
     }

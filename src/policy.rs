@@ -2,11 +2,25 @@
 
 use core::time::Duration;
 
-use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use crate::{
-    challenge::Challenge, forward::IdentityHeaders, issuer::Issuer, jwk::KeySet, jws::Algorithm, metadata::Document,
-    path::RequestPath, resource::METADATA_PATH, scope::ScopeSet, token_cache::TokenCacheLimits, uri::HttpUri,
+    challenge::Challenge,
+    claim::{ClaimPath, Condition},
+    cors::Origins,
+    forward::IdentityHeaders,
+    issuer::Issuer,
+    json::Object,
+    jwk::KeySet,
+    jws::Algorithm,
+    metadata::Document,
+    routes::Routes,
+    rules::Access,
+    scope::ScopeSet,
+    scope_policy::ScopePolicy,
+    session::SessionKeys,
+    token_cache::TokenCacheLimits,
+    uri::HttpUri,
 };
 
 /// What the gate enforces. [`crate::config::parse`] makes one from a configuration.
@@ -19,6 +33,20 @@ pub struct Policy {
     pub(crate) unmatched: Unmatched,
     pub(crate) token_cache: TokenCacheLimits,
     pub(crate) verify_signature: VerifySignature,
+    pub(crate) hold_requests: HoldRequests,
+    /// All that rules ask of claims; a rule names them by number, so that each is checked once per token.
+    pub(crate) conditions: Vec<Condition>,
+}
+
+/// What of a request waits until its body was judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HoldRequests {
+    /// Head and body: the upstream learns nothing of a request that is refused. The proxy must deliver bodies of paused
+    /// requests (Envoy: `allow_on_headers_stop_iteration`).
+    #[default]
+    Headers,
+    /// The body only: the head goes upstream as soon as the token was found good.
+    Body,
 }
 
 /// Whether the host's `verify_signature` is used.
@@ -51,6 +79,7 @@ pub struct AuthorizationServer {
     pub(crate) algorithms: Vec<Algorithm>,
     pub(crate) clock_skew: Duration,
     pub(crate) require_at_jwt: bool,
+    pub(crate) scope_claims: Vec<ClaimPath>,
 }
 
 /// Where an authorization server's keys come from.
@@ -95,6 +124,10 @@ impl AuthorizationServer {
         self.clock_skew
     }
 
+    pub(crate) fn scope_claims(&self) -> &[ClaimPath] {
+        &self.scope_claims
+    }
+
     pub(crate) const fn requires_at_jwt(&self) -> bool {
         self.require_at_jwt
     }
@@ -103,11 +136,14 @@ impl AuthorizationServer {
 /// One protected resource.
 #[derive(Clone, Debug)]
 pub struct ResourcePolicy {
+    pub(crate) uri: String,
     pub(crate) issuers: Vec<usize>,
     pub(crate) audiences: Vec<String>,
-    pub(crate) required: ScopeSet,
-    pub(crate) challenged: ScopeSet,
-    pub(crate) needed: ScopeSet,
+    pub(crate) scopes: ScopePolicy,
+    /// `None`: bodies are none of our business and are never read.
+    pub(crate) access: Option<Access>,
+    pub(crate) sessions: Option<SessionKeys>,
+    pub(crate) origins: Origins,
     pub(crate) metadata_url: String,
     pub(crate) bare_challenge: Arc<str>,
     pub(crate) document: Document,
@@ -127,16 +163,25 @@ impl ResourcePolicy {
         self.audiences.iter().any(|accepted| accepted == audience)
     }
 
-    pub(crate) const fn required_scopes(&self) -> &ScopeSet {
-        &self.required
+    /// The resource identifier.
+    pub(crate) fn uri(&self) -> &str {
+        &self.uri
     }
 
-    pub(crate) const fn challenged_scopes(&self) -> &ScopeSet {
-        &self.challenged
+    pub(crate) const fn scopes(&self) -> &ScopePolicy {
+        &self.scopes
     }
 
-    pub(crate) const fn needed_scopes(&self) -> &ScopeSet {
-        &self.needed
+    pub(crate) const fn access(&self) -> Option<&Access> {
+        self.access.as_ref()
+    }
+
+    pub(crate) const fn sessions(&self) -> Option<&SessionKeys> {
+        self.sessions.as_ref()
+    }
+
+    pub(crate) const fn origins(&self) -> &Origins {
+        &self.origins
     }
 
     pub(crate) fn metadata_url(&self) -> &str {
@@ -189,6 +234,16 @@ impl Policy {
         self.verify_signature
     }
 
+    pub(crate) const fn hold_requests(&self) -> HoldRequests {
+        self.hold_requests
+    }
+
+    /// The numbers of the conditions that these claims fulfil.
+    pub(crate) fn facts(&self, claims: &Object<'_>) -> Box<[usize]> {
+        let held = self.conditions.iter().enumerate().filter(|(_, condition)| condition.holds(claims));
+        held.map(|(number, _)| number).collect()
+    }
+
     pub(crate) const fn unmatched(&self) -> Unmatched {
         self.unmatched
     }
@@ -196,117 +251,4 @@ impl Policy {
     pub(crate) const fn routes(&self) -> &Routes {
         &self.routes
     }
-}
-
-/// Which host and path belong to which resource.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Routes {
-    hosts: BTreeMap<String, HostRoutes>,
-    /// The resources of all hosts, by path alone.
-    anywhere: HostRoutes,
-}
-
-#[derive(Clone, Debug, Default)]
-struct HostRoutes {
-    /// Path without its trailing slash → resource.
-    resources: BTreeMap<String, usize>,
-    /// The lengths of those paths, longest first: the only prefixes that are worth a look.
-    lengths: Vec<usize>,
-    /// Path of a metadata document, without its trailing slash → resource.
-    documents: BTreeMap<String, usize>,
-}
-
-/// What a request is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
-    /// This resource.
-    Resource(usize),
-    /// The metadata of this resource.
-    Document(usize),
-    /// A well-known document that does not exist.
-    NoDocument,
-    /// Nothing that is configured.
-    Nothing,
-    /// Nothing that is configured for this host, but a path of another one: the proxy's route may not look at the host.
-    OtherHost,
-}
-
-/// Metadata of an authorization server. Clients older than RFC 9728 look for it on the MCP server's own host; an answer
-/// other than 404 there sends them into a dead end, or to the wrong server.
-const SERVER_METADATA: [&str; 2] = ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"];
-
-impl Routes {
-    /// Adds a resource below `path`; false if the place is taken.
-    pub(crate) fn add_resource(&mut self, authority: &str, path: &str, resource: usize) -> bool {
-        self.anywhere.add(path, resource);
-        self.hosts.entry(authority.into()).or_default().add(path, resource)
-    }
-
-    /// Adds the metadata document of a resource; false if the place is taken.
-    pub(crate) fn add_document(&mut self, authority: &str, base_path: &str, resource: usize) -> bool {
-        let host = self.hosts.entry(authority.into()).or_default();
-        let path = alloc::format!("{METADATA_PATH}{base_path}");
-        let free = host.documents.get(&path).is_none_or(|taken| *taken == resource);
-        if free {
-            host.documents.insert(path, resource);
-        }
-        free
-    }
-
-    /// Finds what a request is for. Host names are compared without case, paths with it.
-    pub(crate) fn find(&self, authority: &[u8], path: &RequestPath<'_>) -> Target {
-        let path = path.as_str();
-        let host = self.host(authority);
-        if is_below(path, METADATA_PATH) {
-            let without_slash = path.strip_suffix('/').unwrap_or(path);
-            let document = host.and_then(|host| host.documents.get(without_slash));
-            return document.map_or(Target::NoDocument, |resource| Target::Document(*resource));
-        }
-        match host.and_then(|host| host.resource(path)) {
-            Some(_) if SERVER_METADATA.into_iter().any(|document| is_below(path, document)) => Target::NoDocument,
-            Some(resource) => Target::Resource(resource),
-            None if self.anywhere.resource(path).is_some() => Target::OtherHost,
-            None => Target::Nothing,
-        }
-    }
-
-    fn host(&self, authority: &[u8]) -> Option<&HostRoutes> {
-        let authority = str::from_utf8(authority).ok()?;
-        if authority.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return self.hosts.get(&authority.to_ascii_lowercase());
-        }
-        self.hosts.get(authority)
-    }
-}
-
-impl HostRoutes {
-    fn add(&mut self, path: &str, resource: usize) -> bool {
-        let free = !self.resources.contains_key(path);
-        if free {
-            self.resources.insert(path.into(), resource);
-            if !self.lengths.contains(&path.len()) {
-                self.lengths.push(path.len());
-                self.lengths.sort_unstable_by(|a, b| b.cmp(a));
-            }
-        }
-        free
-    }
-
-    /// The resource with the longest path that contains this one, on segment boundaries.
-    fn resource(&self, path: &str) -> Option<usize> {
-        self.lengths.iter().find_map(|length| {
-            let (prefix, rest) = path.split_at_checked(*length)?;
-            let on_boundary = rest.is_empty() || rest.starts_with('/');
-            if on_boundary { self.resources.get(prefix).copied() } else { None }
-        })
-    }
-}
-
-/// Whether requests for this path are answered with documents, or with their absence.
-pub(crate) fn is_well_known(path: &str) -> bool {
-    is_below(path, METADATA_PATH) || SERVER_METADATA.into_iter().any(|document| is_below(path, document))
-}
-
-fn is_below(path: &str, base: &str) -> bool {
-    path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

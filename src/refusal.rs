@@ -6,9 +6,11 @@ use alloc::string::String;
 
 use crate::{
     bearer::CredentialsError,
+    grant::InsufficientScope,
+    message::{HeaderMismatch, MessageError},
     path::PathError,
     shown::Shown,
-    token::{InsufficientScope, TokenError},
+    token::TokenError,
 };
 
 /// The one reason why a request was answered instead of forwarded.
@@ -33,6 +35,32 @@ pub enum Refusal {
     Token(TokenError),
     /// A valid token that may not do this.
     InsufficientScope(InsufficientScope),
+    /// The page that asks is of an origin that may not.
+    Origin,
+    /// The method is not one that an MCP endpoint has.
+    EndpointMethod,
+    /// The body is not said to be plain JSON, once.
+    Media(MediaError),
+    /// The body is longer than this many bytes.
+    TooLarge {
+        /// The configured limit.
+        most: usize,
+    },
+    /// The body is no message that could be judged.
+    Message(MessageError),
+    /// There is a body where none belongs.
+    UnexpectedBody,
+    /// Headers and body contradict each other.
+    HeaderMismatch(HeaderMismatch),
+    /// The target is a URI that a server could resolve to another one.
+    AmbiguousUri,
+    /// A rule says no, whatever the scopes.
+    Denied {
+        /// Its number; `None` if no rule says yes.
+        rule: Option<usize>,
+    },
+    /// The session is not the caller's, or not one that was given out here.
+    Session,
     /// The keys of this issuer cannot be had.
     KeysUnavailable {
         /// The issuer.
@@ -51,16 +79,34 @@ pub enum Refusal {
     Host(&'static str),
 }
 
+/// Why a body cannot be looked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MediaError {
+    /// There is not exactly one `Content-Type`, or it is not `application/json`.
+    Type,
+    /// It is compressed.
+    Encoding,
+}
+
 impl Refusal {
     /// The HTTP status (RFC 6750 section 3.1; MCP authorization, Error Handling).
     #[must_use]
     pub const fn status(&self) -> u16 {
         match self {
-            Self::Path(_) | Self::Head | Self::Credentials(_) => 400,
+            Self::Path(_)
+            | Self::Head
+            | Self::Credentials(_)
+            | Self::Message(_)
+            | Self::UnexpectedBody
+            | Self::HeaderMismatch(_)
+            | Self::AmbiguousUri => 400,
             Self::MissingToken | Self::Token(_) => 401,
-            Self::InsufficientScope(_) => 403,
-            Self::Unmatched | Self::NoDocument => 404,
-            Self::Method => 405,
+            Self::InsufficientScope(_) | Self::Origin | Self::Denied { .. } => 403,
+            Self::Unmatched | Self::NoDocument | Self::Session => 404,
+            Self::Method | Self::EndpointMethod => 405,
+            Self::TooLarge { .. } => 413,
+            Self::Media(_) => 415,
             // Never 401: that would make a client throw a good token away.
             Self::KeysUnavailable { .. } | Self::Overloaded { .. } | Self::Misconfigured | Self::Host(_) => 503,
         }
@@ -70,13 +116,23 @@ impl Refusal {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Path(_) | Self::Head | Self::Credentials(_) => "invalid_request",
+            Self::Path(_)
+            | Self::Head
+            | Self::Credentials(_)
+            | Self::Media(_)
+            | Self::TooLarge { .. }
+            | Self::Message(_)
+            | Self::UnexpectedBody
+            | Self::HeaderMismatch(_)
+            | Self::AmbiguousUri => "invalid_request",
             // RFC 6750 section 3.1 forbids an error code in the *challenge*; the body needs a word all the same.
             Self::MissingToken => "missing_token",
             Self::Token(_) => "invalid_token",
             Self::InsufficientScope(_) => "insufficient_scope",
-            Self::Unmatched | Self::NoDocument => "not_found",
-            Self::Method => "method_not_allowed",
+            // No scope can cure these, so they must not send a client to its authorization server.
+            Self::Origin | Self::Denied { .. } => "access_denied",
+            Self::Unmatched | Self::NoDocument | Self::Session => "not_found",
+            Self::Method | Self::EndpointMethod => "method_not_allowed",
             Self::KeysUnavailable { .. } | Self::Overloaded { .. } | Self::Misconfigured | Self::Host(_) => {
                 "temporarily_unavailable"
             }
@@ -98,10 +154,35 @@ impl Refusal {
             Self::Credentials(CredentialsError::TooLong(_)) => "the access token is too long",
             Self::Token(error) => error.description(),
             Self::InsufficientScope(_) => "the access token does not carry the needed permissions",
+            Self::Origin => "the origin is not allowed",
+            Self::EndpointMethod => "the endpoint has no such method",
+            Self::Media(MediaError::Type) => "the body must be application/json",
+            Self::Media(MediaError::Encoding) => "the body must not be compressed",
+            Self::TooLarge { .. } => "the body is too large",
+            Self::Message(_) => "the body is no well-formed message",
+            Self::UnexpectedBody => "the request must not have a body",
+            Self::HeaderMismatch(_) => "the headers do not fit the body",
+            Self::AmbiguousUri => "the resource URI is ambiguous",
+            Self::Denied { .. } => "this is not allowed to the caller",
+            Self::Session => "no such session",
             Self::KeysUnavailable { .. } => "the keys of the authorization server are not available",
             Self::Overloaded { .. } => "too many requests wait for the authorization server",
             Self::Misconfigured => "the gateway is misconfigured",
             Self::Host(_) => "the gateway failed",
+        }
+    }
+
+    /// The code of a JSON-RPC error, where the request can be answered with one.
+    ///
+    /// MCP defines none for a denial and wants new ones outside the range that JSON-RPC keeps for itself (base protocol,
+    /// Error Codes); 403 says what it is.
+    pub(crate) const fn rpc_code(&self) -> Option<i32> {
+        match self {
+            Self::HeaderMismatch(_) => Some(-32020),
+            // JSON-RPC 2.0 section 5.1, invalid params.
+            Self::AmbiguousUri => Some(-32602),
+            Self::InsufficientScope(_) | Self::Denied { .. } => Some(403),
+            _ => None,
         }
     }
 
@@ -118,6 +199,15 @@ impl Refusal {
             Self::Credentials(_) => "mcp_oauth_malformed_credentials",
             Self::Token(error) => error.reason(),
             Self::InsufficientScope(_) => "mcp_oauth_insufficient_scope",
+            Self::Origin => "mcp_oauth_origin",
+            Self::EndpointMethod => "mcp_oauth_method",
+            Self::Media(_) => "mcp_oauth_media_type",
+            Self::TooLarge { .. } => "mcp_oauth_body_too_large",
+            Self::Message(_) | Self::UnexpectedBody => "mcp_oauth_malformed_message",
+            Self::HeaderMismatch(_) => "mcp_oauth_header_mismatch",
+            Self::AmbiguousUri => "mcp_oauth_ambiguous_uri",
+            Self::Denied { .. } => "mcp_oauth_denied",
+            Self::Session => "mcp_oauth_session",
             Self::KeysUnavailable { .. } => "mcp_oauth_keys_unavailable",
             Self::Overloaded { .. } => "mcp_oauth_overloaded",
             Self::Misconfigured => "mcp_oauth_misconfigured",
@@ -135,8 +225,14 @@ impl fmt::Display for Refusal {
             Self::Token(error) => write!(f, "token: {error}"),
             Self::InsufficientScope(error) => {
                 use alloc::string::ToString as _;
-                write!(f, "token: scopes `{}` are not enough", Shown(&error.granted.to_string()))
+                let (granted, needed) = (error.granted.to_string(), error.needed.to_string());
+                write!(f, "token: scopes `{}` are not enough, asked for `{needed}`", Shown(&granted))
             }
+            Self::Message(error) => write!(f, "body: {error}"),
+            Self::HeaderMismatch(error) => error.fmt(f),
+            Self::Denied { rule: Some(rule) } => write!(f, "denied by `rules[{rule}]`"),
+            Self::Denied { rule: None } => f.write_str("denied: no rule allows it"),
+            Self::TooLarge { most } => write!(f, "the body is longer than `{most}` bytes"),
             Self::KeysUnavailable { issuer, retry_after } => {
                 write!(f, "keys: issuer `{issuer}`: none available, next try in `{retry_after}` s")
             }

@@ -2,7 +2,12 @@
 
 use alloc::{borrow::Cow, string::String, vec, vec::Vec};
 
-use crate::{challenge::Challenge, cors, policy::ResourcePolicy, refusal::Refusal};
+use crate::{
+    challenge::Challenge,
+    cors::{self, Origin},
+    policy::ResourcePolicy,
+    refusal::Refusal,
+};
 
 /// A complete response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,9 +60,14 @@ impl Reply {
 
     /// A refusal outside any resource: no challenge, because there is nothing to ask a token for.
     pub fn refuse(refusal: Refusal) -> Self {
+        let mut reply = Self::bare(refusal);
+        reply.headers.extend(cors::exposed());
+        reply
+    }
+
+    fn bare(refusal: Refusal) -> Self {
         let mut headers =
             vec![("content-type", Cow::Borrowed("application/json")), ("cache-control", Cow::Borrowed("no-store"))];
-        headers.extend(cors::exposed());
         match &refusal {
             Refusal::KeysUnavailable { retry_after, .. } => {
                 headers.push(("retry-after", Cow::Owned(alloc::format!("{retry_after}"))));
@@ -66,6 +76,7 @@ impl Reply {
                 headers.push(("retry-after", Cow::Borrowed("1")));
             }
             Refusal::Method => headers.push(("allow", Cow::Borrowed(cors::DOCUMENT_METHODS))),
+            Refusal::EndpointMethod => headers.push(("allow", Cow::Borrowed(cors::ENDPOINT_METHODS))),
             _ => {}
         }
         // Both are from fixed lists of plain ASCII, so there is nothing to escape.
@@ -81,20 +92,34 @@ impl Reply {
     }
 
     /// A refusal of a request for `resource`, with the challenge that lets a client recover by itself.
-    pub(crate) fn challenge(refusal: Refusal, resource: &ResourcePolicy) -> Self {
-        let (url, scopes) = (resource.metadata_url(), resource.challenged_scopes());
+    pub(crate) fn challenge(refusal: Refusal, resource: &ResourcePolicy, origin: &Origin) -> Self {
+        let (url, scopes) = (resource.metadata_url(), &resource.scopes().challenged);
         let challenge = match &refusal {
             Refusal::MissingToken => Some(Challenge::missing(url, scopes)),
             Refusal::Credentials(_) => Some(Challenge::invalid_request(url, scopes, refusal.description())),
             Refusal::Token(_) => Some(Challenge::invalid_token(url, scopes, refusal.description())),
-            Refusal::InsufficientScope(_) => {
-                Some(Challenge::insufficient_scope(url, resource.needed_scopes(), refusal.description()))
+            Refusal::InsufficientScope(error) => {
+                Some(Challenge::insufficient_scope(url, &error.needed, refusal.description()))
             }
             _ => None,
         };
         let value = challenge.map(|challenge| -> String { alloc::format!("{challenge}") });
-        let mut reply = Self::refuse(refusal);
+        let mut reply = Self::bare(refusal);
+        reply.headers.extend(resource.origins().headers(origin));
         reply.headers.extend(value.map(|value| ("www-authenticate", Cow::Owned(value))));
         reply
+    }
+
+    /// The same as the answer to the JSON-RPC request of this `id` (JSON): hosts show its message to people, and clients
+    /// take it for an answer only if the id is theirs.
+    pub(crate) fn to_request(mut self, id: &str) -> Self {
+        if let Some((refusal, code)) = self.refusal.as_ref().and_then(|refusal| Some((refusal, refusal.rpc_code()?))) {
+            let (error, message) = (refusal.code(), refusal.description());
+            self.body = alloc::format!(
+                "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":{code},\"message\":\"{message}\",\"data\":{{\"error\":\"{error}\"}}}}}}"
+            )
+            .into_bytes();
+        }
+        self
     }
 }

@@ -4,7 +4,11 @@ use core::fmt;
 
 use alloc::vec::Vec;
 
-use crate::{bearer::Authorization, forward::IdentityHeaders};
+use crate::{
+    bearer::Authorization,
+    forward::IdentityHeaders,
+    message::{HeaderMismatch, McpHeaders},
+};
 
 /// What the gate knows of a request. Everything in it is attacker's choice.
 #[derive(Default)]
@@ -16,11 +20,37 @@ pub struct Request<'r> {
     /// A pseudo header that came twice: readers disagree on which counts.
     doubled: bool,
     authorization: Authorization<'r>,
-    has_origin: bool,
+    origin: Line<'r>,
+    session: Line<'r>,
+    mcp_method: Line<'r>,
+    mcp_name: Line<'r>,
+    protocol_version: Line<'r>,
+    content_type: Line<'r>,
+    content_encoding: Line<'r>,
+    accept_encoding: bool,
+    ended: bool,
     preflight_method: bool,
     preflight_headers: Option<&'r [u8]>,
     if_none_match: Option<&'r [u8]>,
     forbidden: Vec<&'r [u8]>,
+}
+
+/// The lines of one header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Line<'r> {
+    /// None.
+    #[default]
+    Absent,
+    /// One, with this value.
+    One(&'r [u8]),
+    /// More: readers disagree on which counts.
+    Several,
+}
+
+impl<'r> Line<'r> {
+    fn add(&mut self, value: &'r [u8]) {
+        *self = if *self == Self::Absent { Self::One(value) } else { Self::Several };
+    }
 }
 
 /// Says nothing of the path, whose query may hold a token.
@@ -44,6 +74,13 @@ impl<'r> Request<'r> {
         request
     }
 
+    /// Says whether the head was all of the request.
+    #[must_use]
+    pub const fn ended(mut self, ended: bool) -> Self {
+        self.ended = ended;
+        self
+    }
+
     fn add(&mut self, name: &'r [u8], value: &'r [u8], identity: &IdentityHeaders) {
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         if is(b":method") {
@@ -57,7 +94,21 @@ impl<'r> Request<'r> {
         } else if is(b"authorization") {
             self.authorization = self.authorization.and(value);
         } else if is(b"origin") {
-            self.has_origin = true;
+            self.origin.add(value);
+        } else if is(b"content-type") {
+            self.content_type.add(value);
+        } else if is(b"content-encoding") {
+            self.content_encoding.add(value);
+        } else if is(b"accept-encoding") {
+            self.accept_encoding = true;
+        } else if is(b"mcp-session-id") {
+            self.session.add(value);
+        } else if is(b"mcp-protocol-version") {
+            self.protocol_version.add(value);
+        } else if is(b"mcp-method") {
+            self.mcp_method.add(value);
+        } else if is(b"mcp-name") {
+            self.mcp_name.add(value);
         } else if is(b"access-control-request-method") {
             self.preflight_method = true;
         } else if is(b"access-control-request-headers") {
@@ -85,13 +136,37 @@ impl<'r> Request<'r> {
         self.authorization
     }
 
-    pub(crate) const fn has_origin(&self) -> bool {
-        self.has_origin
+    pub(crate) const fn origin(&self) -> Line<'r> {
+        self.origin
+    }
+
+    pub(crate) const fn session(&self) -> Line<'r> {
+        self.session
+    }
+
+    pub(crate) fn mcp_headers(&self) -> Result<McpHeaders, HeaderMismatch> {
+        McpHeaders::read(self.mcp_method, self.mcp_name, self.protocol_version)
+    }
+
+    pub(crate) const fn content_type(&self) -> Line<'r> {
+        self.content_type
+    }
+
+    pub(crate) const fn content_encoding(&self) -> Line<'r> {
+        self.content_encoding
+    }
+
+    pub(crate) const fn has_accept_encoding(&self) -> bool {
+        self.accept_encoding
+    }
+
+    pub(crate) const fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// A preflight is an OPTIONS with both of its headers; any other OPTIONS is an ordinary request.
     pub(crate) fn is_preflight(&self) -> bool {
-        self.method() == b"OPTIONS" && self.has_origin && self.preflight_method
+        self.method() == b"OPTIONS" && self.origin != Line::Absent && self.preflight_method
     }
 
     pub(crate) const fn preflight_headers(&self) -> Option<&'r [u8]> {

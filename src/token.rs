@@ -1,12 +1,11 @@
-//! From the bytes of a token to the right to go upstream, one type per stage:
-//! [`BearerToken`] → `Candidate` → [`VerifiedToken`] → [`Grant`].
+//! From the bytes of a token to claims that a key vouches for: [`BearerToken`] → `Candidate` → [`VerifiedToken`].
 
 use core::fmt;
 
 use alloc::{
     borrow::{Cow, ToOwned},
+    boxed::Box,
     string::{String, ToString as _},
-    sync::Arc,
     vec,
     vec::Vec,
 };
@@ -14,13 +13,12 @@ use alloc::{
 use crate::{
     acceleration::Acceleration,
     bearer::BearerToken,
-    forward::Identity,
+    grant::VerifiedToken,
     json::{Object, Value},
-    jwk::{Key, KeySerial},
+    jwk::Key,
     jws::{Algorithm, CompactJws, JwsError},
     policy::{AuthorizationServer, Policy, ResourcePolicy},
-    refusal::Refusal,
-    scope::{Scope, ScopeSet},
+    scope::ScopeSet,
     shown::Shown,
     signature::BadSignature,
     time::UnixTime,
@@ -38,6 +36,8 @@ pub enum TokenError {
     NotAccessToken(&'static str),
     /// A claim is absent or not of its type.
     Claim(&'static str, ClaimFault),
+    /// A claim that scopes are read from is neither a text nor an array.
+    ScopeClaim(String),
     /// No authorization server of the resource is this issuer.
     Issuer(String),
     /// The issuer may not use this algorithm here.
@@ -95,6 +95,7 @@ impl fmt::Display for TokenError {
             Self::Claim(claim, ClaimFault::Missing) => write!(f, "the claim `{claim}` is missing"),
             Self::Claim(claim, ClaimFault::Type) => write!(f, "the claim `{claim}` has the wrong type"),
             Self::Claim(claim, ClaimFault::Range) => write!(f, "the claim `{claim}` is no date"),
+            Self::ScopeClaim(claim) => write!(f, "the claim `{claim}` has the wrong type"),
             Self::Issuer(issuer) => {
                 write!(f, "issuer `{}` is no authorization server of this resource", Shown(issuer))
             }
@@ -119,7 +120,7 @@ impl TokenError {
     /// What the client is told: from a fixed list, without any value of the token.
     pub(crate) const fn description(&self) -> &'static str {
         match self {
-            Self::Jws(_) | Self::Claim(..) => "the access token is malformed",
+            Self::Jws(_) | Self::Claim(..) | Self::ScopeClaim(_) => "the access token is malformed",
             Self::Type(_) | Self::NotAccessToken(_) => "the token is not an access token",
             Self::Issuer(_) => "the access token was issued by another authorization server",
             Self::Audience { .. } => "the access token was issued for another resource",
@@ -137,7 +138,7 @@ impl TokenError {
         match self {
             Self::Jws(_) => "mcp_oauth_token_malformed",
             Self::Type(_) | Self::NotAccessToken(_) => "mcp_oauth_token_type",
-            Self::Claim(..) => "mcp_oauth_token_claim",
+            Self::Claim(..) | Self::ScopeClaim(_) => "mcp_oauth_token_claim",
             Self::Issuer(_) => "mcp_oauth_token_issuer",
             Self::Algorithm(_) => "mcp_oauth_token_algorithm",
             Self::Audience { .. } => "mcp_oauth_token_audience",
@@ -157,15 +158,17 @@ pub(crate) struct Candidate<'t> {
 }
 
 /// What a decision needs of a token.
-struct Claims {
-    issuer: usize,
-    audiences: Vec<String>,
-    expires_at: UnixTime,
+pub(crate) struct Claims {
+    pub(crate) issuer: usize,
+    pub(crate) audiences: Vec<String>,
+    pub(crate) expires_at: UnixTime,
     /// `nbf` and `iat`: neither may lie in the future.
     starts: [(&'static str, Option<UnixTime>); 2],
-    subject: Option<String>,
-    client_id: Option<String>,
-    scopes: ScopeSet,
+    pub(crate) subject: Option<String>,
+    pub(crate) client_id: Option<String>,
+    pub(crate) scopes: ScopeSet,
+    /// Numbers of the policy's conditions that hold.
+    pub(crate) facts: Box<[usize]>,
 }
 
 impl<'t> Candidate<'t> {
@@ -189,18 +192,18 @@ impl<'t> Candidate<'t> {
             return Err(TokenError::Algorithm(jws.algorithm));
         }
         check_type(jws.typ.as_deref(), &set, server)?;
-        let audiences = audiences(&set)?;
-        check_audience(&audiences, resource)?;
         let claims = Claims {
             issuer: index,
-            audiences,
+            audiences: audiences(&set)?,
             expires_at: numeric_date(&set, "exp")?.ok_or(TokenError::Claim("exp", ClaimFault::Missing))?,
             starts: [("nbf", numeric_date(&set, "nbf")?), ("iat", numeric_date(&set, "iat")?)],
             subject: optional_text(&set, "sub")?,
             // RFC 9068 section 2.2; OpenID Connect servers that predate it say `azp`.
             client_id: optional_text(&set, "client_id")?.or(optional_text(&set, "azp")?),
-            scopes: scopes(&set)?,
+            scopes: scopes(&set, server)?,
+            facts: policy.facts(&set),
         };
+        claims.check_audience(resource)?;
         claims.check_times(server, now)?;
         if set.has("cnf") {
             return Err(TokenError::SenderConstrained);
@@ -231,92 +234,6 @@ impl<'t> Candidate<'t> {
         let text = self.jws.signing_input.as_bytes();
         acceleration.verify(key.public_key(), self.jws.algorithm, text, &self.jws.signature)?;
         Ok(VerifiedToken::new(self.claims, key.serial(), policy))
-    }
-}
-
-/// A token whose signature was checked, and whose issuer, type and form were found good.
-///
-/// Does NOT say that it is good for a resource at this time: that is what makes a [`Grant`].
-pub struct VerifiedToken {
-    claims: Claims,
-    key: KeySerial,
-    identity: Identity,
-}
-
-/// Says nothing about the person behind it.
-impl fmt::Debug for VerifiedToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "VerifiedToken(issuer {}, expires at {})", self.claims.issuer, self.claims.expires_at.0)
-    }
-}
-
-/// The token is valid and may not do this (RFC 6750 section 3.1, `insufficient_scope`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InsufficientScope {
-    /// What the token carries.
-    pub granted: ScopeSet,
-}
-
-/// Proof that a verified token is good for a resource now, and carries every scope that a request needs.
-#[derive(Debug)]
-pub struct Grant {
-    token: Arc<VerifiedToken>,
-}
-
-impl VerifiedToken {
-    fn new(claims: Claims, key: KeySerial, policy: &Policy) -> Self {
-        let issuer = policy.authorization_server(claims.issuer).map(|server| server.issuer().as_str());
-        let (subject, client_id) = (claims.subject.as_deref(), claims.client_id.as_deref());
-        let identity = policy.identity_headers().fill(subject, client_id, &claims.scopes, issuer);
-        Self { claims, key, identity }
-    }
-
-    /// Every decision that depends on the request and on the time. A token from the cache meets the same ones as a
-    /// token that was verified just now.
-    pub(crate) fn authorize(
-        self: Arc<Self>,
-        resource: &ResourcePolicy,
-        policy: &Policy,
-        now: UnixTime,
-    ) -> Result<Grant, Refusal> {
-        let server = policy.authorization_server(self.claims.issuer);
-        let Some(server) = server.filter(|_| resource.issuers().contains(&self.claims.issuer)) else {
-            let issuer = server.map(|server| server.issuer().as_str().to_owned());
-            return Err(Refusal::Token(TokenError::Issuer(issuer.unwrap_or_default())));
-        };
-        check_audience(&self.claims.audiences, resource).map_err(Refusal::Token)?;
-        self.claims.check_times(server, now).map_err(Refusal::Token)?;
-        if !self.claims.scopes.covers(resource.required_scopes()) {
-            return Err(Refusal::InsufficientScope(InsufficientScope { granted: self.claims.scopes.clone() }));
-        }
-        Ok(Grant { token: self })
-    }
-
-    pub(crate) const fn issuer(&self) -> usize {
-        self.claims.issuer
-    }
-
-    pub(crate) const fn key(&self) -> KeySerial {
-        self.key
-    }
-
-    pub(crate) const fn expires_at(&self) -> UnixTime {
-        self.claims.expires_at
-    }
-
-    /// About how many bytes it keeps.
-    pub(crate) fn weight(&self) -> usize {
-        let audiences: usize = self.claims.audiences.iter().map(|audience| audience.len().saturating_add(24)).sum();
-        let identity: usize = self.identity.iter().map(|(_, value)| value.len().saturating_add(40)).sum();
-        let scopes: usize = self.claims.scopes.iter().map(|scope| scope.as_str().len().saturating_add(24)).sum();
-        [256, audiences, identity, scopes].into_iter().fold(0, usize::saturating_add)
-    }
-}
-
-impl Grant {
-    /// Header lines that tell the upstream who is calling.
-    pub(crate) fn identity(&self) -> &Identity {
-        &self.token.identity
     }
 }
 
@@ -366,17 +283,17 @@ fn audiences(claims: &Object<'_>) -> Result<Vec<String>, TokenError> {
     texts.ok_or(TokenError::Claim("aud", ClaimFault::Type))
 }
 
-/// RFC 8707 section 2: one accepted audience, code point by code point.
-fn check_audience(found: &[String], resource: &ResourcePolicy) -> Result<(), TokenError> {
-    if found.iter().any(|audience| resource.accepts_audience(audience)) {
-        return Ok(());
-    }
-    Err(TokenError::Audience { found: found.join(" "), accepted: resource.audiences().join(" ") })
-}
-
 impl Claims {
+    /// RFC 8707 section 2: one accepted audience, code point by code point.
+    pub(crate) fn check_audience(&self, resource: &ResourcePolicy) -> Result<(), TokenError> {
+        if self.audiences.iter().any(|audience| resource.accepts_audience(audience)) {
+            return Ok(());
+        }
+        Err(TokenError::Audience { found: self.audiences.join(" "), accepted: resource.audiences().join(" ") })
+    }
+
     /// RFC 7519 sections 4.1.4 to 4.1.6.
-    fn check_times(&self, server: &AuthorizationServer, now: UnixTime) -> Result<(), TokenError> {
+    pub(crate) fn check_times(&self, server: &AuthorizationServer, now: UnixTime) -> Result<(), TokenError> {
         let skew = server.clock_skew();
         if now >= self.expires_at.plus(skew) {
             return Err(TokenError::Expired { at: self.expires_at, now });
@@ -412,17 +329,14 @@ fn numeric_date(claims: &Object<'_>, claim: &'static str) -> Result<Option<UnixT
     Ok(Some(UnixTime(whole)))
 }
 
-/// `scope` (RFC 9068 section 2.2.3), or `scp` of Entra (text) and Okta (array).
-fn scopes(claims: &Object<'_>) -> Result<ScopeSet, TokenError> {
-    for claim in ["scope", "scp"] {
-        let Some(value) = claims.get(claim) else { continue };
-        return match (value.as_text(), value.as_items()) {
-            (Some(list), _) => Ok(ScopeSet::from_list(&list)),
-            (_, Some(items)) => Ok(items.into_iter().filter_map(|item| Scope::parse(&item.as_text()?)).collect()),
-            _ => Err(TokenError::Claim(claim, ClaimFault::Type)),
-        };
+/// All that the configured claims hold: by default `scope` (RFC 9068 section 2.2.3) and `scp` (Entra: text, Okta: array).
+fn scopes(claims: &Object<'_>, server: &AuthorizationServer) -> Result<ScopeSet, TokenError> {
+    let mut all = ScopeSet::default();
+    for claim in server.scope_claims() {
+        let scopes = claim.scopes(claims).ok_or_else(|| TokenError::ScopeClaim(claim.0.clone()))?;
+        all = if all.is_empty() { scopes } else { all.iter().chain(scopes.iter()).cloned().collect() };
     }
-    Ok(ScopeSet::default())
+    Ok(all)
 }
 
 fn required_text<'j>(claims: &Object<'j>, claim: &'static str) -> Result<Cow<'j, str>, TokenError> {

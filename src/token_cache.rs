@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use alloc::{boxed::Box, collections::BTreeMap, sync::Arc};
 
-use crate::{bearer::BearerToken, jwk::KeySerial, time::UnixTime, token::VerifiedToken};
+use crate::{bearer::BearerToken, grant::VerifiedToken, jwk::KeySerial, time::UnixTime};
 
 /// Bounds of the cache of one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

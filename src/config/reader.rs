@@ -91,6 +91,15 @@ impl Findings {
         object
     }
 
+    /// The members of an object whose names are the operator's.
+    pub(super) fn entries<'v>(&mut self, at: &At<'v>) -> Vec<(String, At<'v>)> {
+        let Some(object) = self.foreign_object(at) else { return Vec::new() };
+        let entry = |(name, value): (&str, Value<'v>)| {
+            (name.to_owned(), At { path: alloc::format!("{}.{}", at.path, Shown(name)), value })
+        };
+        object.entries().map(entry).collect()
+    }
+
     pub(super) fn items<'v>(&mut self, at: &At<'v>) -> Vec<At<'v>> {
         let Some(items) = at.value.as_items() else {
             self.wrong_type(at, "a list");

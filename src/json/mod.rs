@@ -91,6 +91,10 @@ impl<'j> Object<'j> {
         self.get(name).is_some()
     }
 
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, Value<'j>)> {
+        self.members.iter().map(|(name, value)| (name.as_ref(), *value))
+    }
+
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.members.iter().map(|(name, _)| name.as_ref())
     }

@@ -95,6 +95,13 @@ impl<'j> Scanner<'j> {
         self.text.get(start..self.at).ok_or(Fault::Syntax)
     }
 
+    /// What `read` reads, as it is written.
+    pub(crate) fn spanned(&mut self, read: impl FnOnce(&mut Self) -> Result<(), Fault>) -> Result<&'j [u8], Fault> {
+        let start = self.at;
+        read(self)?;
+        self.text.get(start..self.at).ok_or(Fault::Syntax)
+    }
+
     /// Reads a text.
     pub(crate) fn text(&mut self) -> Result<Text<'j>, Fault> {
         self.expect(b'"')?;

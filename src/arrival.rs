@@ -1,0 +1,104 @@
+//! What of a request's head is needed after its token was judged. Owned, so that it can wait.
+
+use crate::{
+    cors::Origin,
+    forward::Cleaned,
+    message::McpHeaders,
+    path::RequestPath,
+    policy::ResourcePolicy,
+    refusal::{MediaError, Refusal},
+    request::{Line, Request},
+};
+
+/// A request on its way to the verdict.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) cleaned: Cleaned,
+    pub(crate) origin: Origin,
+    pub(crate) body: Expected,
+    pub(crate) session: Session,
+}
+
+/// What is expected of the body.
+#[derive(Debug)]
+pub(crate) enum Expected {
+    /// It is not looked at.
+    Anything,
+    /// There is none, and there must not be: GET and DELETE.
+    Nothing,
+    /// One JSON-RPC message, or a batch; it must fit these headers.
+    Message(McpHeaders),
+    /// It will not be read, for this reason.
+    Refused(Refusal),
+}
+
+/// The `Mcp-Session-Id` of a request to a resource that seals sessions.
+#[derive(Debug)]
+pub(crate) enum Session {
+    /// There is none, or sessions are not sealed here.
+    None,
+    /// It must be opened.
+    Sealed(alloc::vec::Vec<u8>),
+    /// There are several.
+    Several,
+}
+
+impl Arrival {
+    pub(crate) fn new(request: &Request<'_>, path: &RequestPath<'_>, resource: &ResourcePolicy, origin: Origin) -> Self {
+        let mut arrival = Self {
+            cleaned: Cleaned::new(request, path),
+            origin,
+            body: expect(request, resource),
+            session: Session::None,
+        };
+        if resource.sessions().is_some() {
+            let is_modern = request.mcp_headers().is_ok_and(|headers| headers.are_modern());
+            arrival.session = match request.session() {
+                Line::Absent => Session::None,
+                // Revisions from 2026-07-28 on have no sessions. A server of an older one behind a modern head would take
+                // an id that nobody opened, so it does not get one.
+                _ if is_modern => {
+                    arrival.cleaned.remove("mcp-session-id");
+                    Session::None
+                }
+                Line::One(sealed) => Session::Sealed(sealed.into()),
+                Line::Several => Session::Several,
+            };
+        }
+        if resource.access().is_some_and(|access| access.filter_lists) && request.has_accept_encoding() {
+            // What is compressed cannot be filtered. Whether it is a list is not known before the body.
+            arrival.cleaned.remove("accept-encoding");
+        }
+        arrival
+    }
+}
+
+/// MCP transports, Streamable HTTP: POST has a message, GET and DELETE have none, and there are no other methods.
+fn expect(request: &Request<'_>, resource: &ResourcePolicy) -> Expected {
+    if resource.access().is_none() {
+        return Expected::Anything;
+    }
+    match request.method() {
+        b"GET" | b"DELETE" => return Expected::Nothing,
+        b"POST" => {}
+        _ => return Expected::Refused(Refusal::EndpointMethod),
+    }
+    if !matches!(request.content_type(), Line::One(value) if is_json(value)) {
+        return Expected::Refused(Refusal::Media(MediaError::Type));
+    }
+    match request.content_encoding() {
+        Line::Absent => {}
+        Line::One(value) if value.trim_ascii().eq_ignore_ascii_case(b"identity") => {}
+        _ => return Expected::Refused(Refusal::Media(MediaError::Encoding)),
+    }
+    request.mcp_headers().map_or_else(
+        |mismatch| Expected::Refused(Refusal::HeaderMismatch(mismatch)),
+        Expected::Message,
+    )
+}
+
+/// `application/json` in any case, with or without parameters. A comma would be two values.
+fn is_json(content_type: &[u8]) -> bool {
+    let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
+    media_type.trim_ascii().eq_ignore_ascii_case(b"application/json") && !content_type.contains(&b',')
+}

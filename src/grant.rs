@@ -1,0 +1,172 @@
+//! From a token whose signature is good to the right to go upstream: [`VerifiedToken`] → [`Caller`] → [`Grant`].
+
+use core::fmt;
+
+use alloc::{borrow::ToOwned, string::String, sync::Arc};
+
+use crate::{
+    forward::Identity,
+    jwk::KeySerial,
+    message::Message,
+    policy::{Policy, ResourcePolicy},
+    refusal::Refusal,
+    rules::Access,
+    scope::ScopeSet,
+    scope_policy::Needs,
+    session::Owner,
+    time::UnixTime,
+    token::{Claims, TokenError},
+};
+
+/// A token whose signature was checked, and whose issuer, type and form were found good.
+///
+/// Does NOT say that it is good for a resource at this time: that is what makes a [`Caller`].
+pub struct VerifiedToken {
+    claims: Claims,
+    key: KeySerial,
+    identity: Identity,
+}
+
+/// Says nothing about the person behind it.
+impl fmt::Debug for VerifiedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VerifiedToken(issuer {}, expires at {})", self.claims.issuer, self.claims.expires_at.0)
+    }
+}
+
+/// The token is valid and may not do this (RFC 6750 section 3.1, `insufficient_scope`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InsufficientScope {
+    /// What the token carries.
+    pub granted: ScopeSet,
+    /// What the client must ask for, in the names that it asks by.
+    pub needed: ScopeSet,
+}
+
+/// Who asks: proof that a verified token is good for a resource now, or that there is no token.
+///
+/// Does NOT say what the caller may do: that is what makes a [`Grant`].
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    token: Option<Arc<VerifiedToken>>,
+}
+
+/// Proof that a caller may do what the request asks for.
+#[derive(Debug)]
+pub struct Grant {
+    caller: Caller,
+}
+
+impl VerifiedToken {
+    pub(crate) fn new(claims: Claims, key: KeySerial, policy: &Policy) -> Self {
+        let issuer = policy.authorization_server(claims.issuer).map(|server| server.issuer().as_str());
+        let (subject, client_id) = (claims.subject.as_deref(), claims.client_id.as_deref());
+        let identity = policy.identity_headers().fill(subject, client_id, &claims.scopes, issuer);
+        Self { claims, key, identity }
+    }
+
+    /// Every decision that depends on the resource and on the time. A token from the cache meets the same ones as a token
+    /// that was verified just now.
+    pub(crate) fn authenticate(
+        self: Arc<Self>,
+        resource: &ResourcePolicy,
+        policy: &Policy,
+        now: UnixTime,
+    ) -> Result<Caller, Refusal> {
+        let server = policy.authorization_server(self.claims.issuer);
+        let Some(server) = server.filter(|_| resource.issuers().contains(&self.claims.issuer)) else {
+            let issuer = server.map(|server| server.issuer().as_str().to_owned());
+            return Err(Refusal::Token(TokenError::Issuer(issuer.unwrap_or_default())));
+        };
+        self.claims.check_audience(resource).map_err(Refusal::Token)?;
+        self.claims.check_times(server, now).map_err(Refusal::Token)?;
+        Ok(Caller { token: Some(self) })
+    }
+
+    pub(crate) const fn issuer(&self) -> usize {
+        self.claims.issuer
+    }
+
+    pub(crate) const fn key(&self) -> KeySerial {
+        self.key
+    }
+
+    pub(crate) const fn expires_at(&self) -> UnixTime {
+        self.claims.expires_at
+    }
+
+    /// About how many bytes it keeps.
+    pub(crate) fn weight(&self) -> usize {
+        let audiences: usize = self.claims.audiences.iter().map(|audience| audience.len().saturating_add(24)).sum();
+        let identity: usize = self.identity.iter().map(|(_, value)| value.len().saturating_add(40)).sum();
+        let scopes: usize = self.claims.scopes.iter().map(|scope| scope.as_str().len().saturating_add(24)).sum();
+        let facts = self.claims.facts.len().saturating_mul(8);
+        [256, audiences, identity, scopes, facts].into_iter().fold(0, usize::saturating_add)
+    }
+}
+
+impl Caller {
+    /// A caller without a token. It may go on only by [`Caller::grant_anonymous`].
+    pub(crate) const fn anonymous() -> Self {
+        Self { token: None }
+    }
+
+    /// The numbers of the conditions that the claims fulfil.
+    pub(crate) fn facts(&self) -> &[usize] {
+        self.token.as_ref().map_or(&[], |token| &token.claims.facts)
+    }
+
+    /// Whether the token carries what the resource and these rules ask for.
+    pub(crate) fn has(&self, resource: &ResourcePolicy, needs: &[&Needs]) -> bool {
+        self.token.as_ref().is_some_and(|token| resource.scopes().allows(&token.claims.scopes, needs))
+    }
+
+    /// The right to do what `needs` is enough for.
+    pub(crate) fn grant(self, resource: &ResourcePolicy, needs: &[&Needs]) -> Result<Grant, Refusal> {
+        let Some(token) = &self.token else { return Err(Refusal::MissingToken) };
+        if self.has(resource, needs) {
+            return Ok(Grant { caller: self });
+        }
+        let granted = token.claims.scopes.clone();
+        let needed = resource.scopes().needed(&granted, needs);
+        Err(Refusal::InsufficientScope(InsufficientScope { granted, needed }))
+    }
+
+    /// The right to send messages that need no token.
+    pub(crate) fn grant_anonymous(self, access: &Access, messages: &[Message<'_>]) -> Result<Grant, Refusal> {
+        if self.token.is_none() && messages.iter().all(|message| access.is_anonymous(message)) {
+            return Ok(Grant { caller: self });
+        }
+        Err(Refusal::MissingToken)
+    }
+
+    pub(crate) const fn is_anonymous(&self) -> bool {
+        self.token.is_none()
+    }
+
+    /// Whom a session of this caller belongs to: the subject, or the client where there is none.
+    pub(crate) fn owner<'o>(&'o self, resource: &'o ResourcePolicy, policy: &'o Policy) -> Owner<'o> {
+        let claims = self.token.as_ref().map(|token| &token.claims);
+        let server = claims.and_then(|claims| policy.authorization_server(claims.issuer));
+        let subject = claims.and_then(|claims| claims.subject.as_deref());
+        let client = claims.and_then(|claims| claims.client_id.as_deref()).filter(|_| subject.is_none());
+        Owner {
+            resource: resource.uri(),
+            issuer: server.map(|server| server.issuer().as_str()).unwrap_or_default(),
+            subject: subject.unwrap_or_default(),
+            client: client.unwrap_or_default(),
+        }
+    }
+}
+
+impl Grant {
+    /// Header lines that tell the upstream who is calling.
+    pub(crate) fn identity(&self) -> &[(Arc<str>, String)] {
+        static NOBODY: [(Arc<str>, String); 0] = [];
+        self.caller.token.as_ref().map_or(&NOBODY, |token| &token.identity)
+    }
+
+    pub(crate) const fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}

@@ -1,0 +1,191 @@
+//! A request whose head was found good and whose body decides: from [`Pending`] to a verdict.
+
+use alloc::{borrow::ToOwned, vec::Vec};
+
+use crate::{
+    arrival::{Arrival, Expected, Session},
+    forward::Forward,
+    gate::Verdict,
+    grant::{Caller, Grant},
+    list_filter::ListFilter,
+    message::{self, Kind, McpHeaders, Message, Messages, Target},
+    policy::{HoldRequests, Policy, ResourcePolicy},
+    refusal::Refusal,
+    reply::Reply,
+    response::ResponseGuard,
+    rules::{Access, Ruling, is_ambiguous},
+};
+
+/// A request that must be kept until its body was read to the end. It holds no token.
+#[derive(Debug)]
+pub struct Pending {
+    caller: Caller,
+    index: usize,
+    arrival: Arrival,
+    max_body_bytes: usize,
+    head: Option<Forward>,
+}
+
+impl Pending {
+    /// More bytes than this need not be read: [`Pending::too_large`] is the answer.
+    #[must_use]
+    pub const fn max_body_bytes(&self) -> usize {
+        self.max_body_bytes
+    }
+
+    /// The head of a request of which only the body waits ([`HoldRequests::Body`]): its edits must be made and it must go
+    /// upstream now. `None`: it waits too.
+    #[must_use]
+    pub const fn head(&self) -> Option<&Forward> {
+        self.head.as_ref()
+    }
+
+    /// The answer to a body that is too long.
+    pub(crate) fn too_large(self, policy: &Policy) -> Verdict {
+        let refusal = Refusal::TooLarge { most: self.max_body_bytes };
+        let Some(resource) = policy.resource(self.index) else { return Verdict::Reply(Reply::refuse(refusal)) };
+        Verdict::Reply(Reply::challenge(refusal, resource, &self.arrival.origin))
+    }
+
+    /// Decides on the whole body.
+    pub(crate) fn judge(self, body: &[u8], policy: &Policy) -> Verdict {
+        let Some((resource, access)) =
+            policy.resource(self.index).and_then(|resource| Some((resource, resource.access()?)))
+        else {
+            return Verdict::Reply(Reply::refuse(Refusal::Unmatched));
+        };
+        let Self { caller, index, arrival, .. } = self;
+        let origin = arrival.origin.clone();
+        let decision = match &arrival.body {
+            Expected::Message(headers) => decide(caller, headers, body, access, resource),
+            Expected::Nothing if !body.is_empty() => Err((Refusal::UnexpectedBody, None)),
+            _ => caller.grant(resource, &[]).map(|grant| (grant, None)).map_err(|refusal| (refusal, None)),
+        };
+        match decision {
+            Ok((grant, list)) => Verdict::Forward(forward(grant, index, arrival, resource, list)),
+            Err((refusal, id)) => {
+                let reply = Reply::challenge(refusal, resource, &origin);
+                Verdict::Reply(match id {
+                    Some(id) => reply.to_request(id),
+                    None => reply,
+                })
+            }
+        }
+    }
+}
+
+/// What follows from a caller and a head alone.
+pub(crate) fn admit(
+    caller: Caller,
+    index: usize,
+    mut arrival: Arrival,
+    ended: bool,
+    resource: &ResourcePolicy,
+    policy: &Policy,
+) -> Verdict {
+    let refuse = |refusal, arrival: &Arrival| Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin));
+    if let Expected::Refused(refusal) = &arrival.body {
+        return refuse(refusal.clone(), &arrival);
+    }
+    let opened = match (&arrival.session, resource.sessions()) {
+        (Session::Sealed(sealed), Some(keys)) => {
+            keys.open(sealed, caller.owner(resource, policy)).map(|id| Some(id.to_owned()))
+        }
+        (Session::Several, _) => None,
+        _ => Some(None),
+    };
+    match opened {
+        Some(Some(id)) => arrival.cleaned.set("mcp-session-id", id),
+        Some(None) => {}
+        None => return refuse(Refusal::Session, &arrival),
+    }
+    let reads = match arrival.body {
+        Expected::Message(_) => true,
+        Expected::Nothing => !ended,
+        Expected::Anything | Expected::Refused(_) => false,
+    };
+    let Some(access) = resource.access().filter(|_| reads) else {
+        return match caller.grant(resource, &[]) {
+            Ok(grant) => Verdict::Forward(forward(grant, index, arrival, resource, None)),
+            Err(refusal) => refuse(refusal, &arrival),
+        };
+    };
+    let mut pending = Pending { caller, index, arrival, max_body_bytes: access.max_body_bytes, head: None };
+    if ended {
+        return pending.judge(&[], policy);
+    }
+    if policy.hold_requests() == HoldRequests::Body {
+        // The head goes upstream, so it must be good for something by itself.
+        match pending.caller.clone().grant(resource, &[]) {
+            Ok(grant) => {
+                let guard = ResponseGuard::new(index, resource, pending.arrival.origin.clone(), grant.caller());
+                pending.head = Some(Forward::new(grant, core::mem::take(&mut pending.arrival.cleaned), guard));
+            }
+            Err(refusal) => return refuse(refusal, &pending.arrival),
+        }
+    }
+    Verdict::ReadBody(pending)
+}
+
+fn forward(
+    grant: Grant,
+    index: usize,
+    arrival: Arrival,
+    resource: &ResourcePolicy,
+    list: Option<ListFilter>,
+) -> Forward {
+    let guard = ResponseGuard::new(index, resource, arrival.origin, grant.caller()).filtering(list);
+    Forward::new(grant, arrival.cleaned, guard)
+}
+
+/// The right to send a body, and how the answer is filtered; or a refusal and the id of the request it answers.
+type Decision<'b> = Result<(Grant, Option<ListFilter>), (Refusal, Option<&'b str>)>;
+
+/// The algorithm of the MCP specification's body checks: parse, compare with the headers, judge every target.
+fn decide<'b>(
+    caller: Caller,
+    headers: &McpHeaders,
+    body: &'b [u8],
+    access: &Access,
+    resource: &ResourcePolicy,
+) -> Decision<'b> {
+    let batches = access.batches && !headers.exclude_batches();
+    let Messages { list, is_batch } =
+        message::read(body, batches).map_err(|error| (Refusal::Message(error), None))?;
+    let single = list.first().filter(|_| !is_batch);
+    let id = single.filter(|message| message.kind == Kind::Request).and_then(|message| message.id);
+    let refuse = |refusal| (refusal, id);
+    for message in &list {
+        headers.check(message).map_err(|mismatch| refuse(Refusal::HeaderMismatch(mismatch)))?;
+        if access.has_uris() && message.targets.iter().any(is_ambiguous_uri) {
+            return Err(refuse(Refusal::AmbiguousUri));
+        }
+    }
+    let needs = rule(&list, &caller, access).map_err(refuse)?;
+    let filter = single.filter(|_| access.filter_lists);
+    let filter = filter.and_then(|message| ListFilter::for_answer_to(message, &caller, headers.are_modern()));
+    let grant = if caller.is_anonymous() {
+        caller.grant_anonymous(access, &list)
+    } else {
+        caller.grant(resource, &needs)
+    };
+    // Whoever has no token is told like every other request without one.
+    let answers = |refusal: &Refusal| if *refusal == Refusal::MissingToken { None } else { id };
+    Ok((grant.map_err(|refusal| { let id = answers(&refusal); (refusal, id) })?, filter))
+}
+
+/// What the rules ask for all messages together, so that one challenge names it all.
+fn rule<'p>(list: &[Message<'_>], caller: &Caller, access: &'p Access) -> Result<Vec<&'p crate::scope_policy::Needs>, Refusal> {
+    let mut all = Vec::new();
+    for message in list {
+        match access.judge(message, caller.facts()) {
+            Ruling::Allow(needs) => all.extend(needs),
+            Ruling::Deny(rule) => return Err(Refusal::Denied { rule }),
+        }
+    }
+    Ok(all)
+}
+
+fn is_ambiguous_uri(target: &Target<'_>) -> bool {
+    matches!(target, Target::Resource(uri) if is_ambiguous(uri))
+}

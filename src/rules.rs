@@ -1,0 +1,199 @@
+//! Rules: who may call what. The first one that matches decides.
+
+use alloc::{string::String, vec::Vec};
+
+use crate::{
+    message::{Kind, Message, Target},
+    scope_policy::Needs,
+};
+
+/// What a resource asks of the bodies of requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Access {
+    pub(crate) rules: Vec<Rule>,
+    /// What happens when no rule matches.
+    pub(crate) otherwise: Otherwise,
+    /// Methods that need no token.
+    pub(crate) anonymous: Vec<Pattern>,
+    pub(crate) batches: bool,
+    pub(crate) max_body_bytes: usize,
+    /// Whether lists show only what the caller may use.
+    pub(crate) filter_lists: bool,
+}
+
+/// What happens when no rule matches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Otherwise {
+    /// The scopes that the resource requires are enough.
+    #[default]
+    Allow,
+    /// It is refused, whatever the token carries.
+    Deny,
+}
+
+/// One rule. An empty list matches everything.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    pub(crate) methods: Vec<Pattern>,
+    pub(crate) targets: Vec<TargetPattern>,
+    /// Numbers of conditions that the caller's claims must fulfil ([`crate::policy::Policy::conditions`]).
+    pub(crate) conditions: Vec<usize>,
+    pub(crate) effect: Effect,
+}
+
+/// What a rule says.
+#[derive(Clone, Debug)]
+pub(crate) enum Effect {
+    /// Yes, with these scopes.
+    Allow(Needs),
+    /// No.
+    Deny,
+}
+
+/// A name, or with `*` at its end the start of names. Case matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Pattern {
+    Exact(String),
+    Prefix(String),
+}
+
+/// What a rule's target must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TargetPattern {
+    Tool(Pattern),
+    Prompt(Pattern),
+    Resource(UriPattern),
+}
+
+/// A resource URI, or with `/*` at its end everything below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum UriPattern {
+    Exact(String),
+    Below(String),
+}
+
+/// What the rules say of a message.
+#[derive(Clone, Debug)]
+pub(crate) enum Ruling<'p> {
+    /// A token with all of these may.
+    Allow(Vec<&'p Needs>),
+    /// Nobody like this caller may, whatever the scopes; the number of the rule that says so.
+    Deny(Option<usize>),
+}
+
+impl Pattern {
+    pub(crate) fn parse(text: &str) -> Self {
+        text.strip_suffix('*').map_or_else(|| Self::Exact(text.into()), |start| Self::Prefix(start.into()))
+    }
+
+    pub(crate) fn matches(&self, text: &str) -> bool {
+        match self {
+            Self::Exact(own) => own == text,
+            Self::Prefix(start) => text.starts_with(start.as_str()),
+        }
+    }
+}
+
+impl UriPattern {
+    pub(crate) fn parse(text: &str) -> Self {
+        match text.strip_suffix('*').filter(|base| base.ends_with('/')) {
+            Some(base) => Self::Below(base.into()),
+            None => Self::Exact(text.into()),
+        }
+    }
+
+    fn matches(&self, uri: &str) -> bool {
+        match self {
+            Self::Exact(own) => own == uri,
+            Self::Below(base) => uri.starts_with(base.as_str()),
+        }
+    }
+}
+
+impl TargetPattern {
+    fn matches(&self, target: &Target<'_>) -> bool {
+        match (self, target) {
+            (Self::Tool(pattern), Target::Tool(name)) | (Self::Prompt(pattern), Target::Prompt(name)) => {
+                pattern.matches(name)
+            }
+            (Self::Resource(pattern), Target::Resource(uri)) => pattern.matches(uri),
+            _ => false,
+        }
+    }
+}
+
+impl Rule {
+    fn matches(&self, method: &str, target: Option<&Target<'_>>, facts: &[usize]) -> bool {
+        let is_method = self.methods.is_empty() || self.methods.iter().any(|pattern| pattern.matches(method));
+        let is_target = |target| self.targets.iter().any(|pattern| pattern.matches(target));
+        is_method
+            && (self.targets.is_empty() || target.is_some_and(is_target))
+            && self.conditions.iter().all(|condition| facts.contains(condition))
+    }
+}
+
+impl Access {
+    /// What the rules say of a message of a caller whose claims fulfil the conditions `facts`.
+    ///
+    /// Each target is judged by itself, and all must be allowed. The answer to a request of the server passes: without
+    /// it sampling and elicitation would hang.
+    pub(crate) fn judge(&self, message: &Message<'_>, facts: &[usize]) -> Ruling<'_> {
+        let mut all = Vec::new();
+        if message.kind == Kind::Response {
+            return Ruling::Allow(all);
+        }
+        let alone = message.targets.is_empty().then_some(None);
+        for target in alone.into_iter().chain(message.targets.iter().map(Some)) {
+            let mut rules = self.rules.iter().enumerate();
+            match (rules.find(|(_, rule)| rule.matches(&message.method, target, facts)), self.otherwise) {
+                (Some((_, Rule { effect: Effect::Allow(needs), .. })), _) => all.push(needs),
+                (Some((number, _)), _) => return Ruling::Deny(Some(number)),
+                (None, Otherwise::Allow) => {}
+                (None, Otherwise::Deny) => return Ruling::Deny(None),
+            }
+        }
+        Ruling::Allow(all)
+    }
+
+    /// Whether a message of this method needs no token.
+    pub(crate) fn is_anonymous(&self, message: &Message<'_>) -> bool {
+        message.kind != Kind::Response && self.anonymous.iter().any(|pattern| pattern.matches(&message.method))
+    }
+
+    /// Whether the rules tell resources apart by URI, so that a URI must mean one thing only.
+    pub(crate) fn has_uris(&self) -> bool {
+        self.rules.iter().flat_map(|rule| &rule.targets).any(|target| matches!(target, TargetPattern::Resource(_)))
+    }
+}
+
+/// Whether a server could resolve this URI to another one: it has dot segments, plain or percent-encoded, or it would
+/// have them after decoding twice.
+pub(crate) fn is_ambiguous(uri: &str) -> bool {
+    let decoded = decode(uri);
+    let is_dots = |segment: &[u8]| matches!(segment, b"." | b"..");
+    let encoded = |pair: &[u8]| {
+        pair.first() == Some(&b'%')
+            && [&b"2e"[..], b"2f", b"5c"].into_iter().any(|code| pair.get(1..).is_some_and(|c| c.eq_ignore_ascii_case(code)))
+    };
+    decoded.split(|byte| matches!(byte, b'/' | b'\\' | b'?' | b'#')).any(is_dots) || decoded.windows(3).any(encoded)
+}
+
+fn decode(uri: &str) -> Vec<u8> {
+    let hex = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let mut decoded = Vec::with_capacity(uri.len());
+    let mut rest = uri.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        match (byte, after) {
+            (b'%', [high, low, after @ ..]) => match hex(*high).zip(hex(*low)) {
+                Some((high, low)) => {
+                    decoded.push((high << 4) | low);
+                    rest = after;
+                }
+                None => decoded.push(b'%'),
+            },
+            _ => decoded.push(*byte),
+        }
+    }
+    decoded
+}
