@@ -44,7 +44,12 @@ pub(crate) enum Session {
 }
 
 impl Arrival {
-    pub(crate) fn new(request: &Request<'_>, path: &RequestPath<'_>, resource: &ResourcePolicy, origin: Origin) -> Self {
+    pub(crate) fn new(
+        request: &Request<'_>,
+        path: &RequestPath<'_>,
+        resource: &ResourcePolicy,
+        origin: Origin,
+    ) -> Self {
         let mut arrival = Self {
             cleaned: Cleaned::new(request, path),
             origin,
@@ -91,10 +96,9 @@ fn expect(request: &Request<'_>, resource: &ResourcePolicy) -> Expected {
         Line::One(value) if value.trim_ascii().eq_ignore_ascii_case(b"identity") => {}
         _ => return Expected::Refused(Refusal::Media(MediaError::Encoding)),
     }
-    request.mcp_headers().map_or_else(
-        |mismatch| Expected::Refused(Refusal::HeaderMismatch(mismatch)),
-        Expected::Message,
-    )
+    request
+        .mcp_headers()
+        .map_or_else(|mismatch| Expected::Refused(Refusal::HeaderMismatch(mismatch)), Expected::Message)
 }
 
 /// `application/json` in any case, with or without parameters. A comma would be two values.

@@ -27,16 +27,15 @@ impl ClaimPath {
             rest = more;
         }
     }
+}
 
-    /// The scopes in the claim: the words of a text, or the items of an array. `None` if it is neither.
-    pub(crate) fn scopes(&self, claims: &Object<'_>) -> Option<ScopeSet> {
-        let Some(value) = self.find(claims) else { return Some(ScopeSet::default()) };
-        if let Some(list) = value.as_text() {
-            return Some(ScopeSet::from_list(&list));
-        }
-        let items = value.as_items()?;
-        Some(items.into_iter().filter_map(|item| Scope::parse(&item.as_text()?)).collect())
+/// The scopes in a claim: the words of a text, or the items of an array. `None` if it is neither.
+pub(crate) fn scopes(value: Value<'_>) -> Option<ScopeSet> {
+    if let Some(list) = value.as_text() {
+        return Some(ScopeSet::from_list(&list));
     }
+    let items = value.as_items()?;
+    Some(items.into_iter().filter_map(|item| Scope::parse(&item.as_text()?)).collect())
 }
 
 /// What a rule asks of the caller's claims.

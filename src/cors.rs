@@ -112,7 +112,11 @@ fn preflight(
     max_age: Duration,
     wanted_headers: Option<&[u8]>,
 ) -> Reply {
-    let vary = if origin == ALLOW_ORIGIN { "Access-Control-Request-Headers" } else { "Origin, Access-Control-Request-Headers" };
+    let vary = if origin == ALLOW_ORIGIN {
+        "Access-Control-Request-Headers"
+    } else {
+        "Origin, Access-Control-Request-Headers"
+    };
     let mut headers: Vec<Header> = vec![
         ("access-control-allow-origin", origin),
         ("access-control-allow-methods", Cow::Borrowed(methods)),

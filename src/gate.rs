@@ -309,7 +309,8 @@ impl Gate {
             return Verdict::Reply(Reply::refuse(Refusal::Unmatched));
         };
         let Held { resource: index, token, arrival, ended, .. } = held;
-        let refusal = match self.checks.judge(&self.policy, resource, BearerToken::held(&token), now, Patience::Waited) {
+        let refusal = match self.checks.judge(&self.policy, resource, BearerToken::held(&token), now, Patience::Waited)
+        {
             Judgement::Admit(caller) => return admit(caller, index, arrival, ended, resource, &self.policy),
             Judgement::Refuse(refusal) => refusal,
             Judgement::Wait(issuer) => unavailable(&self.policy, issuer, 1),

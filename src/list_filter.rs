@@ -192,7 +192,11 @@ impl Judge<'_> {
             } else {
                 scanner.value()?
             };
-            if self.shows(item) { shown.push(bytes) } else { hidden = true }
+            if self.shows(item) {
+                shown.push(bytes)
+            } else {
+                hidden = true
+            }
             Ok(())
         })?;
         if hidden {

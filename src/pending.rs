@@ -150,8 +150,7 @@ fn decide<'b>(
     resource: &ResourcePolicy,
 ) -> Decision<'b> {
     let batches = access.batches && !headers.exclude_batches();
-    let Messages { list, is_batch } =
-        message::read(body, batches).map_err(|error| (Refusal::Message(error), None))?;
+    let Messages { list, is_batch } = message::read(body, batches).map_err(|error| (Refusal::Message(error), None))?;
     let single = list.first().filter(|_| !is_batch);
     let id = single.filter(|message| message.kind == Kind::Request).and_then(|message| message.id);
     let refuse = |refusal| (refusal, id);
@@ -164,18 +163,25 @@ fn decide<'b>(
     let needs = rule(&list, &caller, access).map_err(refuse)?;
     let filter = single.filter(|_| access.filter_lists);
     let filter = filter.and_then(|message| ListFilter::for_answer_to(message, &caller, headers.are_modern()));
-    let grant = if caller.is_anonymous() {
-        caller.grant_anonymous(access, &list)
-    } else {
-        caller.grant(resource, &needs)
-    };
+    let grant =
+        if caller.is_anonymous() { caller.grant_anonymous(access, &list) } else { caller.grant(resource, &needs) };
     // Whoever has no token is told like every other request without one.
     let answers = |refusal: &Refusal| if *refusal == Refusal::MissingToken { None } else { id };
-    Ok((grant.map_err(|refusal| { let id = answers(&refusal); (refusal, id) })?, filter))
+    Ok((
+        grant.map_err(|refusal| {
+            let id = answers(&refusal);
+            (refusal, id)
+        })?,
+        filter,
+    ))
 }
 
 /// What the rules ask for all messages together, so that one challenge names it all.
-fn rule<'p>(list: &[Message<'_>], caller: &Caller, access: &'p Access) -> Result<Vec<&'p crate::scope_policy::Needs>, Refusal> {
+fn rule<'p>(
+    list: &[Message<'_>],
+    caller: &Caller,
+    access: &'p Access,
+) -> Result<Vec<&'p crate::scope_policy::Needs>, Refusal> {
     let mut all = Vec::new();
     for message in list {
         match access.judge(message, caller.facts()) {

@@ -79,7 +79,8 @@ pub struct AuthorizationServer {
     pub(crate) algorithms: Vec<Algorithm>,
     pub(crate) clock_skew: Duration,
     pub(crate) require_at_jwt: bool,
-    pub(crate) scope_claims: Vec<ClaimPath>,
+    /// `None`: the usual ones.
+    pub(crate) scope_claims: Option<Vec<ClaimPath>>,
 }
 
 /// Where an authorization server's keys come from.
@@ -124,8 +125,8 @@ impl AuthorizationServer {
         self.clock_skew
     }
 
-    pub(crate) fn scope_claims(&self) -> &[ClaimPath] {
-        &self.scope_claims
+    pub(crate) fn scope_claims(&self) -> Option<&[ClaimPath]> {
+        self.scope_claims.as_deref()
     }
 
     pub(crate) const fn requires_at_jwt(&self) -> bool {

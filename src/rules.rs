@@ -173,7 +173,9 @@ pub(crate) fn is_ambiguous(uri: &str) -> bool {
     let is_dots = |segment: &[u8]| matches!(segment, b"." | b"..");
     let encoded = |pair: &[u8]| {
         pair.first() == Some(&b'%')
-            && [&b"2e"[..], b"2f", b"5c"].into_iter().any(|code| pair.get(1..).is_some_and(|c| c.eq_ignore_ascii_case(code)))
+            && [&b"2e"[..], b"2f", b"5c"]
+                .into_iter()
+                .any(|code| pair.get(1..).is_some_and(|c| c.eq_ignore_ascii_case(code)))
     };
     decoded.split(|byte| matches!(byte, b'/' | b'\\' | b'?' | b'#')).any(is_dots) || decoded.windows(3).any(encoded)
 }

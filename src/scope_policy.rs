@@ -43,9 +43,9 @@ impl ScopePolicy {
                 || self.implied_by.get(scope).is_some_and(|by| by.iter().any(|scope| granted.contains(scope)))
         };
         self.required.iter().all(has)
-            && needs.iter().all(|needs| {
-                needs.all.iter().all(has) && (needs.any.is_empty() || needs.any.iter().any(has))
-            })
+            && needs
+                .iter()
+                .all(|needs| needs.all.iter().all(has) && (needs.any.is_empty() || needs.any.iter().any(has)))
     }
 
     /// What a client must ask for so that [`ScopePolicy::allows`], in its own names: the smallest set that is enough, all

@@ -13,6 +13,7 @@ use alloc::{
 use crate::{
     acceleration::Acceleration,
     bearer::BearerToken,
+    claim,
     grant::VerifiedToken,
     json::{Object, Value},
     jwk::Key,
@@ -329,12 +330,18 @@ fn numeric_date(claims: &Object<'_>, claim: &'static str) -> Result<Option<UnixT
     Ok(Some(UnixTime(whole)))
 }
 
-/// All that the configured claims hold: by default `scope` (RFC 9068 section 2.2.3) and `scp` (Entra: text, Okta: array).
+/// All that the configured claims hold; without any, `scope` (RFC 9068 section 2.2.3), else `scp` of Entra (text) and Okta
+/// (array).
 fn scopes(claims: &Object<'_>, server: &AuthorizationServer) -> Result<ScopeSet, TokenError> {
+    let Some(listed) = server.scope_claims() else {
+        let standard = ["scope", "scp"].into_iter().find_map(|claim| Some((claim, claims.get(claim)?)));
+        let Some((claim, value)) = standard else { return Ok(ScopeSet::default()) };
+        return claim::scopes(value).ok_or(TokenError::Claim(claim, ClaimFault::Type));
+    };
     let mut all = ScopeSet::default();
-    for claim in server.scope_claims() {
-        let scopes = claim.scopes(claims).ok_or_else(|| TokenError::ScopeClaim(claim.0.clone()))?;
-        all = if all.is_empty() { scopes } else { all.iter().chain(scopes.iter()).cloned().collect() };
+    for (claim, value) in listed.iter().filter_map(|claim| Some((claim, claim.find(claims)?))) {
+        let scopes = claim::scopes(value).ok_or_else(|| TokenError::ScopeClaim(claim.0.clone()))?;
+        all = all.iter().chain(scopes.iter()).cloned().collect();
     }
     Ok(all)
 }

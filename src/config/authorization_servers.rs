@@ -2,11 +2,7 @@
 
 use core::time::Duration;
 
-use alloc::{
-    string::ToString as _,
-    vec,
-    vec::Vec,
-};
+use alloc::{string::ToString as _, vec::Vec};
 
 use super::{
     DAY, HOUR, MINUTE, SECOND,
@@ -57,10 +53,7 @@ pub(super) fn read_authorization_server(at: &At<'_>, findings: &mut Findings) ->
         Duration::ZERO..=Duration::from_secs(300),
     );
     let require_at_jwt = findings.truth(members.get("require_at_jwt"));
-    let scope_claims = match members.get("scope_claims") {
-        Some(at) => read_scope_claims(&at, findings),
-        None => vec![ClaimPath("scope".into()), ClaimPath("scp".into())],
-    };
+    let scope_claims = members.get("scope_claims").map(|at| read_scope_claims(&at, findings));
     let keys = match members.get("jwks") {
         Some(at) => read_inline_keys(&at, &members, findings),
         None => read_remote_keys(&members, findings),
@@ -128,4 +121,3 @@ fn read_remote_keys(members: &Members<'_>, findings: &mut Findings) -> Option<Ke
         refetch_cooldown,
     }))
 }
-

@@ -150,4 +150,3 @@ fn read_token_cache(at: Option<At<'_>>, findings: &mut Findings) -> TokenCacheLi
         ttl: findings.duration(members.get("ttl"), default.ttl, SECOND..=HOUR),
     }
 }
-

@@ -185,10 +185,15 @@ fn parse_origin(text: &str) -> Result<Arc<str>, &'static str> {
     let Some((scheme, authority)) = text.split_once("://") else {
         return Err("is no origin: write scheme://host or scheme://host:port");
     };
-    let is_default = matches!((scheme, authority.rsplit_once(':')), ("https", Some((_, "443"))) | ("http", Some((_, "80"))));
+    let is_default =
+        matches!((scheme, authority.rsplit_once(':')), ("https", Some((_, "443"))) | ("http", Some((_, "80"))));
     match () {
-        () if scheme.is_empty() || authority.is_empty() => Err("is no origin: write scheme://host or scheme://host:port"),
-        () if !text.replacen("://", "", 1).bytes().all(legal) => Err("is no origin: only lower case, no path, no wildcard"),
+        () if scheme.is_empty() || authority.is_empty() => {
+            Err("is no origin: write scheme://host or scheme://host:port")
+        }
+        () if !text.replacen("://", "", 1).bytes().all(legal) => {
+            Err("is no origin: only lower case, no path, no wildcard")
+        }
         () if is_default => Err("names the default port of its scheme, which browsers leave out"),
         () => Ok(text.into()),
     }
@@ -218,4 +223,3 @@ fn parse_page(text: &str) -> Result<String, &'static str> {
     let url = url::Url::parse(text).map_err(|_| "is not an absolute URL")?;
     if matches!(url.scheme(), "http" | "https") { Ok(text.to_owned()) } else { Err("is neither http nor https") }
 }
-

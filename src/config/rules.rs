@@ -47,7 +47,10 @@ pub(super) fn read_access(
     }
     let reads = !rules.is_empty() || otherwise == Otherwise::Deny || !anonymous.is_empty();
     if !reads && let Some(at) = members.get("body") {
-        findings.add(&at.path, "has no meaning here: without `rules`, `default: deny` or `anonymous_methods` no body is read");
+        findings.add(
+            &at.path,
+            "has no meaning here: without `rules`, `default: deny` or `anonymous_methods` no body is read",
+        );
     }
     reads.then_some(Access { rules, otherwise, anonymous, batches, max_body_bytes, filter_lists })
 }
@@ -102,7 +105,10 @@ fn read_rule(at: &At<'_>, conditions: &mut Vec<Condition>, findings: &mut Findin
     });
     let numbers = numbers.collect();
     if conditions.len() > MAX_CONDITIONS {
-        findings.add(&members.place("claims"), alloc::format!("is more than the {MAX_CONDITIONS} conditions that one configuration may have"));
+        findings.add(
+            &members.place("claims"),
+            alloc::format!("is more than the {MAX_CONDITIONS} conditions that one configuration may have"),
+        );
     }
     let all = members.get("scopes").map(|at| read_scope_list(&at, findings)).unwrap_or_default();
     let any = members.get("any_of").map(|at| {

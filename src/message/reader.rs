@@ -26,7 +26,11 @@ pub fn read(body: &[u8], batches: bool) -> Result<Messages<'_>, MessageError> {
         }
         scanner.items(|scanner| {
             count = count.saturating_add(1);
-            if count > MAX_BATCH { scanner.value().map(|_| ()) } else { reader.draft(scanner).map(|draft| list.push(draft)) }
+            if count > MAX_BATCH {
+                scanner.value().map(|_| ())
+            } else {
+                reader.draft(scanner).map(|draft| list.push(draft))
+            }
         })?;
         Ok(true)
     });
@@ -92,9 +96,9 @@ impl Reader {
             match &**name {
                 "id" => draft.id = Some(scanner.value()?),
                 "method" => draft.method = field(scanner)?,
-                "params" => self.object(scanner, "params", |reader, scanner, name| {
-                    reader.parameter(scanner, name, &mut draft)
-                })?,
+                "params" => {
+                    self.object(scanner, "params", |reader, scanner, name| reader.parameter(scanner, name, &mut draft))?
+                }
                 "result" | "error" => {
                     scanner.value()?;
                     draft.answers = draft.answers.saturating_add(1);
@@ -137,7 +141,9 @@ impl Reader {
                 }
                 Ok(())
             })?,
-            other => self.skip(scanner, other, &["name", "uri", "taskId", "ref", "notifications", "_meta", "arguments"])?,
+            other => {
+                self.skip(scanner, other, &["name", "uri", "taskId", "ref", "notifications", "_meta", "arguments"])?
+            }
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use mcp_oauth::{
     fetch::Answer,
-    forward::{Edit, ResponseGuard},
+    forward::Edit,
     gate::{Gate, Verdict},
     reply::Reply,
     request::Request,
@@ -223,7 +223,11 @@ fn a_forwarded_request_remembers_that_a_page_waits() {
 
 #[test]
 fn a_response_without_cors_headers_gets_them() {
-    let edits: Vec<Edit<'_>> = ResponseGuard::cors_edits().collect();
+    let authorization = format!("Bearer {}", good_token());
+    let lines = head("/mcp", &[("authorization", &authorization), ("origin", "https://app.example")]);
+    let Verdict::Forward(forward) = ask(&mut gate(&inline_config()), &lines) else { panic!("not forwarded") };
+    let guard = forward.into_response_guard();
+    let edits: Vec<Edit<'_>> = guard.cors_edits().collect();
     assert_eq!(
         edits,
         [

@@ -11,6 +11,7 @@
 )]
 
 mod acceleration;
+mod access_rules;
 mod access_tokens;
 mod algorithms;
 mod challenges;
@@ -20,10 +21,14 @@ mod discovery;
 mod documentation;
 mod key_rotation;
 mod key_sets;
+mod list_filter;
+mod messages;
 mod no_passthrough;
+mod origins;
 mod properties;
 mod request_paths;
 mod resource_metadata;
+mod sessions;
 mod support;
 mod token_cache;
 mod wycheproof;

@@ -21,6 +21,7 @@ fn told(verdict: Verdict) -> String {
         Verdict::NotOurs(_) => return "not ours".into(),
         Verdict::Forward(_) => return "forward".into(),
         Verdict::Hold => return "hold".into(),
+        Verdict::ReadBody(_) => return "read body".into(),
     };
     let url = reply_header(&reply, "www-authenticate").and_then(|challenge| challenge.split('"').nth(1));
     url.map_or_else(|| format!("{} {}", reply.status(), reply.reason()), |url| format!("{} {url}", reply.status()))

@@ -254,10 +254,12 @@ impl HeaderMap {
         for edit in edits {
             let name = match edit {
                 Edit::Remove(name) => name,
-                Edit::Set(name, _) => name.as_bytes(),
+                Edit::Set(name, _) | Edit::Add(name, _) => name.as_bytes(),
             };
-            self.0.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
-            if let Edit::Set(name, value) = edit {
+            if !matches!(edit, Edit::Add(..)) {
+                self.0.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+            }
+            if let Edit::Set(name, value) | Edit::Add(name, value) = edit {
                 self.0.push((name.as_bytes().to_vec(), value.to_vec()));
             }
         }

@@ -1,10 +1,6 @@
 //! A valid token without the rights is 403, never 401: RFC 6750 section 3.1, RFC 9068 section 2.2.3.
 
-use mcp_oauth::{
-    refusal::Refusal,
-    scope::ScopeSet,
-    token::{ClaimFault, InsufficientScope},
-};
+use mcp_oauth::{grant::InsufficientScope, refusal::Refusal, scope::ScopeSet, token::ClaimFault};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -15,8 +11,12 @@ use super::{bad_claim, claiming, without};
 
 /// A row whose token carries exactly these scopes, which are not enough.
 fn lacking(name: impl Into<String>, token: String, granted: &str) -> Row<String> {
-    let granted = ScopeSet::from_list(granted);
-    refused(name, token, Refusal::InsufficientScope(InsufficientScope { granted }))
+    lacking_of("mcp:read", name, token, granted)
+}
+
+fn lacking_of(needed: &str, name: impl Into<String>, token: String, granted: &str) -> Row<String> {
+    let [granted, needed] = [granted, needed].map(ScopeSet::from_list);
+    refused(name, token, Refusal::InsufficientScope(InsufficientScope { granted, needed }))
 }
 
 /// The good claims with this as the only claim about scopes.
@@ -98,10 +98,10 @@ fn all_needed_scopes_are_needed() {
         vec![
             accepted("OAuth 2.1 5.2: all", claiming("scope", json!("c b a"))),
             accepted("OAuth 2.1 5.2: all and more", claiming("scope", json!("a b b2 c d"))),
-            lacking("OAuth 2.1 5.2: without the first", claiming("scope", json!("b c")), "b c"),
-            lacking("OAuth 2.1 5.2: without the second", claiming("scope", json!("a c")), "a c"),
-            lacking("OAuth 2.1 5.2: without the third", claiming("scope", json!("a b")), "a b"),
-            lacking("OAuth 2.1 5.2: joined", claiming("scope", json!("abc")), "abc"),
+            lacking_of("a b c", "OAuth 2.1 5.2: without the first", claiming("scope", json!("b c")), "b c"),
+            lacking_of("a b c", "OAuth 2.1 5.2: without the second", claiming("scope", json!("a c")), "a c"),
+            lacking_of("a b c", "OAuth 2.1 5.2: without the third", claiming("scope", json!("a b")), "a b"),
+            lacking_of("a b c", "OAuth 2.1 5.2: joined", claiming("scope", json!("abc")), "abc"),
         ],
     );
 }

@@ -2,13 +2,14 @@
 
 use mcp_oauth::{
     bearer::CredentialsError,
+    grant::InsufficientScope,
     jws::{Algorithm, JwsError, Part},
     path::PathError,
     refusal::Refusal,
     reply::Reply,
     scope::ScopeSet,
     time::UnixTime,
-    token::{ClaimFault, InsufficientScope, TokenError},
+    token::{ClaimFault, TokenError},
 };
 
 /// What an attacker may write wherever a value is kept.
@@ -59,7 +60,10 @@ fn refusals() -> Vec<Refusal> {
         Refusal::Credentials(CredentialsError::Doubled),
         Refusal::Credentials(CredentialsError::Malformed),
         Refusal::Credentials(CredentialsError::TooLong(99_999)),
-        Refusal::InsufficientScope(InsufficientScope { granted: ScopeSet::from_list("scope=a error=b") }),
+        Refusal::InsufficientScope(InsufficientScope {
+            granted: ScopeSet::from_list("scope=a error=b"),
+            needed: ScopeSet::from_list("mcp:read"),
+        }),
         Refusal::KeysUnavailable { issuer: hostile(), retry_after: 17 },
         Refusal::Overloaded { held: 1024 },
         Refusal::Misconfigured,

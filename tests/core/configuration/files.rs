@@ -43,8 +43,7 @@ fn nesting_is_bounded() {
         let objects = "{\"x\":".repeat(depth);
         assert_eq!(findings_in(objects.as_bytes()), ["not one JSON value (line 1, column 636)"], "{depth} objects");
     }
-    let known =
-        "known here: authorization_servers, resources, identity_headers, unmatched, token_cache, verify_signature";
+    let known = "known here: authorization_servers, resources, identity_headers, unmatched, token_cache, verify_signature, hold_requests";
     let fits = put(inline_config(), "/x", (0..126).fold(json!(1), |inner, _| json!([inner])));
     assert_eq!(findings(&fits), [format!("x: unknown key; {known}")], "126 lists in an object");
 }
@@ -55,20 +54,24 @@ fn every_key_is_known_at_every_level() {
         (
             "/Unmatched",
             "Unmatched",
-            "authorization_servers, resources, identity_headers, unmatched, token_cache, verify_signature",
+            "authorization_servers, resources, identity_headers, unmatched, token_cache, verify_signature, hold_requests",
         ),
         (
             "/authorization_servers/0/audience",
             "authorization_servers[0].audience",
             "issuer, cluster, jwks_uri, jwks, jwks_cluster, algorithms, clock_skew, fetch_timeout, keys_max_age, \
-             keys_max_stale, refetch_cooldown, require_at_jwt",
+             keys_max_stale, refetch_cooldown, require_at_jwt, scope_claims",
         ),
         (
             "/resources/0/audience",
             "resources[0].audience",
-            "resource, authorization_servers, audiences, scopes, host_default, metadata",
+            "resource, authorization_servers, audiences, scopes, host_default, metadata, rules, default, anonymous_methods, body, filter_lists, sessions, origins, cors",
         ),
-        ("/resources/0/scopes/scope", "resources[0].scopes.scope", "required, challenged, advertised"),
+        (
+            "/resources/0/scopes/scope",
+            "resources[0].scopes.scope",
+            "required, challenged, advertised, implies, request_as, challenge",
+        ),
         (
             "/resources/0/metadata/resource_names",
             "resources[0].metadata.resource_names",
@@ -79,7 +82,7 @@ fn every_key_is_known_at_every_level() {
         (
             "/a\nb `c`",
             "a?b ?c?",
-            "authorization_servers, resources, identity_headers, unmatched, token_cache, verify_signature",
+            "authorization_servers, resources, identity_headers, unmatched, token_cache, verify_signature, hold_requests",
         ),
     ];
     let base = put(inline_config(), "/identity_headers", json!({}));
@@ -138,14 +141,14 @@ fn all_findings_come_at_once_in_the_order_of_the_file_format() {
         "unmatched": "allow",
     });
     let expected = [
-        "authorization_server: unknown key; known here: authorization_servers, resources, identity_headers, unmatched, token_cache, verify_signature",
+        "authorization_server: unknown key; known here: authorization_servers, resources, identity_headers, unmatched, token_cache, verify_signature, hold_requests",
         "authorization_servers[0].issuer: `http://idp.example.com` is http, which is allowed on loopback hosts only",
         "authorization_servers[0].algorithms[0]: `none` is no supported algorithm",
         "authorization_servers[0].algorithms[1]: `HS256` is no supported algorithm",
         "authorization_servers[0].clock_skew: `6m` is not within 0s and 5m",
         "authorization_servers[0].cluster: is missing",
         "authorization_servers[1].secret: unknown key; known here: issuer, cluster, jwks_uri, jwks, jwks_cluster, \
-         algorithms, clock_skew, fetch_timeout, keys_max_age, keys_max_stale, refetch_cooldown, require_at_jwt",
+         algorithms, clock_skew, fetch_timeout, keys_max_age, keys_max_stale, refetch_cooldown, require_at_jwt, scope_claims",
         "authorization_servers[1].jwks_uri: `https://idp.example.com/#keys` has a fragment, which RFC 8707 section 2 \
          forbids",
         "authorization_servers[2].keys_max_age: has no meaning beside `jwks`: inline keys are never fetched",
