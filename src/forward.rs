@@ -40,6 +40,12 @@ impl Forward {
 
     /// What to do with the response.
     #[must_use]
+    pub const fn response_guard(&self) -> &ResponseGuard {
+        &self.response
+    }
+
+    /// What to do with the response, after the request went upstream.
+    #[must_use]
     pub fn into_response_guard(self) -> ResponseGuard {
         self.response
     }

@@ -59,6 +59,8 @@ pub enum Refusal {
         /// Its number; `None` if no rule says yes.
         rule: Option<usize>,
     },
+    /// The upstream's list is compressed, or no list.
+    UnreadableList,
     /// The session is not the caller's, or not one that was given out here.
     Session,
     /// The keys of this issuer cannot be had.
@@ -107,6 +109,7 @@ impl Refusal {
             Self::Method | Self::EndpointMethod => 405,
             Self::TooLarge { .. } => 413,
             Self::Media(_) => 415,
+            Self::UnreadableList => 502,
             // Never 401: that would make a client throw a good token away.
             Self::KeysUnavailable { .. } | Self::Overloaded { .. } | Self::Misconfigured | Self::Host(_) => 503,
         }
@@ -133,6 +136,7 @@ impl Refusal {
             Self::Origin | Self::Denied { .. } => "access_denied",
             Self::Unmatched | Self::NoDocument | Self::Session => "not_found",
             Self::Method | Self::EndpointMethod => "method_not_allowed",
+            Self::UnreadableList => "bad_gateway",
             Self::KeysUnavailable { .. } | Self::Overloaded { .. } | Self::Misconfigured | Self::Host(_) => {
                 "temporarily_unavailable"
             }
@@ -164,6 +168,7 @@ impl Refusal {
             Self::HeaderMismatch(_) => "the headers do not fit the body",
             Self::AmbiguousUri => "the resource URI is ambiguous",
             Self::Denied { .. } => "this is not allowed to the caller",
+            Self::UnreadableList => "the server's list cannot be read",
             Self::Session => "no such session",
             Self::KeysUnavailable { .. } => "the keys of the authorization server are not available",
             Self::Overloaded { .. } => "too many requests wait for the authorization server",
@@ -207,6 +212,7 @@ impl Refusal {
             Self::HeaderMismatch(_) => "mcp_oauth_header_mismatch",
             Self::AmbiguousUri => "mcp_oauth_ambiguous_uri",
             Self::Denied { .. } => "mcp_oauth_denied",
+            Self::UnreadableList => "mcp_oauth_unreadable_list",
             Self::Session => "mcp_oauth_session",
             Self::KeysUnavailable { .. } => "mcp_oauth_keys_unavailable",
             Self::Overloaded { .. } => "mcp_oauth_overloaded",

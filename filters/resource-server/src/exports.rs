@@ -1,10 +1,10 @@
 //! Our side of the ABI: the callbacks that the proxy calls. Each only translates; `plugin.rs` acts.
 //!
-//! What is not exported is not called: there is no body callback, so bodies and streams pass untouched and unbuffered.
+//! What is not exported is not called.
 
 #![expect(unsafe_code, reason = "the proxy finds callbacks by their unmangled names")]
 
-use crate::{host, plugin};
+use crate::{host, plugin, request, response};
 
 /// The ABI version that this module speaks.
 #[unsafe(no_mangle)]
@@ -52,13 +52,33 @@ extern "C" fn proxy_on_http_call_response(root: u32, token: u32, headers: usize,
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_request_headers(context: u32, _headers: usize, _end_of_stream: u32) -> u32 {
-    plugin::on_request_headers(context) as u32
+extern "C" fn proxy_on_request_headers(context: u32, _headers: usize, end_of_stream: u32) -> u32 {
+    request::on_headers(context, end_of_stream != 0) as u32
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_body(context: u32, size: usize, end_of_stream: u32) -> u32 {
+    request::on_body(context, size, end_of_stream != 0) as u32
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_trailers(context: u32, _trailers: usize) -> u32 {
+    request::on_trailers(context) as u32
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_response_headers(context: u32, _headers: usize, _end_of_stream: u32) -> u32 {
-    plugin::on_response_headers(context) as u32
+    response::on_headers(context) as u32
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_body(context: u32, size: usize, end_of_stream: u32) -> u32 {
+    response::on_body(context, size, end_of_stream != 0) as u32
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_trailers(context: u32, _trailers: usize) -> u32 {
+    response::on_trailers(context) as u32
 }
 
 #[unsafe(no_mangle)]

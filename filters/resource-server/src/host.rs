@@ -32,6 +32,8 @@ pub(crate) enum Map {
 /// A buffer of the host.
 #[derive(Clone, Copy)]
 pub(crate) enum Buffer {
+    RequestBody = 0,
+    ResponseBody = 1,
     HttpCallResponseBody = 4,
     PluginConfiguration = 7,
 }
@@ -60,6 +62,13 @@ mod sys {
             data: *mut *mut u8,
             len: *mut usize,
         ) -> u32;
+        pub(super) fn proxy_set_buffer_bytes(
+            buffer: u32,
+            start: usize,
+            replaced: usize,
+            data: *const u8,
+            len: usize,
+        ) -> u32;
         pub(super) fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, len: *mut usize) -> u32;
         pub(super) fn proxy_get_header_map_value(
             map: u32,
@@ -69,6 +78,13 @@ mod sys {
             len: *mut usize,
         ) -> u32;
         pub(super) fn proxy_replace_header_map_value(
+            map: u32,
+            name: *const u8,
+            name_len: usize,
+            value: *const u8,
+            value_len: usize,
+        ) -> u32;
+        pub(super) fn proxy_add_header_map_value(
             map: u32,
             name: *const u8,
             name_len: usize,
@@ -152,6 +168,12 @@ pub(crate) fn buffer(buffer: Buffer, most: usize) -> Result<Vec<u8>> {
     received(|data, len| unsafe { sys::proxy_get_buffer_bytes(buffer as u32, 0, most, data, len) })
 }
 
+/// Replaces the first `replaced` bytes of a buffer.
+pub(crate) fn set_buffer(buffer: Buffer, replaced: usize, data: &[u8]) -> Result<()> {
+    // SAFETY: pointer and length are of one live slice.
+    done(unsafe { sys::proxy_set_buffer_bytes(buffer as u32, 0, replaced, data.as_ptr(), data.len()) })
+}
+
 /// All header lines, serialized: see [`pairs::iter`].
 pub(crate) fn header_pairs(map: Map) -> Result<Vec<u8>> {
     // SAFETY: as above.
@@ -177,6 +199,12 @@ pub(crate) fn replace_header(map: Map, name: &str, value: &[u8]) -> Result<()> {
     done(unsafe {
         sys::proxy_replace_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len())
     })
+}
+
+/// Adds a line to those of a header.
+pub(crate) fn add_header(map: Map, name: &str, value: &[u8]) -> Result<()> {
+    // SAFETY: pointers and lengths are of live slices.
+    done(unsafe { sys::proxy_add_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
 }
 
 /// Removes every line of a header; one that is not there counts as removed.

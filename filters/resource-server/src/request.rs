@@ -1,0 +1,158 @@
+//! Requests: asks the gate and does what it says.
+
+use mcp_oauth::{
+    gate::{Resumed, Verdict},
+    pending::Pending,
+    refusal::Refusal,
+    reply::Reply,
+    request::Request,
+    time::UnixTime,
+};
+
+use crate::{
+    host::{self, Buffer, Map},
+    pairs,
+    plugin::{count, keep_time, with_plugin, with_vm},
+    stream::{Action, Body, State, apply, obey_forward, obey_reply, put_state, take_state},
+};
+
+pub(crate) fn on_headers(context: u32, ended: bool) -> Action {
+    let Judged { verdict, root, now } = judge(context, ended);
+    let (state, action) = match verdict {
+        Verdict::Forward(forward) => obey_forward(forward),
+        Verdict::Reply(reply) => obey_reply(&reply),
+        Verdict::ReadBody(pending) => read_body(pending),
+        Verdict::Hold if keep_time(root, now).is_ok() => (State::Held(Body { size: 0, ended }), Action::Pause),
+        Verdict::Hold => {
+            with_plugin(root, |plugin| plugin.gate.on_gone(context));
+            obey_reply(&Reply::refuse(Refusal::Host("proxy_set_tick_period_milliseconds")))
+        }
+        Verdict::NotOurs(_) => {
+            count((with_plugin(root, |plugin| plugin.insecure_forwards).flatten(), 1));
+            (State::Untouched, Action::Continue)
+        }
+    };
+    put_state(context, state);
+    action
+}
+
+/// What the gate says of a request, and to which root context it belongs.
+struct Judged {
+    verdict: Verdict,
+    root: u32,
+    now: UnixTime,
+}
+
+fn judge(context: u32, ended: bool) -> Judged {
+    let fault =
+        |call| Judged { verdict: Verdict::Reply(Reply::refuse(Refusal::Host(call))), root: 0, now: UnixTime(0) };
+    let Ok(head) = host::header_pairs(Map::Request) else { return fault("proxy_get_header_map_pairs") };
+    let Ok(now) = host::now() else { return fault("proxy_get_current_time_nanoseconds") };
+    let judged = with_vm(|vm| {
+        let root = vm.streams.get(&context)?.root;
+        let plugin = vm.plugins.get_mut(&root)?;
+        let request = Request::new(pairs::iter(&head), plugin.gate.policy().identity_headers()).ended(ended);
+        let verdict = plugin.gate.on_request(context, &request, now);
+        Some((Judged { verdict, root, now }, plugin.take_fallbacks()))
+    });
+    let Some((judged, fallbacks)) = judged.flatten() else { return fault("proxy_on_context_create") };
+    count(fallbacks);
+    judged
+}
+
+/// Keeps a request until its body was read; its head too, unless the configuration lets that go.
+fn read_body(pending: Pending) -> (State, Action) {
+    let Some(head) = pending.head() else {
+        return (State::Reading(Box::new(pending), Body::default()), Action::Pause);
+    };
+    if apply(Map::Request, head.edits()).is_err() {
+        return obey_reply(&Reply::refuse(Refusal::Host("proxy_replace_header_map_value")));
+    }
+    (State::Reading(Box::new(pending), Body::default()), Action::Continue)
+}
+
+pub(crate) fn on_body(context: u32, size: usize, ended: bool) -> Action {
+    let Some((state, root)) = take_state(context) else { return Action::Pause };
+    let (state, action) = match state {
+        State::Reading(pending, _) => on_pending(pending, Body { size, ended }, root),
+        State::Held(_) => (State::Held(Body { size, ended }), Action::Pause),
+        // Neither is a request that may go on: one has no verdict, the other was answered.
+        State::New | State::Answered => (state, Action::Pause),
+        State::Forwarded(_) | State::Listing(_) | State::Untouched => (state, Action::Continue),
+    };
+    put_state(context, state);
+    action
+}
+
+/// Trailers end a body that was not said to have ended.
+pub(crate) fn on_trailers(context: u32) -> Action {
+    let Some((state, root)) = take_state(context) else { return Action::Pause };
+    let (state, action) = match state {
+        State::Reading(pending, body) => on_pending(pending, Body { ended: true, ..body }, root),
+        State::Held(body) => (State::Held(Body { ended: true, ..body }), Action::Pause),
+        State::New | State::Answered => (state, Action::Pause),
+        State::Forwarded(_) | State::Listing(_) | State::Untouched => (state, Action::Continue),
+    };
+    put_state(context, state);
+    action
+}
+
+/// Judges the body if it is there, or too long already.
+fn on_pending(pending: Box<Pending>, body: Body, root: u32) -> (State, Action) {
+    if body.size <= pending.max_body_bytes() && !body.ended {
+        return (State::Reading(pending, body), Action::Pause);
+    }
+    let head_is_gone = pending.head().is_some();
+    match judge_body(pending, body, root) {
+        Verdict::Forward(forward) if head_is_gone => {
+            (State::Forwarded(forward.into_response_guard()), Action::Continue)
+        }
+        Verdict::Forward(forward) => obey_forward(forward),
+        Verdict::Reply(reply) => obey_reply(&reply),
+        Verdict::Hold | Verdict::ReadBody(_) | Verdict::NotOurs(_) => {
+            obey_reply(&Reply::refuse(Refusal::Host("proxy_on_request_body")))
+        }
+    }
+}
+
+fn judge_body(pending: Box<Pending>, body: Body, root: u32) -> Verdict {
+    let fault = || Verdict::Reply(Reply::refuse(Refusal::Host("proxy_get_buffer_bytes")));
+    if body.size > pending.max_body_bytes() {
+        return with_plugin(root, |plugin| plugin.gate.too_large(*pending)).unwrap_or_else(fault);
+    }
+    // Some hosts have no buffer where there is no byte.
+    let bytes = if body.size == 0 { Ok(Vec::new()) } else { host::buffer(Buffer::RequestBody, body.size) };
+    // A host that hands over less than it announced would have the rest forwarded unread.
+    let Some(bytes) = bytes.ok().filter(|bytes| bytes.len() == body.size) else { return fault() };
+    with_plugin(root, |plugin| plugin.gate.on_body(*pending, &bytes)).unwrap_or_else(fault)
+}
+
+/// Lets requests go on that were held, or answers them.
+pub(crate) fn resume(resumed: Vec<Resumed>, root: u32) {
+    if resumed.is_empty() {
+        return;
+    }
+    for Resumed { request, verdict } in resumed {
+        // A client that left took its context along.
+        if host::set_effective_context(request).is_err() {
+            continue;
+        }
+        let body = match take_state(request) {
+            Some((State::Held(body), _)) => body,
+            _ => Body::default(),
+        };
+        let (state, action) = match verdict {
+            Verdict::Forward(forward) => obey_forward(forward),
+            Verdict::Reply(reply) => obey_reply(&reply),
+            // The body may have come while the keys were fetched.
+            Verdict::ReadBody(pending) if pending.head().is_none() => on_pending(Box::new(pending), body, root),
+            Verdict::ReadBody(pending) => read_body(pending),
+            Verdict::Hold | Verdict::NotOurs(_) => obey_reply(&Reply::refuse(Refusal::Host("proxy_continue_stream"))),
+        };
+        put_state(request, state);
+        if action == Action::Continue {
+            host::continue_request().ok();
+        }
+    }
+    host::set_effective_context(root).ok();
+}

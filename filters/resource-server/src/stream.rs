@@ -1,0 +1,111 @@
+//! One stream: how far the proxy has come with it, and what is done to it.
+
+use mcp_oauth::{
+    forward::{Edit, Forward},
+    pending::Pending,
+    refusal::Refusal,
+    reply::Reply,
+    response::ResponseGuard,
+};
+
+use crate::{
+    host::{self, Level, Map, Status},
+    plugin::with_vm,
+};
+
+/// What the proxy does with a stream after a callback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Continue = 0,
+    Pause = 1,
+}
+
+pub(crate) struct Stream {
+    pub(crate) root: u32,
+    pub(crate) state: State,
+}
+
+/// How far the proxy has come with a stream.
+pub(crate) enum State {
+    /// No request headers yet.
+    New,
+    /// It waits for keys. Its body may come meanwhile.
+    Held(Body),
+    /// Its head was found good, and it waits for its body.
+    Reading(Box<Pending>, Body),
+    /// It went upstream.
+    Forwarded(ResponseGuard),
+    /// Its response is a list that is being collected.
+    Listing(Listing),
+    /// It was answered here.
+    Answered,
+    /// It is none of ours, or nothing is left to do.
+    Untouched,
+}
+
+/// How much of a body the proxy has.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Body {
+    pub(crate) size: usize,
+    pub(crate) ended: bool,
+}
+
+/// A list on its way to the client.
+pub(crate) struct Listing {
+    pub(crate) guard: ResponseGuard,
+    pub(crate) is_event_stream: bool,
+    pub(crate) size: usize,
+    /// The client already got an error instead of what is still to come.
+    pub(crate) is_replaced: bool,
+}
+
+impl Stream {
+    pub(crate) const fn new(root: u32) -> Self {
+        Self { root, state: State::New }
+    }
+}
+
+/// Takes the state of a stream, to be put back with [`put_state`].
+///
+/// Meanwhile it counts as answered: should the proxy call back in between, nothing goes on.
+pub(crate) fn take_state(context: u32) -> Option<(State, u32)> {
+    let take = |stream: &mut Stream| (core::mem::replace(&mut stream.state, State::Answered), stream.root);
+    with_vm(|vm| vm.streams.get_mut(&context).map(take)).flatten()
+}
+
+pub(crate) fn put_state(context: u32, state: State) {
+    let old = with_vm(|vm| vm.streams.get_mut(&context).map(|stream| core::mem::replace(&mut stream.state, state)));
+    drop(old);
+}
+
+/// Makes every edit, in order, or stops at the first that fails.
+pub(crate) fn apply<'e>(map: Map, edits: impl Iterator<Item = Edit<'e>>) -> Result<(), Status> {
+    for edit in edits {
+        match edit {
+            Edit::Remove(name) => host::remove_header(map, name)?,
+            Edit::Set(name, value) => host::replace_header(map, name, value)?,
+            Edit::Add(name, value) => host::add_header(map, name, value)?,
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn obey_forward(forward: Forward) -> (State, Action) {
+    // Half-edited headers may still carry the token, so nothing less than all of the edits will do.
+    if apply(Map::Request, forward.edits()).is_err() {
+        return obey_reply(&Reply::refuse(Refusal::Host("proxy_replace_header_map_value")));
+    }
+    (State::Forwarded(forward.into_response_guard()), Action::Continue)
+}
+
+/// Answers the current stream. If the proxy does not take the answer, the stream stays paused: never forwarded.
+pub(crate) fn obey_reply(reply: &Reply) -> (State, Action) {
+    if let Some(refusal) = reply.refusal() {
+        let level = if matches!(refusal, Refusal::Host(_)) { Level::Warn } else { Level::Debug };
+        if host::logs(level) {
+            host::log(level, &format!("refused: {refusal}"));
+        }
+    }
+    host::send_local_response(reply.status(), reply.reason(), reply.headers(), reply.body()).ok();
+    (State::Answered, Action::Pause)
+}
