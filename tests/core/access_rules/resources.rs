@@ -1,0 +1,152 @@
+//! Rules for resource URIs: exactly, or everything below a segment; a URI with two meanings is refused (5.3).
+
+use mcp_oauth::refusal::Refusal;
+use serde_json::{Value, json};
+
+use super::{call, denied, judged, request, with_rules};
+use crate::support::{Row, accepted, check, refused};
+
+fn read(uri: &str) -> String {
+    request("resources/read", &json!({ "uri": uri }))
+}
+
+fn listen(uris: &[&str]) -> String {
+    request("subscriptions/listen", &json!({ "notifications": { "resourceSubscriptions": uris } }))
+}
+
+fn complete(reference: &Value) -> String {
+    request("completion/complete", &json!({ "ref": reference, "argument": { "name": "a", "value": "b" } }))
+}
+
+fn denying(uris: &[&str]) -> Value {
+    with_rules(&json!([{ "resources": uris, "deny": true }]))
+}
+
+#[test]
+fn resources_are_named_in_full_or_by_a_segment_above() {
+    let rows = [
+        (
+            "file:///a/b",
+            vec!["file:///a/b"],
+            vec!["file:///a/b/", "file:///a/b/c", "file:///a/B", "file:///a/bc", "file:///a", "file:///a/b?x"],
+        ),
+        (
+            "file:///a/*",
+            vec!["file:///a/", "file:///a/b", "file:///a/b/c", "file:///a/..b", "file:///a/?x"],
+            vec!["file:///a", "file:///ab", "file:///A/b", "file:///", "xfile:///a/b"],
+        ),
+        ("file:///*", vec!["file:///", "file:///a"], vec!["file://", "file:/a", "https://a/"]),
+    ];
+    for (pattern, met, passing) in rows {
+        let config = denying(&[pattern]);
+        let met = met.into_iter().map(|uri| refused(format!("{pattern} meets {uri}"), read(uri), denied(0)));
+        let passing = passing.into_iter().map(|uri| accepted(format!("{pattern} leaves {uri}"), read(uri)));
+        check(met.chain(passing).collect(), |body| judged(&config, body));
+    }
+}
+
+#[test]
+fn every_place_of_a_uri_is_looked_at() {
+    let config = denying(&["x://secret"]);
+    let of = |method: &str, uri: &str| request(method, &json!({ "uri": uri }));
+    let reference = |uri: &str| complete(&json!({ "type": "ref/resource", "uri": uri }));
+    let mut rows = Vec::new();
+    for method in ["resources/read", "resources/subscribe", "resources/unsubscribe"] {
+        rows.push(refused(format!("5.3: {method}"), of(method, "x://secret"), denied(0)));
+        rows.push(accepted(format!("5.3: {method} of another"), of(method, "x://open")));
+    }
+    let both = complete(&json!({ "type": "ref/prompt", "name": "a", "uri": "x://secret" }));
+    rows.extend([
+        refused("5.3: completion/complete", reference("x://secret"), denied(0)),
+        accepted("5.3: completion/complete of another", reference("x://open")),
+        refused("5.3: completion/complete with a name too", both, denied(0)),
+        refused("5.3: subscriptions/listen", listen(&["x://secret"]), denied(0)),
+        refused("5.3: subscriptions/listen, first of two", listen(&["x://secret", "x://open"]), denied(0)),
+        refused("5.3: subscriptions/listen, last of three", listen(&["x://a", "x://b", "x://secret"]), denied(0)),
+        accepted("5.3: subscriptions/listen to others", listen(&["x://a", "x://b"])),
+        accepted("5.3: subscriptions/listen to none", listen(&[])),
+        accepted("a tool of this name", call("x://secret")),
+        accepted("a list", request("resources/list", &json!({}))),
+    ]);
+    check(rows, |body| judged(&config, body));
+}
+
+/// All that several URIs need is asked for at once.
+#[test]
+fn each_uri_of_a_subscription_needs_its_own_scopes() {
+    let config = with_rules(&json!([
+        { "resources": ["x://a/*"], "scopes": ["a"] },
+        { "resources": ["x://b/*"], "scopes": ["b"] },
+        { "resources": ["x://w/*"], "scopes": ["mcp:write"] },
+    ]));
+    let lacking = |needed: &str| super::lacking("mcp:read mcp:write", needed);
+    let rows: Vec<Row<String>> = vec![
+        accepted("has what it needs", listen(&["x://w/1", "x://w/2", "x://c"])),
+        refused("lacks one", listen(&["x://w/1", "x://a/1"]), lacking("a mcp:read mcp:write")),
+        refused("lacks two", listen(&["x://b/1", "x://a/1"]), lacking("a b mcp:read")),
+    ];
+    check(rows, |body| judged(&config, body));
+}
+
+/// A server that resolves the URI would read another resource than the one that was judged.
+#[test]
+fn a_uri_that_could_be_resolved_to_another_is_refused() {
+    let ambiguous = [
+        "file:///a/../b",
+        "file:///a/./b",
+        "file:///a/..",
+        "file:///a/.",
+        "..",
+        ".",
+        "../b",
+        "file:///a/%2e%2e/b",
+        "file:///a/%2E%2E/b",
+        "file:///a/.%2e/b",
+        "file:///a/%2e/b",
+        "file:///a%2f..%2fb",
+        "file:///a%2F%2e%2e%2Fb",
+        "file:///a/%252e%252e/b",
+        "file:///a/%252E%252e/b",
+        "file:///a%252f..",
+        "file:///a%252fb",
+        "file:///a%255Cb",
+        "file:///a\\..\\b",
+        "file:///a\\.\\b",
+        "file:///a%5c..%5cb",
+        "file:///a%5C..",
+        "file:///a/..?x",
+        "file:///a/..#x",
+        "file:///a?x=/../b",
+        "file:///a/..%3fx",
+    ];
+    let plain = [
+        "file:///a/..b",
+        "file:///a/b..",
+        "file:///a/...",
+        "file:///a/.hidden",
+        "file:///a/b.c",
+        "file:///a/b%20c",
+        "file:///a/100%",
+        "file:///a/%zz",
+        "file:///a/%2",
+        "file:///a/%C3%BC",
+        "file:///a/ü",
+        "file:///a/b%252c",
+        "",
+    ];
+    let config = denying(&["x://y"]);
+    let mut rows: Vec<Row<(Value, String)>> = Vec::new();
+    // Where no rule is about URIs, no URI means anything.
+    let without = with_rules(&json!([{ "tools": ["a"], "deny": true }]));
+    for uri in ambiguous {
+        rows.push(refused(format!("5.3: {uri}"), (config.clone(), read(uri)), Refusal::AmbiguousUri));
+        let listened = listen(&["file:///ok", uri]);
+        rows.push(refused(format!("5.3: {uri} in a list"), (config.clone(), listened), Refusal::AmbiguousUri));
+        rows.push(accepted(format!("{uri} without rules for URIs"), (without.clone(), read(uri))));
+        rows.push(accepted(format!("{uri} as a tool"), (config.clone(), call(uri))));
+    }
+    for uri in plain {
+        rows.push(accepted(format!("{uri} has one meaning"), (config.clone(), read(uri))));
+    }
+    check(rows, |(config, body)| judged(config, body));
+}
