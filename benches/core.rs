@@ -15,7 +15,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use mcp_oauth::{jwk::KeySet, path::RequestPath, request::Request};
+use mcp_oauth::{jwk::KeySet, message, path::RequestPath, request::Request};
 use serde_json::json;
 
 #[path = "../tests/core/support.rs"]
@@ -76,5 +76,18 @@ fn parts(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, requests, parts);
+/// Two tool calls, of about 1 KiB and 36 KiB: one long text, and a list of small objects.
+fn bodies(criterion: &mut Criterion) {
+    for length in [660, 26_000] {
+        let list: Vec<_> = (0..length / 64).map(|k| json!({ "k": k, "v": "abc" })).collect();
+        let arguments = json!({ "text": "x".repeat(length), "list": list });
+        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "add", "arguments": arguments } });
+        let body = call.to_string();
+        criterion.bench_function(&format!("message of {} bytes", body.len()), |bencher| {
+            bencher.iter(|| black_box(message::read(body.as_bytes(), false).is_ok()));
+        });
+    }
+}
+
+criterion_group!(benches, requests, parts, bodies);
 criterion_main!(benches);

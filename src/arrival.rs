@@ -58,12 +58,15 @@ impl Arrival {
         };
         if resource.sessions().is_some() {
             let is_modern = request.mcp_headers().is_ok_and(|headers| headers.are_modern());
+            for name in request.session_variants() {
+                arrival.cleaned.remove(name);
+            }
             arrival.session = match request.session() {
                 Line::Absent => Session::None,
                 // Revisions from 2026-07-28 on have no sessions. A server of an older one behind a modern head would take
                 // an id that nobody opened, so it does not get one.
                 _ if is_modern => {
-                    arrival.cleaned.remove("mcp-session-id");
+                    arrival.cleaned.remove(b"mcp-session-id");
                     Session::None
                 }
                 Line::One(sealed) => Session::Sealed(sealed.into()),
@@ -72,7 +75,7 @@ impl Arrival {
         }
         if resource.access().is_some_and(|access| access.filter_lists) && request.has_accept_encoding() {
             // What is compressed cannot be filtered. Whether it is a list is not known before the body.
-            arrival.cleaned.remove("accept-encoding");
+            arrival.cleaned.remove(b"accept-encoding");
         }
         arrival
     }

@@ -2,7 +2,13 @@
 
 use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec::Vec};
 
-use crate::{grant::Grant, path::RequestPath, request::Request, response::ResponseGuard, scope::ScopeSet};
+use crate::{
+    grant::Grant,
+    path::RequestPath,
+    request::{Request, is_alike},
+    response::ResponseGuard,
+    scope::ScopeSet,
+};
 
 /// A change to a header map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +72,8 @@ impl Cleaned {
         }
     }
 
-    pub(crate) fn remove(&mut self, name: &str) {
-        self.remove.push(name.as_bytes().into());
+    pub(crate) fn remove(&mut self, name: &[u8]) {
+        self.remove.push(name.into());
     }
 
     pub(crate) fn set(&mut self, name: &'static str, value: String) {
@@ -109,12 +115,9 @@ impl IdentityHeaders {
         [&self.subject, &self.client_id, &self.scopes, &self.issuer].into_iter().flatten()
     }
 
-    /// Whether a server could take this header for one of them, or for one of the usual ones where they are renamed or
-    /// off: CGI and its heirs fold case and read `_` as `-`.
+    /// Whether a server could take this header for one of them, or for one of the usual ones where they are renamed or off.
     pub(crate) fn is_alike(&self, name: &[u8]) -> bool {
-        let fold = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-        let is = |own: &str| own.len() == name.len() && name.iter().map(fold).eq(own.bytes());
-        self.names().any(|own| is(own)) || USUAL_NAMES.into_iter().any(is)
+        self.names().any(|own| is_alike(name, own)) || USUAL_NAMES.into_iter().any(|own| is_alike(name, own))
     }
 
     /// The lines for one caller; a claim that is absent has none.

@@ -1,4 +1,4 @@
-//! From a token whose signature is good to the right to go upstream: [`VerifiedToken`] → [`Caller`] → [`Grant`].
+//! From a token whose signature is good to the right to go upstream: [`VerifiedToken`] → `Caller` → [`Grant`].
 
 use core::fmt;
 
@@ -20,7 +20,7 @@ use crate::{
 
 /// A token whose signature was checked, and whose issuer, type and form were found good.
 ///
-/// Does NOT say that it is good for a resource at this time: that is what makes a [`Caller`].
+/// Does NOT say that it is good for a resource at this time: that is what makes a `Caller`.
 pub struct VerifiedToken {
     claims: Claims,
     key: KeySerial,
@@ -106,7 +106,7 @@ impl VerifiedToken {
 }
 
 impl Caller {
-    /// A caller without a token. It may go on only by [`Caller::grant_anonymous`].
+    /// A caller without a token. It may go on only by `Caller::grant_anonymous`.
     pub(crate) const fn anonymous() -> Self {
         Self { token: None }
     }
@@ -132,9 +132,15 @@ impl Caller {
         Err(Refusal::InsufficientScope(InsufficientScope { granted, needed }))
     }
 
-    /// The right to send messages that need no token.
-    pub(crate) fn grant_anonymous(self, access: &Access, messages: &[Message<'_>]) -> Result<Grant, Refusal> {
-        if self.token.is_none() && messages.iter().all(|message| access.is_anonymous(message)) {
+    /// The right to send messages that need no token and for which no rule asks for scopes.
+    pub(crate) fn grant_anonymous(
+        self,
+        access: &Access,
+        messages: &[Message<'_>],
+        needs: &[&Needs],
+    ) -> Result<Grant, Refusal> {
+        let needs_none = messages.iter().all(|message| access.is_anonymous(message));
+        if self.token.is_none() && needs_none && needs.iter().all(|needs| needs.is_nothing()) {
             return Ok(Grant { caller: self });
         }
         Err(Refusal::MissingToken)
@@ -144,18 +150,22 @@ impl Caller {
         self.token.is_none()
     }
 
-    /// Whom a session of this caller belongs to: the subject, or the client where there is none.
-    pub(crate) fn owner<'o>(&'o self, resource: &'o ResourcePolicy, policy: &'o Policy) -> Owner<'o> {
+    /// Whom a session of this caller belongs to: the subject, or the client where there is none. `None` for a token that
+    /// names neither. Callers without a token are one: what they may do, everybody may.
+    pub(crate) fn owner<'o>(&'o self, resource: &'o ResourcePolicy, policy: &'o Policy) -> Option<Owner<'o>> {
         let claims = self.token.as_ref().map(|token| &token.claims);
         let server = claims.and_then(|claims| policy.authorization_server(claims.issuer));
         let subject = claims.and_then(|claims| claims.subject.as_deref());
         let client = claims.and_then(|claims| claims.client_id.as_deref()).filter(|_| subject.is_none());
-        Owner {
+        if claims.is_some() && subject.or(client).is_none() {
+            return None;
+        }
+        Some(Owner {
             resource: resource.uri(),
             issuer: server.map(|server| server.issuer().as_str()).unwrap_or_default(),
             subject: subject.unwrap_or_default(),
             client: client.unwrap_or_default(),
-        }
+        })
     }
 }
 

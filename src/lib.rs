@@ -23,7 +23,8 @@
 //!
 //! ## What it guarantees
 //!
-//! - Nothing is forwarded without a [`token::Grant`], which only the verification of a token makes.
+//! - Nothing is forwarded without a [`grant::Grant`], which only the verification of a token makes, or an operator's list of
+//!   methods that need none.
 //! - There is no expression of type [`forward::Forward`] that keeps the client's token.
 //! - Issuer, audience, expiry and signature are always checked; a configuration that could not check them does not
 //!   load, and a configuration that does not load is a policy that refuses everything.
@@ -32,8 +33,8 @@
 //!
 //! ## What it does not do
 //!
-//! It does not read request bodies, so it knows nothing of tools and methods; it does not introspect opaque tokens, does
-//! not verify DPoP proofs or certificates (tokens bound to them are refused), and does not issue tokens.
+//! It does not look at the arguments of a tool, does not introspect opaque tokens, does not verify DPoP proofs or
+//! certificates (tokens bound to them are refused), and does not issue tokens.
 //!
 //! ## Where to find what
 //!
@@ -41,15 +42,17 @@
 //! |---|---|---|
 //! | [`gate`] | the one flow from request to verdict | MCP authorization |
 //! | [`request`], [`path`], [`bearer`] | what was received | RFC 9110, RFC 6750 section 2.1 |
-//! | [`policy`], [`config`] | what is enforced, and the file that says so | |
+//! | [`policy`], `routes`, [`config`] | what is enforced, and the file that says so | |
 //! | [`resource`], [`metadata`] | resource identifier, resource metadata | RFC 8707, RFC 9728 |
 //! | [`issuer`], [`fetch`] | authorization server metadata, and getting documents | RFC 8414, OpenID Connect Discovery |
 //! | [`jwk`], [`signature`], `key_cache` | keys | RFC 7517, RFC 7518, RFC 8037 |
 //! | [`token_cache`], [`acceleration`] | what need not be checked again, and who checks signatures | |
 //! | [`jws`], [`token`] | tokens: form, claims, signature, rights | RFC 7515, RFC 7519, RFC 8725, RFC 9068 |
-//! | [`scope`] | scopes | RFC 6749 section 3.3 |
+//! | [`grant`], [`scope`], `scope_policy` | who asks, and whether the scopes are enough | RFC 6749 section 3.3 |
+//! | [`message`], `json`, `rules`, [`pending`] | what the body asks for, and who may | MCP base protocol, JSON-RPC 2.0 |
 //! | [`refusal`], [`challenge`], [`reply`], [`cors`] | saying no | RFC 6750 section 3, Fetch |
 //! | [`forward`] | saying yes | MCP authorization, Token Handling |
+//! | [`response`], `session`, [`list_filter`] | the way back | MCP transports |
 
 #![no_std]
 

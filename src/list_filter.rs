@@ -115,7 +115,7 @@ struct Judge<'f> {
 impl Judge<'_> {
     fn shows(&self, item: Option<Cow<'_, str>>) -> bool {
         let Some(item) = item else { return false };
-        let is_uri = matches!(self.filter.list, List::Resources | List::ResourceTemplates);
+        let is_uri = self.filter.list == List::Resources;
         if is_uri && self.access.has_uris() && is_ambiguous(&item) {
             return false;
         }
@@ -133,9 +133,9 @@ impl Judge<'_> {
             if scanner.peek()? != b'{' {
                 return Err(Fault::Syntax);
             }
-            scanner.members(|scanner, name| match &**name {
+            scanner.members(|scanner, name| match &*name.decode() {
                 "result" if scanner.peek()? == b'{' => self.result(scanner, &mut changes),
-                _ => scanner.value().map(|_| ()),
+                _ => scanner.skip(),
             })
         })?;
         changes.sort_by_key(|(range, _)| range.start);
@@ -150,11 +150,12 @@ impl Judge<'_> {
         let (mut is_empty, mut has_scope, mut has_items) = (true, false, false);
         scanner.members(|scanner, name| {
             is_empty = false;
-            match &**name {
+            match &*name.decode() {
                 "cacheScope" => {
                     has_scope = true;
+                    scanner.peek()?;
                     let start = scanner.at();
-                    scanner.value()?;
+                    scanner.skip()?;
                     changes.push((start..scanner.at(), PRIVATE.to_owned()));
                     Ok(())
                 }
@@ -162,7 +163,7 @@ impl Judge<'_> {
                     has_items = true;
                     self.items(scanner, changes)
                 }
-                _ => scanner.value().map(|_| ()),
+                _ => scanner.skip(),
             }
         })?;
         // A list that depends on the caller must not be cached for others; older results do not have the member.
@@ -182,11 +183,11 @@ impl Judge<'_> {
             let bytes = if scanner.peek()? == b'{' {
                 scanner.spanned(|scanner| {
                     scanner.members(|scanner, name| {
-                        if *name == key && scanner.peek()? == b'"' {
+                        if name.decode() == key && scanner.peek()? == b'"' {
                             item = Some(scanner.text()?.decode());
                             return Ok(());
                         }
-                        scanner.value().map(|_| ())
+                        scanner.skip()
                     })
                 })?
             } else {
@@ -210,8 +211,10 @@ impl Judge<'_> {
     /// Events end at empty lines; the lines of their data are joined (HTML standard, server-sent events).
     fn event_stream(&self, stream: &[u8]) -> Result<Vec<u8>, JsonError> {
         // A byte order mark is not part of the first field's name.
-        let stream = stream.strip_prefix(b"\xef\xbb\xbf").unwrap_or(stream);
-        let mut output = Vec::with_capacity(stream.len());
+        const MARK: &[u8] = b"\xef\xbb\xbf";
+        let (mark, stream) = stream.strip_prefix(MARK).map_or((&[][..], stream), |stream| (MARK, stream));
+        let mut output = mark.to_vec();
+        output.reserve(stream.len());
         let mut event: Vec<&[u8]> = Vec::new();
         for line in lines(stream) {
             event.push(line);

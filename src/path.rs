@@ -118,7 +118,9 @@ impl<'r> RequestPath<'r> {
     }
 }
 
-fn check_segment(segment: &str) -> Result<(), PathError> {
+/// Whether a part of a path or of another URI has one spelling only: no percent-encoding that could be left out, none that
+/// hides a separator, nothing that must be encoded, no parameters.
+pub(crate) fn check_segment(segment: &str) -> Result<(), PathError> {
     let mut bytes = segment.bytes();
     while let Some(byte) = bytes.next() {
         match byte {

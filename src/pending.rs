@@ -66,7 +66,7 @@ impl Pending {
             Err((refusal, id)) => {
                 let reply = Reply::challenge(refusal, resource, &origin);
                 Verdict::Reply(match id {
-                    Some(id) => reply.to_request(id),
+                    Some(id) => reply.answering(id),
                     None => reply,
                 })
             }
@@ -89,7 +89,8 @@ pub(crate) fn admit(
     }
     let opened = match (&arrival.session, resource.sessions()) {
         (Session::Sealed(sealed), Some(keys)) => {
-            keys.open(sealed, caller.owner(resource, policy)).map(|id| Some(id.to_owned()))
+            let owner = caller.owner(resource, policy);
+            owner.and_then(|owner| keys.open(sealed, owner)).map(|id| Some(id.to_owned()))
         }
         (Session::Several, _) => None,
         _ => Some(None),
@@ -150,10 +151,15 @@ fn decide<'b>(
     resource: &ResourcePolicy,
 ) -> Decision<'b> {
     let batches = access.batches && !headers.exclude_batches();
-    let Messages { list, is_batch } = message::read(body, batches).map_err(|error| (Refusal::Message(error), None))?;
+    let messages = message::read(body, batches);
+    let Messages { list, is_batch } = messages.map_err(|error| (Refusal::Message(error), message::id(body)))?;
     let single = list.first().filter(|_| !is_batch);
     let id = single.filter(|message| message.kind == Kind::Request).and_then(|message| message.id);
     let refuse = |refusal| (refusal, id);
+    // Whoever has no token is told like every other request without one.
+    if caller.is_anonymous() && !list.iter().all(|message| access.is_anonymous(message)) {
+        return Err((Refusal::MissingToken, None));
+    }
     for message in &list {
         headers.check(message).map_err(|mismatch| refuse(Refusal::HeaderMismatch(mismatch)))?;
         if access.has_uris() && message.targets.iter().any(is_ambiguous_uri) {
@@ -163,17 +169,16 @@ fn decide<'b>(
     let needs = rule(&list, &caller, access).map_err(refuse)?;
     let filter = single.filter(|_| access.filter_lists);
     let filter = filter.and_then(|message| ListFilter::for_answer_to(message, &caller, headers.are_modern()));
-    let grant =
-        if caller.is_anonymous() { caller.grant_anonymous(access, &list) } else { caller.grant(resource, &needs) };
-    // Whoever has no token is told like every other request without one.
-    let answers = |refusal: &Refusal| if *refusal == Refusal::MissingToken { None } else { id };
-    Ok((
-        grant.map_err(|refusal| {
-            let id = answers(&refusal);
-            (refusal, id)
-        })?,
-        filter,
-    ))
+    let grant = if caller.is_anonymous() {
+        caller.grant_anonymous(access, &list, &needs)
+    } else {
+        caller.grant(resource, &needs)
+    };
+    let grant = grant.map_err(|refusal| {
+        let id = if refusal == Refusal::MissingToken { None } else { id };
+        (refusal, id)
+    })?;
+    Ok((grant, filter))
 }
 
 /// What the rules ask for all messages together, so that one challenge names it all.

@@ -181,10 +181,14 @@ impl Refusal {
     ///
     /// MCP defines none for a denial and wants new ones outside the range that JSON-RPC keeps for itself (base protocol,
     /// Error Codes); 403 says what it is.
-    pub(crate) const fn rpc_code(&self) -> Option<i32> {
+    pub(crate) fn rpc_code(&self) -> Option<i32> {
         match self {
             Self::HeaderMismatch(_) => Some(-32020),
-            // JSON-RPC 2.0 section 5.1, invalid params.
+            // JSON-RPC 2.0 section 5.1: invalid params, invalid request.
+            Self::Message(MessageError::Member(member) | MessageError::Control(member)) if is_parameter(member) => {
+                Some(-32602)
+            }
+            Self::Message(_) => Some(-32600),
             Self::AmbiguousUri => Some(-32602),
             Self::InsufficientScope(_) | Self::Denied { .. } => Some(403),
             _ => None,
@@ -220,6 +224,10 @@ impl Refusal {
             Self::Host(_) => "mcp_oauth_host_failure",
         }
     }
+}
+
+fn is_parameter(member: &str) -> bool {
+    member.starts_with("params.")
 }
 
 /// For the operator: the cause, with values that are safe to log.

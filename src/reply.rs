@@ -112,7 +112,7 @@ impl Reply {
 
     /// The same as the answer to the JSON-RPC request of this `id` (JSON): hosts show its message to people, and clients
     /// take it for an answer only if the id is theirs.
-    pub(crate) fn to_request(mut self, id: &str) -> Self {
+    pub(crate) fn answering(mut self, id: &str) -> Self {
         if let Some((refusal, code)) = self.refusal.as_ref().and_then(|refusal| Some((refusal, refusal.rpc_code()?))) {
             let (error, message) = (refusal.code(), refusal.description());
             self.body = alloc::format!(

@@ -33,6 +33,7 @@ pub struct Request<'r> {
     preflight_headers: Option<&'r [u8]>,
     if_none_match: Option<&'r [u8]>,
     forbidden: Vec<&'r [u8]>,
+    session_variants: Vec<&'r [u8]>,
 }
 
 /// The lines of one header.
@@ -63,6 +64,8 @@ impl fmt::Debug for Request<'_> {
 
 /// Credentials that are meant for the gate or for the proxy, never for the upstream.
 const CREDENTIALS: [&[u8]; 2] = [b"dpop", b"proxy-authorization"];
+
+const SESSION: &str = "mcp-session-id";
 
 impl<'r> Request<'r> {
     /// Reads header lines in the order in which they came, pseudo headers included; names in any case.
@@ -116,6 +119,9 @@ impl<'r> Request<'r> {
         } else if is(b"if-none-match") {
             self.if_none_match = Some(value);
         }
+        if is_alike(name, SESSION) && !is(SESSION.as_bytes()) {
+            self.session_variants.push(name);
+        }
         // Whatever else a header means: one that the upstream would take for an identity must not be the client's.
         if CREDENTIALS.into_iter().any(is) || identity.is_alike(name) {
             self.forbidden.push(name);
@@ -142,6 +148,11 @@ impl<'r> Request<'r> {
 
     pub(crate) const fn session(&self) -> Line<'r> {
         self.session
+    }
+
+    /// Names, as they were sent, that a server could take for `Mcp-Session-Id`.
+    pub(crate) fn session_variants(&self) -> &[&'r [u8]] {
+        &self.session_variants
     }
 
     pub(crate) fn mcp_headers(&self) -> Result<McpHeaders, HeaderMismatch> {
@@ -181,6 +192,13 @@ impl<'r> Request<'r> {
     pub(crate) fn forbidden(&self) -> &[&'r [u8]] {
         &self.forbidden
     }
+}
+
+/// Whether a server could take `name` for `own`, which is in lower case with hyphens: CGI and its heirs fold case and read
+/// `_` as `-`.
+pub(crate) fn is_alike(name: &[u8], own: &str) -> bool {
+    let fold = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    own.len() == name.len() && name.iter().map(fold).eq(own.bytes())
 }
 
 /// Host and port as RFC 9110 section 7.2 has them, as far as a reader could take them for something else: no list, no

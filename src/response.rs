@@ -74,7 +74,7 @@ impl ResponseGuard {
     /// The session id as the client may see it. `None`: it must be removed, because nobody could own it.
     pub(crate) fn seal(&self, id: &[u8], policy: &Policy) -> Option<String> {
         let resource = policy.resource(self.resource)?;
-        let owner = self.owner.as_ref()?.owner(resource, policy);
+        let owner = self.owner.as_ref()?.owner(resource, policy)?;
         resource.sessions()?.seal(id, owner)
     }
 

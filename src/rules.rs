@@ -4,6 +4,7 @@ use alloc::{string::String, vec::Vec};
 
 use crate::{
     message::{Kind, Message, Target},
+    path,
     scope_policy::Needs,
 };
 
@@ -166,36 +167,42 @@ impl Access {
     }
 }
 
-/// Whether a server could resolve this URI to another one: it has dot segments, plain or percent-encoded, or it would
-/// have them after decoding twice.
+/// Whether a server could take this URI for one that is written otherwise: only what is left alone by every usual
+/// normalization (RFC 3986 section 6.2.2, the URL standard) has one spelling.
 pub(crate) fn is_ambiguous(uri: &str) -> bool {
-    let decoded = decode(uri);
-    let is_dots = |segment: &[u8]| matches!(segment, b"." | b"..");
-    let encoded = |pair: &[u8]| {
-        pair.first() == Some(&b'%')
-            && [&b"2e"[..], b"2f", b"5c"]
-                .into_iter()
-                .any(|code| pair.get(1..).is_some_and(|c| c.eq_ignore_ascii_case(code)))
-    };
-    decoded.split(|byte| matches!(byte, b'/' | b'\\' | b'?' | b'#')).any(is_dots) || decoded.windows(3).any(encoded)
+    has_one_spelling(uri).is_none()
 }
 
-fn decode(uri: &str) -> Vec<u8> {
-    let hex = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let mut decoded = Vec::with_capacity(uri.len());
-    let mut rest = uri.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        rest = after;
-        match (byte, after) {
-            (b'%', [high, low, after @ ..]) => match hex(*high).zip(hex(*low)) {
-                Some((high, low)) => {
-                    decoded.push((high << 4) | low);
-                    rest = after;
-                }
-                None => decoded.push(b'%'),
-            },
-            _ => decoded.push(*byte),
+fn has_one_spelling(uri: &str) -> Option<()> {
+    /// Their hosts have no case, for every reader.
+    const SPECIAL: [&str; 6] = ["http", "https", "ws", "wss", "ftp", "file"];
+    let (scheme, rest) = uri.split_once(':')?;
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
+    if scheme.is_empty() || !scheme.bytes().all(legal) || !rest.bytes().all(|byte| matches!(byte, 0x21..=0x7E)) {
+        return None;
+    }
+    let (hierarchy, after) = rest.split_at_checked(rest.find(['?', '#']).unwrap_or(rest.len()))?;
+    let path = match hierarchy.strip_prefix("//") {
+        Some(hierarchy) => {
+            let (authority, path) = hierarchy.split_at_checked(hierarchy.find('/').unwrap_or(hierarchy.len()))?;
+            let has_case = SPECIAL.contains(&scheme) && authority.bytes().any(|byte| byte.is_ascii_uppercase());
+            if has_case || path::check_segment(authority).is_err() {
+                return None;
+            }
+            path.strip_prefix('/').unwrap_or_default()
+        }
+        // Readers add what is missing here.
+        None if SPECIAL.contains(&scheme) => return None,
+        None => hierarchy.strip_prefix('/').unwrap_or(hierarchy),
+    };
+    let mut segments = path.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let is_inner_and_empty = segment.is_empty() && segments.peek().is_some();
+        if is_inner_and_empty || matches!(segment, "." | "..") || path::check_segment(segment).is_err() {
+            return None;
         }
     }
-    decoded
+    // Not every server knows that a path ends at `?`.
+    let mut parts = after.split(['?', '#', '/']);
+    parts.all(|part| !matches!(part, "." | "..") && path::check_segment(part).is_ok()).then_some(())
 }

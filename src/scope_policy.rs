@@ -35,13 +35,16 @@ pub(crate) struct Needs {
     pub(crate) any: Vec<Scope>,
 }
 
+impl Needs {
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.all.is_empty() && self.any.is_empty()
+    }
+}
+
 impl ScopePolicy {
     /// Whether a token with these scopes may do what `needs` and the resource ask for.
     pub(crate) fn allows(&self, granted: &ScopeSet, needs: &[&Needs]) -> bool {
-        let has = |scope: &Scope| {
-            granted.contains(scope)
-                || self.implied_by.get(scope).is_some_and(|by| by.iter().any(|scope| granted.contains(scope)))
-        };
+        let has = |scope: &Scope| self.includes(granted, scope);
         self.required.iter().all(has)
             && needs
                 .iter()
@@ -51,12 +54,23 @@ impl ScopePolicy {
     /// What a client must ask for so that [`ScopePolicy::allows`], in its own names: the smallest set that is enough, all
     /// of it at once (MCP SEP-2350).
     pub(crate) fn needed(&self, granted: &ScopeSet, needs: &[&Needs]) -> ScopeSet {
-        let all: ScopeSet = needs.iter().flat_map(|needs| needs.all.iter()).cloned().collect();
-        let in_all = |scope: &&Scope| all.contains(scope) || self.required.contains(scope);
-        let any = needs.iter().filter_map(|needs| needs.any.iter().find(in_all).or(needs.any.first()));
-        let asked = all.iter().chain(any).map(|scope| self.requested(scope));
+        let all = needs.iter().flat_map(|needs| needs.all.iter()).chain(self.required.iter());
+        let all: ScopeSet = all.cloned().collect();
+        // Of alternatives, what is asked for anyway is enough; else the one that the token has must not get lost.
+        let open = needs.iter().filter(|needs| !needs.any.iter().any(|scope| self.includes(&all, scope)));
+        let any = open.filter_map(|needs| {
+            needs.any.iter().find(|scope| self.includes(granted, scope)).or_else(|| needs.any.first())
+        });
+        let of_rules = all.iter().filter(|scope| !self.required.contains(scope));
+        let asked = of_rules.chain(any).map(|scope| self.requested(scope));
         let granted = granted.iter().filter(|_| self.challenge == ChallengeScopes::GrantedAndNeeded);
         asked.chain(self.base().iter()).chain(granted.map(|scope| self.requested(scope))).cloned().collect()
+    }
+
+    /// Whether these scopes have this one in them, or one that implies it.
+    fn includes(&self, scopes: &ScopeSet, scope: &Scope) -> bool {
+        let implied_by = self.implied_by.get(scope);
+        scopes.contains(scope) || implied_by.is_some_and(|by| by.iter().any(|scope| scopes.contains(scope)))
     }
 
     /// All that is required or challenged. Where the challenged scopes have nothing in common with the required ones, they

@@ -2,7 +2,7 @@
 // is answered by a redirect, so a client with a cookie jar gets straight from /auth to its redirect_uri.
 //
 //   node authorization-server.mjs --resource URL[=ALG] [--resource ...] [--port N] [--issuer-path /realms/mcp]
-//        [--scopes "mcp:read mcp:write"] [--alg ES256] [--keys FILE] [--ttl 300] [--record FILE]
+//        [--scopes "mcp:read mcp:write mcp:admin"] [--alg ES256] [--keys FILE] [--ttl 300] [--record FILE]
 //
 // --resource  a resource that tokens may be for; =ALG signs its tokens with that algorithm instead of --alg
 // --keys      file with the private keys, made if absent. Without it there are new keys at each start: a key rotation
@@ -18,7 +18,7 @@ const { values: options } = parseArgs({
     'port': { type: 'string', default: '0' },
     'issuer-path': { type: 'string', default: '' },
     'resource': { type: 'string', multiple: true, default: [] },
-    'scopes': { type: 'string', default: 'mcp:read mcp:write' },
+    'scopes': { type: 'string', default: 'mcp:read mcp:write mcp:admin' },
     'alg': { type: 'string', default: 'ES256' },
     'keys': { type: 'string' },
     'ttl': { type: 'string', default: '300' },
@@ -102,12 +102,13 @@ const provider = new oidc.Provider(issuer, {
   },
 });
 
-// The user: always logs in as USER and agrees to everything.
+// The user: always logs in, as USER or as whom the client says, and agrees to everything.
 provider.use(async (ctx, next) => {
   if (!ctx.path.startsWith('/interaction/')) return next();
   const { prompt, params, session, grantId } = await provider.interactionDetails(ctx.req, ctx.res);
   if (prompt.name === 'login') {
-    return provider.interactionFinished(ctx.req, ctx.res, { login: { accountId: USER, remember: false } });
+    const accountId = params.login_hint ?? USER;
+    return provider.interactionFinished(ctx.req, ctx.res, { login: { accountId, remember: false } });
   }
   const grant =
     (grantId && (await provider.Grant.find(grantId))) ??

@@ -1,6 +1,8 @@
 """The official MCP Python client: logs in by itself, lists the tools, calls some; prints what happened as JSON.
 
-    python client.py URL [--mode legacy|auto|2026-07-28] [--call NAME ARGUMENTS]... [--header NAME VALUE]...
+    python client.py URL [--mode legacy|auto|2026-07-28] [--call NAME ARGUMENTS]... [--header NAME VALUE]... [--may-fail]
+
+With --may-fail the report tells the error of a call that fails; otherwise that is the end.
 """
 
 import argparse
@@ -25,6 +27,7 @@ parser.add_argument("url")
 parser.add_argument("--mode", default="auto")
 parser.add_argument("--call", nargs=2, action="append", default=[])
 parser.add_argument("--header", nargs=2, action="append", default=[])
+parser.add_argument("--may-fail", action="store_true")
 options = parser.parse_args()
 
 
@@ -84,7 +87,7 @@ class Browser:
 
 
 async def main():
-    browser, storage, report = Browser(), Storage(), {"calls": []}
+    browser, storage, report = Browser(), Storage(), {"calls": [], "exchanges": []}
     metadata = OAuthClientMetadata(
         client_name="testbed", redirect_uris=[CALLBACK], token_endpoint_auth_method="none",
         grant_types=["authorization_code", "refresh_token"], response_types=["code"],
@@ -93,7 +96,14 @@ async def main():
         server_url=options.url, client_metadata=metadata, storage=storage,
         redirect_handler=browser.open, callback_handler=browser.result,
     )
-    async with httpx2.AsyncClient(auth=auth, timeout=30, headers=dict(options.header)) as web:
+
+    async def exchanged(response):
+        request = response.request
+        session = response.headers.get("mcp-session-id")
+        report["exchanges"].append({"method": request.method, "url": str(request.url), "status": response.status_code, "session": session})
+
+    hooks = {"response": [exchanged]}
+    async with httpx2.AsyncClient(auth=auth, timeout=30, headers=dict(options.header), event_hooks=hooks) as web:
         async with Client(streamable_http_client(options.url, http_client=web), mode=options.mode) as client:
             report |= {"protocolVersion": client.protocol_version, "serverName": client.server_info.name}
             report["tools"] = [tool.name for tool in (await client.list_tools()).tools]
@@ -103,7 +113,13 @@ async def main():
                 async def on_progress(progress, total, message, call=call):
                     call["progressAt"].append(time.time() * 1000)
 
-                answer = await client.call_tool(name, json.loads(arguments), progress_callback=on_progress)
+                try:
+                    answer = await client.call_tool(name, json.loads(arguments), progress_callback=on_progress)
+                except Exception as failure:
+                    if not options.may_fail:
+                        raise
+                    report["calls"].append(call | {"error": str(failure)})
+                    continue
                 call |= {"at": time.time() * 1000, "text": " ".join(part.text for part in answer.content), "isError": answer.is_error}
                 report["calls"].append(call)
     report["scope"] = storage.tokens.scope if storage.tokens else None

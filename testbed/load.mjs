@@ -1,23 +1,26 @@
 // A closed loop of requests over a few connections, with each token in turn.
-import { Agent, get } from 'node:http';
+import { Agent, request } from 'node:http';
 
 const CONNECTIONS = 4;
 
-const ask = (options) => new Promise((resolve, reject) => {
-  get(options, (response) => { response.resume().on('end', () => resolve(response.statusCode)).on('error', reject); }).on('error', reject);
+const ask = (options, body) => new Promise((resolve, reject) => {
+  request(options, (response) => { response.resume().on('end', () => resolve(response.statusCode)).on('error', reject); }).on('error', reject).end(body);
 });
 
-/** Sends `requests` requests for `resource` to this port, and fails if one of them is not answered 200. */
-export async function load({ port, tokens, requests, resource }) {
+/**
+ * Sends `requests` requests for `resource` to this port, and fails if one of them is not answered 200: GET, or POST with
+ * `body` and its `headers`.
+ */
+export async function load({ port, tokens, requests, resource, body, headers = {} }) {
   const { host, pathname } = new URL(resource);
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
-  const options = tokens.map((token) => ({ agent, host: '127.0.0.1', port, path: pathname, headers: { host, authorization: `Bearer ${token}` } }));
+  const options = tokens.map((token) => ({ agent, host: '127.0.0.1', port, path: pathname, method: body ? 'POST' : 'GET', headers: { host, authorization: `Bearer ${token}`, ...headers, ...(body && { 'content-length': Buffer.byteLength(body) }) } }));
   const times = [];
   let next = 0;
   const worker = async () => {
     while (next < requests) {
       const began = performance.now();
-      const status = await ask(options[next++ % options.length]);
+      const status = await ask(options[next++ % options.length], body);
       times.push(performance.now() - began);
       if (status !== 200) throw new Error(`port ${port}: a request was answered ${status}`);
     }

@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { createMcpHandler, McpServer } from '@modelcontextprotocol/server';
 import { toNodeHandler } from '@modelcontextprotocol/node';
 import * as z from 'zod/v4';
-import { recorded } from './record.mjs';
+import { recorded, recordRun } from './record.mjs';
 
 const { values: options } = parseArgs({
   options: { port: { type: 'string', default: '0' }, record: { type: 'string' } },
@@ -19,12 +19,16 @@ function tools() {
   server.registerTool(
     'echo',
     { description: 'Says the message back', inputSchema: z.object({ message: z.string() }) },
-    ({ message }) => text(message),
+    ({ message }) => {
+      recordRun(options.record, 'echo', { message });
+      return text(message);
+    },
   );
   server.registerTool(
     'slow',
     { description: 'Reports progress, then answers', inputSchema: z.object({ steps: z.number(), ms: z.number() }) },
     async ({ steps, ms }, { mcpReq }) => {
+      recordRun(options.record, 'slow', { steps, ms });
       const progressToken = mcpReq._meta?.progressToken;
       for (let progress = 1; progress <= steps; progress++) {
         await new Promise((resolve) => setTimeout(resolve, ms));

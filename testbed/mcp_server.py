@@ -19,15 +19,24 @@ options = parser.parse_args()
 server = MCPServer("testbed-python")
 
 
+def record_run(ran, **arguments):
+    """The same line as record.mjs writes before a tool runs"""
+    if options.record:
+        with open(options.record, "a") as file:
+            file.write(json.dumps({"ran": ran, "arguments": arguments}, separators=(",", ":")) + "\n")
+
+
 @server.tool()
 def echo(message: str) -> str:
     """Says the message back"""
+    record_run("echo", message=message)
     return message
 
 
 @server.tool()
 async def slow(ctx: Context, steps: int, ms: int) -> str:
     """Reports progress, then answers"""
+    record_run("slow", steps=steps, ms=ms)
     for progress in range(1, steps + 1):
         await asyncio.sleep(ms / 1000)
         await ctx.report_progress(progress, steps)

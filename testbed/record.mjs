@@ -1,4 +1,5 @@
-// The record that a server keeps of every request it gets: one JSON line when it arrives, one when it was answered.
+// The record that a server keeps of every request it gets: one JSON line when it arrives, one when it was answered. An
+// MCP server also writes one for each tool that it runs.
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 
 /** Wraps a node:http request listener so that `file` gets the record (nothing is recorded without a file). */
@@ -23,10 +24,21 @@ export function readRecord(file) {
   for (const line of existsSync(file) ? readFileSync(file, 'utf8').split('\n') : []) {
     if (!line) continue;
     const entry = JSON.parse(line);
-    requests.set(entry.id, { ...requests.get(entry.id), ...entry });
+    if (!entry.ran) requests.set(entry.id, { ...requests.get(entry.id), ...entry });
   }
   return [...requests.values()];
 }
+
+/** Writes down that a tool runs, before it does. */
+export const recordRun = (file, ran, args) =>
+  file && appendFileSync(file, `${JSON.stringify({ ran, arguments: args })}\n`);
+
+/** The tools that ran, in order: `{ ran, arguments }`. */
+export const readRuns = (file) =>
+  (existsSync(file) ? readFileSync(file, 'utf8') : '')
+    .split('\n')
+    .filter((line) => line.startsWith('{"ran":'))
+    .map((line) => JSON.parse(line));
 
 /** The value of a header in a recorded request; undefined if it was not sent. */
 export const header = (request, name) => request.headers.find(([n]) => n === name)?.[1];

@@ -4,7 +4,7 @@ import { startEnvoy } from './envoy.mjs';
 import { PYTHON, TESTBED } from './paths.mjs';
 import { freePort } from './ports.mjs';
 import { start, stopAll } from './processes.mjs';
-import { readRecord } from './record.mjs';
+import { readRecord, readRuns } from './record.mjs';
 
 const script = (name) => join(TESTBED, name);
 
@@ -31,7 +31,9 @@ export async function startAuthorizationServer({ directory, port, resources, iss
   return Object.assign(part, { issuer: part.match[1], requests: () => readRecord(record) });
 }
 
-/** Starts the MCP server of the 'typescript' or the 'python' SDK. */
+const TYPESCRIPT = { typescript: 'mcp-server.mjs', conformance: 'conformance-server.mjs' };
+
+/** Starts the MCP server of the 'typescript' or the 'python' SDK, or the one for the 'conformance' suite. */
 export async function startMcpServer({ directory, kind = 'typescript', port }) {
   const record = join(directory, 'mcp-server.requests.jsonl');
   const args = ['--port', String(port), '--record', record];
@@ -44,11 +46,14 @@ export async function startMcpServer({ directory, kind = 'typescript', port }) {
   const part =
     kind === 'python'
       ? await start('the Python MCP server', PYTHON, [script('mcp_server.py'), ...args], { log, ready: answers })
-      : await start('the TypeScript MCP server', process.execPath, [script('mcp-server.mjs'), ...args], {
+      : await start('the TypeScript MCP server', process.execPath, [script(TYPESCRIPT[kind]), ...args], {
           log,
           ready: /listening/,
         });
-  return Object.assign(part, { requests: () => readRecord(record).filter(({ url }) => url !== '/ready') });
+  return Object.assign(part, {
+    requests: () => readRecord(record).filter(({ url }) => url !== '/ready'),
+    runs: () => readRuns(record),
+  });
 }
 
 const PORTS = { listen: 8080, admin: 9901, authorizationServer: 9400, mcpServer: 9500 }; // those of envoy.yaml

@@ -11,7 +11,7 @@ async function json(response) {
 }
 
 /** The token response of a user's login: registration, authorization code with PKCE, token. */
-export async function logIn(issuer, { resource, scope = 'mcp:read' }) {
+export async function logIn(issuer, { resource, scope = 'mcp:read', user }) {
   const metadata = await json(await fetch(`${issuer}/.well-known/openid-configuration`));
   const registration = {
     client_name: 'testbed',
@@ -32,6 +32,7 @@ export async function logIn(issuer, { resource, scope = 'mcp:read' }) {
   const common = { client_id, redirect_uri: CALLBACK, ...(resource && { resource }) };
   const question = new URLSearchParams({
     ...common,
+    ...(user && { login_hint: user }),
     response_type: 'code',
     scope,
     state: randomUUID(),

@@ -9,7 +9,8 @@ import { runDirectory, ROOT } from '../../testbed/paths.mjs';
 import { freePort } from '../../testbed/ports.mjs';
 import { stopAll } from '../../testbed/processes.mjs';
 import { startBare } from '../../testbed/envoy.mjs';
-import { bootstrap, listener, native, ours } from './configuration.mjs';
+import { BODIES, MCP_HEADERS } from './bodies.mjs';
+import { bootstrap, buffer, listener, mcp, native, ours } from './configuration.mjs';
 import { load } from '../../testbed/load.mjs';
 import { makeKeys, makeTokens } from './tokens.mjs';
 import { report } from './report.mjs';
@@ -41,8 +42,15 @@ function plan(jwks, tokens) {
   for (const resources of [100, 1000]) {
     cases.set(`warm_${resources}_resources`, { filters: (resource) => [ours(MODULE, resource, jwks, { resources })], tokens: one('RS256') });
   }
+  const ruled = { hold_requests: 'headers' };
+  for (const [size, body] of Object.entries(BODIES)) {
+    const add = (kind, filters) => cases.set(`${kind}_body_${size}`, { filters, tokens: one('RS256'), body, base: `none_body_${size}` });
+    add('none', () => [buffer]); // without it Envoy answers before the body came, and closes the connection
+    add('native_cached_mcp', (resource) => [native(resource, jwks, 1000), mcp]);
+    add('warm', (resource) => [ours(MODULE, resource, jwks, { settings: ruled, rules: [{ tools: ['add'], scopes: ['mcp:write'] }] })]);
+  }
   // Everything is compared with no filter.
-  return new Map([...cases].filter(([name]) => name === 'none' || !options.only || new RegExp(options.only).test(name)));
+  return new Map([...cases].filter(([name]) => name.startsWith('none') || !options.only || new RegExp(options.only).test(name)));
 }
 
 /** CPU time that a process has used, in microseconds. */
@@ -86,11 +94,11 @@ async function main() {
   const envoy = await startBare({ directory, admin, config });
   const samples = new Map([...cases.keys()].map((name) => [name, []]));
   for (let round = 0; round <= ROUNDS; round++) {
-    for (const [name, { tokens }] of cases) {
+    for (const [name, { tokens, body }] of cases) {
       // the first round warms up code and caches; every token must have been seen
       const requests = Math.max(round === 0 ? 1000 : REQUESTS, tokens.length);
       const before = cpu(envoy.pid);
-      const result = await load({ port: ports.get(name), tokens, requests, resource });
+      const result = await load({ port: ports.get(name), tokens, requests, resource, body, headers: body && MCP_HEADERS });
       const microseconds = (cpu(envoy.pid) - before) / requests;
       if (round > 0) samples.get(name).push({ microseconds, ...result });
     }
@@ -100,9 +108,9 @@ async function main() {
   await envoy.stop();
 
   const middle = (name, field) => median(samples.get(name).map((sample) => sample[field]));
-  const base = middle('none', 'microseconds');
+  const base = (name) => middle(cases.get(name).base ?? 'none', 'microseconds');
   const results = Object.fromEntries([...cases.keys()].map((name) => [name, {
-    added_cpu_us: round2(middle(name, 'microseconds') - base), cpu_us: round2(middle(name, 'microseconds')),
+    added_cpu_us: round2(middle(name, 'microseconds') - base(name)), cpu_us: round2(middle(name, 'microseconds')),
     requests_per_second: Math.round(middle(name, 'requestsPerSecond')), p50_ms: middle(name, 'p50'), p99_ms: middle(name, 'p99'),
   }]));
   const ratio = (of, to) => results[of] && results[to] && round2(results[of].added_cpu_us / results[to].added_cpu_us);
@@ -113,6 +121,7 @@ async function main() {
       cold_rs256: ratio('cold_rs256', 'native_rs256'), cold_es256: ratio('cold_es256', 'native_es256'),
       cold_eddsa: ratio('cold_in_wasm_eddsa', 'native_eddsa'),
       resources_1000: ratio('warm_1000_resources', 'warm_rs256'), tokens_10000: ratio('warm_many_tokens', 'warm_rs256'),
+      body_1k: ratio('warm_body_1k', 'native_cached_mcp_body_1k'), body_36k: ratio('warm_body_36k', 'native_cached_mcp_body_36k'),
       module_kib: Math.ceil(statSync(MODULE).size / 1024),
     },
     start_up: { plain_ms: Math.round(plain.milliseconds), filtered_ms: Math.round(filtered.milliseconds) },

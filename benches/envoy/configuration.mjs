@@ -31,13 +31,23 @@ export const native = (resource, jwks, cache) => ({
   },
 });
 
+/** Waits for the body, and does nothing with it. */
+export const buffer = {
+  name: 'buffer', typed_config: { '@type': `${TYPES}http.buffer.v3.Buffer`, max_request_bytes: 1048576 },
+};
+
+/** Envoy's own parser of MCP bodies, which an RBAC filter would need before it. */
+export const mcp = {
+  name: 'mcp', typed_config: { '@type': `${TYPES}http.mcp.v3.Mcp`, traffic_mode: 'PASS_THROUGH', max_request_body_size: 1048576 },
+};
+
 /** Our filter; `resources` of them, of which the one that is asked for comes last. */
-export const ours = (module, resource, jwks, { settings = {}, resources = 1 } = {}) => ({
+export const ours = (module, resource, jwks, { settings = {}, resources = 1, rules } = {}) => ({
   name: 'mcp_resource_server',
   typed_config: {
     '@type': `${TYPES}http.wasm.v3.Wasm`,
     config: {
-      name: 'mcp_resource_server', failure_policy: 'FAIL_RELOAD',
+      name: 'mcp_resource_server', failure_policy: 'FAIL_RELOAD', allow_on_headers_stop_iteration: rules !== undefined,
       vm_config: { runtime: 'envoy.wasm.runtime.v8', code: { local: { filename: module } } },
       configuration: {
         '@type': 'type.googleapis.com/google.protobuf.StringValue',
@@ -45,7 +55,7 @@ export const ours = (module, resource, jwks, { settings = {}, resources = 1 } = 
           authorization_servers: [{ issuer: ISSUER, jwks }],
           resources: [
             ...Array.from({ length: resources - 1 }, (_, i) => ({ resource: `${new URL(resource).origin}/team-${i}/mcp` })),
-            { resource, scopes: { required: ['mcp:read'] } },
+            { resource, scopes: { required: ['mcp:read'] }, rules },
           ],
           ...settings,
         }),

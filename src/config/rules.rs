@@ -1,6 +1,6 @@
 //! `rules` of a resource, and the settings that only matter where bodies are read.
 
-use alloc::{borrow::Cow, vec::Vec};
+use alloc::vec::Vec;
 
 use super::{
     reader::{At, Findings, Members},
@@ -75,8 +75,16 @@ fn read_rules(at: &At<'_>, conditions: &mut Vec<Condition>, findings: &mut Findi
         if let Some(before) = catch_all {
             findings.add(&at.path, alloc::format!("is never reached: rule {before} matches everything"));
         }
+        let before = findings.0.len();
         let Some(rule) = read_rule(at, conditions, findings) else { continue };
-        if rule.methods.is_empty() && rule.targets.is_empty() && rule.conditions.is_empty() && catch_all.is_none() {
+        // A rule with a mistake may match less than it seems to.
+        let is_whole = findings.0.len() == before;
+        if is_whole
+            && rule.methods.is_empty()
+            && rule.targets.is_empty()
+            && rule.conditions.is_empty()
+            && catch_all.is_none()
+        {
             catch_all = Some(number);
         }
         rules.push(rule);
@@ -96,6 +104,7 @@ fn read_rule(at: &At<'_>, conditions: &mut Vec<Condition>, findings: &mut Findin
         let uris = filled(&at, findings);
         targets.extend(uris.iter().filter_map(|at| findings.parsed(at, parse_uri)).map(TargetPattern::Resource));
     }
+    let known_conditions = conditions.len();
     let claims = members.get("claims").map(|at| filled(&at, findings)).unwrap_or_default();
     let numbers = claims.iter().filter_map(|at| read_condition(at, findings)).map(|condition| {
         conditions.iter().position(|known| *known == condition).unwrap_or_else(|| {
@@ -104,17 +113,14 @@ fn read_rule(at: &At<'_>, conditions: &mut Vec<Condition>, findings: &mut Findin
         })
     });
     let numbers = numbers.collect();
-    if conditions.len() > MAX_CONDITIONS {
+    if conditions.len() > MAX_CONDITIONS && known_conditions <= MAX_CONDITIONS {
         findings.add(
             &members.place("claims"),
             alloc::format!("is more than the {MAX_CONDITIONS} conditions that one configuration may have"),
         );
     }
     let all = members.get("scopes").map(|at| read_scope_list(&at, findings)).unwrap_or_default();
-    let any = members.get("any_of").map(|at| {
-        filled(&at, findings);
-        read_scopes_in_order(&at, findings)
-    });
+    let any = members.get("any_of").map(|at| read_scopes_in_order(&filled(&at, findings), findings));
     let denies = findings.truth(members.get("deny"));
     if denies && (members.get("scopes").is_some() || members.get("any_of").is_some()) {
         findings.add(&members.place("deny"), "has no use for scopes: nothing cures a denial");
@@ -145,10 +151,11 @@ fn parse_pattern(text: &str) -> Result<Pattern, &'static str> {
 }
 
 fn parse_uri(text: &str) -> Result<UriPattern, &'static str> {
-    let base = text.strip_suffix("/*").unwrap_or(text);
+    let base = if text.ends_with("/*") { text.strip_suffix('*').unwrap_or(text) } else { text };
     match () {
         () if base.contains('*') => Err("has a `*` that is not a last segment of its own"),
-        () if is_ambiguous(text) => Err("has dot segments, with which no request is accepted"),
+        // The braces of a template, which no request has and lists do.
+        () if is_ambiguous(&base.replace(['{', '}'], "")) => Err("is no URI, or one with several spellings, so no request for it is accepted"),
         () => Ok(UriPattern::parse(text)),
     }
 }
@@ -160,10 +167,9 @@ fn read_condition(at: &At<'_>, findings: &mut Findings) -> Option<Condition> {
         return None;
     };
     let claim = findings.text(&claim).map(|claim| ClaimPath(claim.into_owned()));
-    let mut text = |name| members.get(name).and_then(|at| findings.text(&at)).map(Cow::into_owned);
-    let test = match (text("equals"), text("contains")) {
-        (Some(text), None) => Test::Equals(text),
-        (None, Some(text)) => Test::Contains(text),
+    let test = match (members.get("equals"), members.get("contains")) {
+        (Some(at), None) => Test::Equals(findings.text(&at)?.into_owned()),
+        (None, Some(at)) => Test::Contains(findings.text(&at)?.into_owned()),
         _ => {
             findings.add(&at.path, "needs either `equals` or `contains`");
             return None;

@@ -63,12 +63,13 @@ fn read_hierarchy(at: &At<'_>, findings: &mut Findings) -> BTreeMap<Scope, Scope
 }
 
 pub(super) fn read_scope_list(at: &At<'_>, findings: &mut Findings) -> ScopeSet {
-    read_scopes_in_order(at, findings).into_iter().collect()
-}
-
-pub(super) fn read_scopes_in_order(at: &At<'_>, findings: &mut Findings) -> Vec<Scope> {
     let texts = findings.texts(at);
     texts.into_iter().filter_map(|(path, text)| read_scope(&path, &text, findings)).collect()
+}
+
+pub(super) fn read_scopes_in_order(items: &[At<'_>], findings: &mut Findings) -> Vec<Scope> {
+    let read = |at: &At<'_>| findings.text(at).and_then(|text| read_scope(&at.path, &text, findings));
+    items.iter().filter_map(read).collect()
 }
 
 fn read_scope(path: &str, text: &str, findings: &mut Findings) -> Option<Scope> {

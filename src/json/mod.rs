@@ -52,7 +52,7 @@ pub(crate) fn document<'j, T>(
     let mut scanner = Scanner::new(text);
     let value = read(&mut scanner).and_then(|value| scanner.end().map(|()| value));
     value.map_err(|fault| match fault {
-        Fault::Duplicate(name) => JsonError::Duplicate(name),
+        Fault::Duplicate => JsonError::Duplicate(scanner.duplicate()),
         Fault::Syntax => {
             let before = text.get(..scanner.at()).unwrap_or(text);
             let lines = before.split(|byte| *byte == b'\n');
@@ -72,12 +72,12 @@ impl<'j> Object<'j> {
     /// `None` for a value that is no object.
     fn read(scanner: &mut Scanner<'j>) -> Result<Option<Self>, Fault> {
         if scanner.peek()? != b'{' {
-            return scanner.value().map(|_| None);
+            return scanner.skip().map(|()| None);
         }
         // As many as the claims of a usual token.
         let mut members = Vec::with_capacity(16);
         scanner.members(|scanner, name| {
-            members.push((name.clone(), Value(scanner.value()?)));
+            members.push((name.decode(), Value(scanner.value()?)));
             Ok(())
         })?;
         Ok(Some(Self { members }))

@@ -3,39 +3,49 @@
 //! It refuses what readers read in different ways: two members of one name in an object at any depth, however they are
 //! escaped; half a surrogate pair; a byte order mark; anything after the value; more than [`MAX_DEPTH`] levels.
 
-use alloc::{borrow::Cow, collections::BTreeSet, string::String, vec::Vec};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 
 /// As many objects and arrays may be open at a time. Real requests and documents have fewer than twenty; each level
 /// costs a stack frame here and in every reader behind.
 pub(crate) const MAX_DEPTH: usize = 127;
 
-/// From this many members on, names are looked up in a tree: comparing each with each would cost the square.
+/// The first so many names of an object are compared with each other at once, and with the rest when the object ends:
+/// comparing each with each would cost the square.
 const FEW_NAMES: usize = 24;
 
 /// Why the text is refused; [`Scanner::at`] tells where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Syntax,
-    /// Two members of one object have this name.
-    Duplicate(String),
+    /// Two members of one object have the name that [`Scanner::duplicate`] tells.
+    Duplicate,
 }
 
 pub(crate) struct Scanner<'j> {
     text: &'j [u8],
     at: usize,
-    depth: usize,
-    /// The names of all open objects, so that one allocation serves them all.
-    names: Vec<Cow<'j, str>>,
+    /// What is open, the innermost last: for an object where its names begin, for an array [`ARRAY`].
+    open: Vec<usize>,
+    /// The names of all open objects.
+    names: Vec<Text<'j>>,
+    duplicate: Option<Text<'j>>,
 }
+
+const ARRAY: usize = usize::MAX;
 
 impl<'j> Scanner<'j> {
     pub(crate) const fn new(text: &'j [u8]) -> Self {
-        Self { text, at: 0, depth: 0, names: Vec::new() }
+        Self { text, at: 0, open: Vec::new(), names: Vec::new(), duplicate: None }
     }
 
     /// How many bytes were read.
     pub(crate) const fn at(&self) -> usize {
         self.at
+    }
+
+    /// The name behind [`Fault::Duplicate`].
+    pub(crate) fn duplicate(self) -> String {
+        self.duplicate.map(|name| name.decode().into_owned()).unwrap_or_default()
     }
 
     /// The first byte of the value that comes next.
@@ -47,34 +57,30 @@ impl<'j> Scanner<'j> {
     /// Reads an object. `read` is given the name of each member and must read its value.
     pub(crate) fn members(
         &mut self,
-        mut read: impl FnMut(&mut Self, &Cow<'j, str>) -> Result<(), Fault>,
+        mut read: impl FnMut(&mut Self, Text<'j>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let first_name = self.names.len();
-        let mut many = BTreeSet::new();
-        self.open(b'{')?;
-        let mut ended = self.close_empty(b'}');
-        while !ended {
-            self.skip_whitespace();
-            let name = self.text()?.decode();
-            self.remember_name(name.clone(), first_name, &mut many)?;
-            self.skip_whitespace();
-            self.expect(b':')?;
-            self.skip_whitespace();
-            read(self, &name)?;
-            ended = self.close_or_comma(b'}')?;
+        if self.byte() != Some(b'{') {
+            return Err(Fault::Syntax);
         }
-        self.names.truncate(first_name);
+        let mut more = self.open_object()?;
+        while more {
+            let name = self.name()?;
+            read(self, name)?;
+            more = self.next(b'}')?;
+        }
         Ok(())
     }
 
     /// Reads an array. `read` must read one item.
     pub(crate) fn items(&mut self, mut read: impl FnMut(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
-        self.open(b'[')?;
-        let mut ended = self.close_empty(b']');
-        while !ended {
+        if self.byte() != Some(b'[') {
+            return Err(Fault::Syntax);
+        }
+        let mut more = self.open_array()?;
+        while more {
             self.skip_whitespace();
             read(self)?;
-            ended = self.close_or_comma(b']')?;
+            more = self.next(b']')?;
         }
         Ok(())
     }
@@ -82,17 +88,45 @@ impl<'j> Scanner<'j> {
     /// Reads a value of any kind, and returns it as it is written.
     pub(crate) fn value(&mut self) -> Result<&'j [u8], Fault> {
         self.skip_whitespace();
-        let start = self.at;
-        match self.byte().ok_or(Fault::Syntax)? {
-            b'{' => self.members(|scanner, _| scanner.value().map(|_| ()))?,
-            b'[' => self.items(|scanner| scanner.value().map(|_| ()))?,
-            b'"' => self.text().map(|_| ())?,
-            b't' => self.word(b"true")?,
-            b'f' => self.word(b"false")?,
-            b'n' => self.word(b"null")?,
-            _ => self.number()?,
+        self.spanned(Self::skip)
+    }
+
+    /// Reads a value of any kind. A loop, because this is where nearly all of a large body goes through.
+    pub(crate) fn skip(&mut self) -> Result<(), Fault> {
+        let outside = self.open.len();
+        loop {
+            self.skip_whitespace();
+            match self.byte().ok_or(Fault::Syntax)? {
+                b'"' => self.text().map(|_| ())?,
+                b'{' => {
+                    if self.open_object()? {
+                        self.name()?;
+                        continue;
+                    }
+                }
+                b'[' => {
+                    if self.open_array()? {
+                        continue;
+                    }
+                }
+                b't' => self.word(b"true")?,
+                b'f' => self.word(b"false")?,
+                b'n' => self.word(b"null")?,
+                _ => self.number()?,
+            }
+            loop {
+                if self.open.len() == outside {
+                    return Ok(());
+                }
+                let is_array = self.open.last() == Some(&ARRAY);
+                if self.next(if is_array { b']' } else { b'}' })? {
+                    if !is_array {
+                        self.name()?;
+                    }
+                    break;
+                }
+            }
         }
-        self.text.get(start..self.at).ok_or(Fault::Syntax)
     }
 
     /// What `read` reads, as it is written.
@@ -107,8 +141,13 @@ impl<'j> Scanner<'j> {
         self.expect(b'"')?;
         let start = self.at;
         let mut escaped = false;
+        // Names and most texts end within a few bytes; it takes longer ones to make eight at a time pay.
+        let mut few = 0_usize;
+        while few < 12 && self.byte().is_some_and(is_plain) {
+            self.step(1);
+            few = few.wrapping_add(1);
+        }
         loop {
-            self.skip_plain();
             match self.byte().ok_or(Fault::Syntax)? {
                 b'"' => break,
                 b'\\' => {
@@ -117,12 +156,12 @@ impl<'j> Scanner<'j> {
                 }
                 0x80.. => self.not_ascii()?,
                 0..0x20 => return Err(Fault::Syntax),
-                _ => self.step(1),
+                _ => self.skip_plain(),
             }
         }
-        let written = self.text.get(start..self.at).and_then(|bytes| str::from_utf8(bytes).ok());
+        let written = self.text.get(start..self.at).ok_or(Fault::Syntax)?;
         self.step(1);
-        Ok(Text { written: written.ok_or(Fault::Syntax)?, escaped })
+        Ok(Text { written, escaped })
     }
 
     /// Nothing may follow but whitespace.
@@ -131,64 +170,94 @@ impl<'j> Scanner<'j> {
         if self.byte().is_none() { Ok(()) } else { Err(Fault::Syntax) }
     }
 
-    fn remember_name(
-        &mut self,
-        name: Cow<'j, str>,
-        first: usize,
-        many: &mut BTreeSet<Cow<'j, str>>,
-    ) -> Result<(), Fault> {
+    /// Reads a name and its colon.
+    fn name(&mut self) -> Result<Text<'j>, Fault> {
+        self.skip_whitespace();
+        let name = self.text()?;
+        let first = self.open.last().copied().unwrap_or_default();
         let few = self.names.get(first..).unwrap_or_default();
-        if many.is_empty() && few.len() < FEW_NAMES {
-            if few.contains(&name) {
-                return Err(Fault::Duplicate(name.into_owned()));
-            }
-            self.names.push(name);
-            return Ok(());
+        if few.len() < FEW_NAMES && few.iter().any(|other| other.is(name)) {
+            self.duplicate = Some(name);
+            return Err(Fault::Duplicate);
         }
-        many.extend(self.names.drain(first..));
-        if many.contains(&name) {
-            return Err(Fault::Duplicate(name.into_owned()));
-        }
-        many.insert(name);
-        Ok(())
+        self.names.push(name);
+        self.skip_whitespace();
+        self.expect(b':')?;
+        Ok(name)
     }
 
-    fn open(&mut self, bracket: u8) -> Result<(), Fault> {
-        if self.depth >= MAX_DEPTH {
+    /// Steps into an object; false if it is empty, and left already.
+    fn open_object(&mut self) -> Result<bool, Fault> {
+        self.enter(self.names.len())?;
+        Ok(!self.leave_at(b'}')?)
+    }
+
+    fn open_array(&mut self) -> Result<bool, Fault> {
+        self.enter(ARRAY)?;
+        Ok(!self.leave_at(b']')?)
+    }
+
+    #[inline(always)]
+    fn enter(&mut self, what: usize) -> Result<(), Fault> {
+        if self.open.len() >= MAX_DEPTH {
             return Err(Fault::Syntax);
         }
-        self.expect(bracket)?;
-        self.depth = self.depth.saturating_add(1);
+        self.step(1);
+        self.open.push(what);
         Ok(())
     }
 
-    fn close_empty(&mut self, bracket: u8) -> bool {
-        self.skip_whitespace();
-        self.close(bracket)
-    }
-
-    fn close_or_comma(&mut self, bracket: u8) -> Result<bool, Fault> {
-        self.skip_whitespace();
-        if self.close(bracket) { Ok(true) } else { self.expect(b',').map(|()| false) }
-    }
-
-    fn close(&mut self, bracket: u8) -> bool {
-        let closes = self.byte() == Some(bracket);
-        if closes {
-            self.step(1);
-            self.depth = self.depth.saturating_sub(1);
+    /// Steps over a comma, or out of the object or array that `bracket` ends; false in the latter case.
+    #[inline(always)]
+    fn next(&mut self, bracket: u8) -> Result<bool, Fault> {
+        if self.leave_at(bracket)? {
+            return Ok(false);
         }
-        closes
+        self.expect(b',').map(|()| true)
     }
 
+    fn leave_at(&mut self, bracket: u8) -> Result<bool, Fault> {
+        self.skip_whitespace();
+        if self.byte() != Some(bracket) {
+            return Ok(false);
+        }
+        self.step(1);
+        match self.open.pop() {
+            None | Some(ARRAY) => {}
+            Some(first) => {
+                if self.names.len().saturating_sub(first) > FEW_NAMES {
+                    self.compare_names(first)?;
+                }
+                self.names.truncate(first);
+            }
+        }
+        Ok(true)
+    }
+
+    #[cold]
+    fn compare_names(&mut self, first: usize) -> Result<(), Fault> {
+        let names = self.names.get_mut(first..).unwrap_or_default();
+        names.sort_by_cached_key(|name| name.bytes());
+        let same = names.windows(2).find_map(|pair| match pair {
+            [one, other] if one.is(*other) => Some(*one),
+            _ => None,
+        });
+        self.duplicate = same;
+        if same.is_some() { Err(Fault::Duplicate) } else { Ok(()) }
+    }
+
+    #[inline(always)]
     fn byte(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }
 
+    #[inline(always)]
     fn step(&mut self, bytes: usize) {
-        self.at = self.at.saturating_add(bytes);
+        // At most the text's length: every step follows a look at what it steps over.
+        self.at = self.at.wrapping_add(bytes);
     }
 
+    #[inline(always)]
     fn expect(&mut self, byte: u8) -> Result<(), Fault> {
         if self.byte() != Some(byte) {
             return Err(Fault::Syntax);
@@ -197,8 +266,13 @@ impl<'j> Scanner<'j> {
         Ok(())
     }
 
+    #[inline(always)]
     fn skip_whitespace(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.byte() {
+        // Most values follow without any.
+        while let Some(0..=b' ') = self.byte() {
+            if !matches!(self.byte(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+                return;
+            }
             self.step(1);
         }
     }
@@ -235,6 +309,7 @@ impl<'j> Scanner<'j> {
         Ok(())
     }
 
+    #[inline(always)]
     fn digits(&mut self) -> Result<(), Fault> {
         let start = self.at;
         while self.byte().is_some_and(|byte| byte.is_ascii_digit()) {
@@ -244,15 +319,24 @@ impl<'j> Scanner<'j> {
     }
 
     /// Steps over bytes that stand for themselves in a text, eight at a time: nearly all bytes of a request are such.
+    #[inline(always)]
     fn skip_plain(&mut self) {
-        while let Some(chunk) = self.text.get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let (chunks, _) = rest.as_chunks::<8>();
+        let mut plain = 0_usize;
+        for chunk in chunks {
             let special = special_bytes(u64::from_le_bytes(*chunk));
-            // The lowest set bit is the first special byte, whose number is an eighth of the bit's.
-            let plain = special.trailing_zeros() >> 3;
-            self.step(usize::try_from(plain).unwrap_or_default());
             if special != 0 {
-                return;
+                // The lowest set bit is the first special byte, whose number is an eighth of the bit's.
+                plain = plain.wrapping_add(usize::try_from(special.trailing_zeros() >> 3).unwrap_or_default());
+                break;
             }
+            plain = plain.wrapping_add(8);
+        }
+        self.step(plain);
+        // What is left over at the end of the body.
+        while self.byte().is_some_and(is_plain) {
+            self.step(1);
         }
     }
 
@@ -293,35 +377,55 @@ impl<'j> Scanner<'j> {
     }
 }
 
+#[inline(always)]
+const fn is_plain(byte: u8) -> bool {
+    byte < 0x80 && byte >= 0x20 && byte != b'"' && byte != b'\\'
+}
+
 /// The high bit of each byte that ends a plain run: a quote, a backslash, a control byte, one outside ASCII. Bits above
-/// the lowest one may be wrong.
+/// the lowest one may be wrong, because a subtraction borrows from the byte above.
+#[inline(always)]
 const fn special_bytes(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = ONES << 7;
-    const fn below(word: u64, least: u64) -> u64 {
-        word.wrapping_sub(ONES.wrapping_mul(least)) & !word
-    }
-    const fn equal(word: u64, byte: u64) -> u64 {
-        below(word ^ ONES.wrapping_mul(byte), 1)
-    }
-    (word | below(word, 0x20) | equal(word, b'"' as u64) | equal(word, b'\\' as u64)) & HIGHS
+    let below_space = word.wrapping_sub(ONES.wrapping_mul(0x20));
+    let quote = (word ^ ONES.wrapping_mul(b'"' as u64)).wrapping_sub(ONES);
+    let backslash = (word ^ ONES.wrapping_mul(b'\\' as u64)).wrapping_sub(ONES);
+    (word | below_space | quote | backslash) & (ONES << 7)
 }
 
 /// A text as it is written, without its quotes. Its escapes were checked.
 #[derive(Clone, Copy)]
 pub(crate) struct Text<'j> {
-    written: &'j str,
+    /// UTF-8.
+    written: &'j [u8],
     escaped: bool,
 }
 
 impl<'j> Text<'j> {
+    /// Whether both say the same, however they are written.
+    fn is(self, other: Self) -> bool {
+        if self.escaped || other.escaped {
+            return self.decode() == other.decode();
+        }
+        // The first byte tells most names apart without a call.
+        self.written.first() == other.written.first() && self.written == other.written
+    }
+
+    fn bytes(self) -> Cow<'j, [u8]> {
+        if self.escaped {
+            return Cow::Owned(self.decode().into_owned().into_bytes());
+        }
+        Cow::Borrowed(self.written)
+    }
+
     /// What it says.
     pub(crate) fn decode(self) -> Cow<'j, str> {
+        let written = str::from_utf8(self.written).unwrap_or_default();
         if !self.escaped {
-            return Cow::Borrowed(self.written);
+            return Cow::Borrowed(written);
         }
-        let mut decoded = String::with_capacity(self.written.len());
-        let mut rest = self.written;
+        let mut decoded = String::with_capacity(written.len());
+        let mut rest = written;
         while let Some((plain, escape)) = rest.split_once('\\') {
             decoded.push_str(plain);
             let mut chars = escape.chars();

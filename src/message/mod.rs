@@ -12,6 +12,7 @@ use core::fmt;
 use alloc::{borrow::Cow, string::String, vec::Vec};
 
 pub use headers::{HeaderMismatch, McpHeaders};
+pub(crate) use reader::id;
 pub use reader::read;
 
 use crate::{json::JsonError, shown::Shown};

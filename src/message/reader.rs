@@ -26,11 +26,7 @@ pub fn read(body: &[u8], batches: bool) -> Result<Messages<'_>, MessageError> {
         }
         scanner.items(|scanner| {
             count = count.saturating_add(1);
-            if count > MAX_BATCH {
-                scanner.value().map(|_| ())
-            } else {
-                reader.draft(scanner).map(|draft| list.push(draft))
-            }
+            if count > MAX_BATCH { scanner.skip() } else { reader.draft(scanner).map(|draft| list.push(draft)) }
         })?;
         Ok(true)
     });
@@ -88,19 +84,19 @@ impl Reader {
     fn draft<'b>(&mut self, scanner: &mut Scanner<'b>) -> Result<Draft<'b>, Fault> {
         let mut draft = Draft::default();
         if scanner.peek()? != b'{' {
-            scanner.value()?;
+            scanner.skip()?;
             return Ok(draft);
         }
         draft.is_object = true;
         scanner.members(|scanner, name| {
-            match &**name {
+            match &*name.decode() {
                 "id" => draft.id = Some(scanner.value()?),
                 "method" => draft.method = field(scanner)?,
                 "params" => {
                     self.object(scanner, "params", |reader, scanner, name| reader.parameter(scanner, name, &mut draft))?
                 }
                 "result" | "error" => {
-                    scanner.value()?;
+                    scanner.skip()?;
                     draft.answers = draft.answers.saturating_add(1);
                 }
                 other => self.skip(scanner, other, &["jsonrpc", "id", "method", "params", "result", "error"])?,
@@ -156,7 +152,7 @@ impl Reader {
         mut read: impl FnMut(&mut Self, &mut Scanner<'b>, &str) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         if scanner.peek()? == b'{' {
-            return scanner.members(|scanner, name| read(self, scanner, name));
+            return scanner.members(|scanner, name| read(self, scanner, &name.decode()));
         }
         if scanner.value()? != b"null" {
             self.odd.get_or_insert(MessageError::Member(member));
@@ -169,7 +165,7 @@ impl Reader {
         if known.iter().any(|known| name != *known && is_variant(name, known)) {
             self.odd.get_or_insert_with(|| MessageError::Variant(name.to_string()));
         }
-        scanner.value().map(|_| ())
+        scanner.skip()
     }
 }
 
@@ -177,7 +173,7 @@ fn field<'b>(scanner: &mut Scanner<'b>) -> Result<Field<'b>, Fault> {
     if scanner.peek()? == b'"' {
         return Ok(Field::Text(scanner.text()?.decode()));
     }
-    scanner.value().map(|_| Field::Other)
+    scanner.skip().map(|()| Field::Other)
 }
 
 /// Whether Go's `encoding/json` takes `name` for `known`, which is ASCII: it folds case as Unicode does, and two letters
@@ -223,11 +219,13 @@ impl<'b> Draft<'b> {
         let targets = match &*method {
             "tools/call" => vec![Target::Tool(plain(self.name, "params.name")?)],
             "prompts/get" => vec![Target::Prompt(plain(self.name, "params.name")?)],
-            "resources/read" | "resources/subscribe" | "resources/unsubscribe" => {
-                vec![Target::Resource(plain(self.uri, "params.uri")?)]
+            "resources/read" => vec![Target::Resource(plain(self.uri, "params.uri")?)],
+            // Not of every revision: a server that does not know the method must be the one to say so.
+            "resources/subscribe" | "resources/unsubscribe" => {
+                optional(self.uri, "params.uri")?.map(Target::Resource).into_iter().collect()
             }
             "tasks/get" | "tasks/update" | "tasks/cancel" | "tasks/result" => {
-                vec![Target::Task(plain(self.task, "params.taskId")?)]
+                optional(self.task, "params.taskId")?.map(Target::Task).into_iter().collect()
             }
             // Which of the two counts is told by a third member; whoever sends both must be allowed both.
             "completion/complete" => match (self.reference.name, self.reference.uri) {
@@ -245,10 +243,7 @@ impl<'b> Draft<'b> {
             }
             _ => Vec::new(),
         };
-        let protocol_version = match self.version {
-            Field::Absent => None,
-            version => Some(plain(version, "params._meta.protocolVersion")?),
-        };
+        let protocol_version = optional(self.version, "params._meta.protocolVersion")?;
         Ok(Message { kind, id: id.flatten(), method, targets, protocol_version })
     }
 }
@@ -260,6 +255,18 @@ fn plain<'b>(field: Field<'b>, member: &'static str) -> Result<Cow<'b, str>, Mes
         Field::Text(text) => Ok(text),
         Field::Absent | Field::Other => Err(MessageError::Member(member)),
     }
+}
+
+fn optional<'b>(field: Field<'b>, member: &'static str) -> Result<Option<Cow<'b, str>>, MessageError> {
+    if matches!(field, Field::Absent) { Ok(None) } else { plain(field, member).map(Some) }
+}
+
+/// The id of the one request that a body seems to be, although [`read`] refused it: its sender waits for an answer.
+pub(crate) fn id(body: &[u8]) -> Option<&str> {
+    let mut reader = Reader { odd: None };
+    let draft = json::document(body, |scanner| reader.draft(scanner)).ok()?;
+    let is_request = matches!(draft.method, Field::Text(_)) && draft.answers == 0;
+    read_id(draft.id.filter(|_| is_request)?).ok()?
 }
 
 /// A text or a number as JSON; `None` for `null`.

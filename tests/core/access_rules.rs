@@ -6,6 +6,7 @@ mod claims;
 mod denials;
 mod holding;
 mod matching;
+mod reported;
 mod resources;
 mod scopes;
 mod verbs;

@@ -4,6 +4,7 @@ mod files;
 mod other_settings;
 mod refusing;
 mod resource_uris;
+mod rules;
 
 use serde_json::{Value, json};
 

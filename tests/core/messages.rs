@@ -22,7 +22,7 @@ use mcp_oauth::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Row, accepted, ask, check, gate, good_token, head, inline_config, put, refused};
+use crate::support::{Row, accepted, ask, check, good_token, head, inline_config, put, refused};
 
 static AUTHORIZATION: LazyLock<String> = LazyLock::new(|| format!("Bearer {}", good_token()));
 

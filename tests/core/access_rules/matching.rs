@@ -32,7 +32,11 @@ fn completion(reference: &Value) -> String {
 fn methods_are_named_in_full_or_by_their_start() {
     let rows = [
         (json!(["tools/call"]), vec![call("a")], vec!["tools/list", "Tools/call", "tools/calls", "tools", "ping"]),
-        (json!(["tools/*"]), vec![call("a"), bare("tools/list"), bare("tools/")], vec!["tools", "toolsx/list", "TOOLS/x"]),
+        (
+            json!(["tools/*"]),
+            vec![call("a"), bare("tools/list"), bare("tools/")],
+            vec!["tools", "toolsx/list", "TOOLS/x"],
+        ),
         (json!(["tool*"]), vec![call("a"), bare("tool"), bare("toolsx")], vec!["too", "xtool"]),
         (
             json!(["ping", "logging/*"]),
@@ -70,9 +74,8 @@ fn answer() -> String {
 #[test]
 fn tools_are_named_in_full_or_by_their_start() {
     let others = [bare("tools/list"), prompt("delete"), request("tasks/get", &json!({ "taskId": "delete" }))];
-    let with_others = |names: &[&str]| -> Vec<String> {
-        names.iter().map(|name| call(name)).chain(others.iter().cloned()).collect()
-    };
+    let with_others =
+        |names: &[&str]| -> Vec<String> { names.iter().map(|name| call(name)).chain(others.iter().cloned()).collect() };
     let odd = [
         // 5.2: the same name, written differently.
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"\u0064elete"}}"#.to_owned(),
@@ -90,10 +93,7 @@ fn tools_are_named_in_full_or_by_their_start() {
     let task = request("tasks/get", &json!({ "taskId": "a" }));
     check_rule(&json!({ "tools": ["a"], "methods": ["tools/call"] }), &[call("a")], &[call("b"), task]);
     check(
-        vec![
-            accepted("a method without this target", call("a")),
-            refused("the sibling", prompt("a"), denied(1)),
-        ],
+        vec![accepted("a method without this target", call("a")), refused("the sibling", prompt("a"), denied(1))],
         |body| {
             let rules = json!([
                 { "tools": ["a"], "methods": ["prompts/get"], "deny": true },
@@ -136,7 +136,11 @@ fn the_first_rule_that_matches_decides() {
         accepted("allowed first, denied later", (first(allow.clone(), deny.clone()), call("ab"))),
         refused("denied first, allowed later", (first(deny.clone(), allow.clone()), call("ab")), denied(0)),
         accepted("the first does not match, the second allows", (first(deny.clone(), allow.clone()), call("ac"))),
-        refused("the first does not match, the second denies", (first(allow.clone(), no.clone()), call("b")), denied(1)),
+        refused(
+            "the first does not match, the second denies",
+            (first(allow.clone(), no.clone()), call("b")),
+            denied(1),
+        ),
         accepted("no scopes first, scopes later", (first(allow.clone(), all.clone()), call("a"))),
         refused(
             "scopes later, for all the others",
@@ -169,7 +173,8 @@ fn the_default_says_what_no_rule_says() {
         rows.push(accepted(format!("{default:?}: a rule allows"), (config.clone(), call("a"))));
         rows.push(refused(format!("{default:?}: a rule denies"), (config.clone(), call("b")), denied(1)));
         rows.push(accepted(format!("{default:?}: 5.3, an answer passes"), (config.clone(), answer())));
-        let open = [call("c"), bare("tools/list"), bare("vendor/x"), bare("server/discover"), notification("notifications/x")];
+        let open =
+            [call("c"), bare("tools/list"), bare("vendor/x"), bare("server/discover"), notification("notifications/x")];
         for body in open {
             let name = format!("{default:?}: no rule for {body}");
             rows.push(match default {

@@ -33,7 +33,7 @@ function answer(status, rawHeaders, body) {
 
 /**
  * Sends a request, by default an MCP POST, and reads the whole answer. `path` goes out as it stands; an array as header
- * value makes several lines of it. `onOpen(request)` gets hold of it before it is answered.
+ * value makes several lines of it, `undefined` leaves it out. `onOpen(request)` gets hold of it before it is answered.
  */
 export function send(
   url,
@@ -45,6 +45,7 @@ export function send(
     ...(token && { authorization: `Bearer ${token}` }),
     ...headers,
   };
+  for (const [name, value] of Object.entries(all)) if (value === undefined) delete all[name];
   return new Promise((resolve, reject) => {
     const { hostname, port, pathname, search } = target;
     const outgoing = request(

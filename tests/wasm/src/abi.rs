@@ -46,6 +46,8 @@ impl Map {
 /// The buffers of the ABI that this host can fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Buffer {
+    RequestBody,
+    ResponseBody,
     CallResponseBody,
     VmConfiguration,
     PluginConfiguration,
@@ -54,6 +56,8 @@ pub(crate) enum Buffer {
 impl Buffer {
     pub(crate) fn from_number(number: u32) -> Option<Self> {
         match number {
+            0 => Some(Self::RequestBody),
+            1 => Some(Self::ResponseBody),
             4 => Some(Self::CallResponseBody),
             6 => Some(Self::VmConfiguration),
             7 => Some(Self::PluginConfiguration),

@@ -75,6 +75,16 @@ fn define_basics(linker: &mut Linker<World>) -> Result<(), wasmi::Error> {
             })
         },
     )?;
+    linker.func_wrap(
+        env,
+        "proxy_set_buffer_bytes",
+        |c: C, kind: u32, start: u32, replaced: u32, data: u32, length: u32| {
+            call(c, "proxy_set_buffer_bytes", |guest| {
+                let data = guest.bytes(data, length)?;
+                as_outcome(guest.world().set_buffer(kind, start, replaced, &data))
+            })
+        },
+    )?;
     linker.func_wrap(env, "proxy_define_metric", |c: C, kind: u32, name: u32, length: u32, id: u32| {
         call(c, "proxy_define_metric", |guest| {
             let name = guest.text(name, length)?;
@@ -134,6 +144,19 @@ fn define_maps(linker: &mut Linker<World>) -> Result<(), wasmi::Error> {
                 let value = guest.bytes(value, value_length)?;
                 check_header(guest.world(), &name, &value);
                 guest.world().map(map).ok_or(status::BAD_ARGUMENT)?.set(&name, &value);
+                Ok(())
+            })
+        },
+    )?;
+    linker.func_wrap(
+        env,
+        "proxy_add_header_map_value",
+        |c: C, map: u32, name: u32, name_length: u32, value: u32, value_length: u32| {
+            call(c, "proxy_add_header_map_value", |guest| {
+                let name = guest.bytes(name, name_length)?;
+                let value = guest.bytes(value, value_length)?;
+                check_header(guest.world(), &name, &value);
+                guest.world().map(map).ok_or(status::BAD_ARGUMENT)?.add(&name, &value);
                 Ok(())
             })
         },

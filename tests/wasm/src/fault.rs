@@ -6,15 +6,17 @@ use crate::abi::Status;
 pub const VERIFY: &str = "proxy_call_foreign_function";
 
 /// Every host function of the `env` module that the filter may import, and nothing else.
-pub const HOST_FUNCTIONS: [&str; 16] = [
+pub const HOST_FUNCTIONS: [&str; 18] = [
     "proxy_log",
     "proxy_get_log_level",
     "proxy_get_current_time_nanoseconds",
     "proxy_set_tick_period_milliseconds",
     "proxy_get_buffer_bytes",
+    "proxy_set_buffer_bytes",
     "proxy_get_header_map_pairs",
     "proxy_get_header_map_value",
     "proxy_replace_header_map_value",
+    "proxy_add_header_map_value",
     "proxy_remove_header_map_value",
     "proxy_send_local_response",
     "proxy_continue_stream",

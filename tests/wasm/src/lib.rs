@@ -13,6 +13,8 @@
 //! | two VMs configure the same bytes | two [`Vm`]s |
 //! | answers to HTTP calls come on the root context, whoever asked | [`Vm::answer`] |
 //! | unknown cluster, no endpoint, refused, timeout, reset | [`Cluster`], [`Answer`] |
+//! | a request paused at its headers: its body waits, or comes with headers that can be changed | [`World::stops_headers_only`] |
+//! | a body callback that paused is told of all that is buffered | [`Vm::send`], [`Vm::send_back`] |
 //! | no request headers after "continue" | [`Outcome::Forwarded`] keeps what went upstream |
 //! | a local reply passes through the filter's own response callback | done by [`Vm`] |
 //! | a stream that is gone cannot become the effective context | [`Vm::delete`] |
@@ -21,12 +23,15 @@
 //! A [`Fault`] makes host functions fail.
 
 pub mod abi;
+mod bodies;
 mod calls;
 mod fault;
+mod flow;
 mod foreign;
 mod guest;
 mod headers;
 mod idp;
+mod mcp;
 mod module;
 mod promise;
 mod reply;
@@ -37,10 +42,12 @@ mod vm;
 mod wasi;
 mod world;
 
+pub use bodies::Received;
 pub use fault::{Fault, HOST_FUNCTIONS, STATUSES, VERIFY};
 pub use foreign::VerifySignature;
 pub use headers::Headers;
 pub use idp::{Idp, JWKS_URL, METADATA_URL, fetching_config, inline_config, settle};
+pub use mcp::{ADMIN_SCOPE, ADMIN_TOOL, DENIED_TOOL, Hold, TOOL, call, good_post, message, tools};
 pub use module::{Built, built};
 pub use promise::{FORGED, breach};
 pub use reply::Reply;

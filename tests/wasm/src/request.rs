@@ -10,6 +10,7 @@ pub const AUTHORITY: &str = "mcp.example.com";
 #[derive(Clone, Debug)]
 pub struct Request {
     pub(crate) headers: Headers,
+    ends: Option<bool>,
 }
 
 impl Request {
@@ -20,7 +21,7 @@ impl Request {
         headers.add(":path", path);
         headers.add(":method", method);
         headers.add(":scheme", "https");
-        Self { headers }
+        Self { headers, ends: None }
     }
 
     /// A GET.
@@ -59,9 +60,15 @@ impl Request {
         self.header("authorization", format!("Bearer {token}"))
     }
 
+    /// Says whether no body follows. If it is not said, only a POST has one.
+    pub fn ending(mut self, ends: bool) -> Self {
+        self.ends = Some(ends);
+        self
+    }
+
     /// Whether no body follows.
     pub(crate) fn ends(&self) -> bool {
-        self.headers.bytes(":method") != Some(b"POST")
+        self.ends.unwrap_or(self.headers.bytes(":method") != Some(b"POST"))
     }
 }
 

@@ -5,13 +5,17 @@ use crate::headers::Headers;
 use crate::module::built;
 use crate::reply::Reply;
 use crate::request::{Answer, Request, Response};
-use crate::world::{StreamState, World};
+use crate::world::{Deferred, StreamState, World};
 use crate::{calls, wasi};
 use std::fmt::Debug;
 use wasmi::{Instance, Linker, Store, WasmParams, WasmResults};
 
 const CONTINUE: u32 = 0;
 const PAUSE: u32 = 1;
+
+/// The callbacks whose result says what becomes of the bytes that they were called with.
+const BODIES: [&str; 4] =
+    ["proxy_on_request_body", "proxy_on_request_trailers", "proxy_on_response_body", "proxy_on_response_trailers"];
 
 /// One stream of a [`Vm`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +53,22 @@ impl Vm {
 
     /// The same with faults from the first host call on.
     pub fn with_faults(faults: &[Fault]) -> Self {
+        let mut world = World::default();
+        faults.iter().for_each(|fault| world.fault(fault.clone()));
+        Self::in_world(world)
+    }
+
+    /// The same with environment variables.
+    pub fn with_environment(variables: &[(&str, &str)]) -> Self {
+        let variables = variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        Self::in_world(World { environment: variables, ..World::default() })
+    }
+
+    fn in_world(world: World) -> Self {
         let module = &built().module;
         let mut linker = Linker::new(module.engine());
         calls::define(&mut linker).expect("each host function is defined once");
         wasi::define(&mut linker, module).expect("each WASI function is defined once");
-        let mut world = World::default();
-        faults.iter().for_each(|fault| world.fault(fault.clone()));
         let mut store = Store::new(module.engine(), world);
         let instance = linker
             .instantiate_and_start(&mut store, module)
@@ -161,13 +175,20 @@ impl Vm {
         if let Some(state) = self.state(stream) {
             let (root, alive) = (state.root, state.alive);
             *state = StreamState { root, alive, request: Some(request.headers), ..StreamState::default() };
+            state.request_flow.headers(ends != 0);
         }
         let action = self.call_then(id, "proxy_on_request_headers", (id, count, ends), |world, action| {
             let Some(state) = world.streams.get_mut(&id).filter(|state| state.alive) else { return };
             match action {
                 _ if state.reply.is_some() => {}
-                CONTINUE => state.forwarded = state.request.take(),
-                PAUSE => state.held = true,
+                CONTINUE => {
+                    state.forwarded = state.request.take();
+                    state.request_flow.pass();
+                }
+                PAUSE => {
+                    state.held = true;
+                    state.request_flow.stop(!world.stops_headers_only);
+                }
                 other => world.violation(format!("proxy_on_request_headers returned {other}")),
             }
         });
@@ -186,7 +207,9 @@ impl Vm {
         let action = self.response_headers(stream, response.headers);
         let state = self.state(stream).expect("a stream of this VM");
         let headers = state.response.take().unwrap_or_default();
-        (action == CONTINUE && state.reply.is_none()).then_some(headers)
+        state.response_flow.headers(false);
+        let passes = action == CONTINUE && state.reply.is_none();
+        passes.then(|| state.client_head.insert(headers).clone())
     }
 
     /// Only delivers response headers.
@@ -274,7 +297,13 @@ impl Vm {
         state.forwarded.iter().chain(&state.continues).cloned().collect()
     }
 
-    fn state(&mut self, stream: Stream) -> Option<&mut StreamState> {
+    /// How many bytes of memory the module has.
+    pub fn memory(&self) -> usize {
+        let memory = self.instance.get_memory(&self.store, "memory").expect("the module exports memory");
+        memory.data_size(&self.store)
+    }
+
+    pub(crate) fn state(&mut self, stream: Stream) -> Option<&mut StreamState> {
         self.world().streams.get_mut(&stream.0)
     }
 
@@ -284,7 +313,7 @@ impl Vm {
         id
     }
 
-    fn call<P, R>(&mut self, context: u32, name: &'static str, params: P) -> Option<R>
+    pub(crate) fn call<P, R>(&mut self, context: u32, name: &'static str, params: P) -> Option<R>
     where
         P: WasmParams + Debug,
         R: WasmResults + Copy,
@@ -316,26 +345,37 @@ impl Vm {
             .unwrap_or_else(|trap| panic!("trap in {shown}: {trap}\n{}", self.world().log_text()));
         (self.world().current, self.world().effective) = (outer, effective);
         apply(self.store.data_mut(), result);
-        self.send_due_replies();
+        // Bodies are: whether a callback let them go decides what is done next.
+        if !BODIES.contains(&name) {
+            self.do_what_is_due();
+        }
         Some(result)
     }
 
-    /// A local reply is sent after the callback, and passes through the filter's own response
-    /// callback on its way out, unless it replaces a response that is there already.
-    fn send_due_replies(&mut self) {
-        while let Some(id) = self.world().replies_due.pop_front() {
-            let stream = Stream(id);
-            let state = self.state(stream).expect("only streams reply");
-            if state.response.is_some() {
-                continue;
+    /// What the filter asked for during a callback is done after it.
+    pub(crate) fn do_what_is_due(&mut self) {
+        while let Some(due) = self.world().due.pop_front() {
+            match due {
+                Deferred::Reply(id) => self.send_reply(Stream(id)),
+                Deferred::Continue(id) => self.go_on(Stream(id)),
             }
-            let headers = state.reply.as_ref().expect("a reply is due").headers.clone();
-            self.response_headers(stream, headers);
-            let state = self.state(stream).expect("only streams reply");
-            let headers = state.response.take();
-            if let (Some(reply), Some(headers)) = (&mut state.reply, headers) {
-                reply.headers = headers;
-            }
+        }
+    }
+
+    /// A local reply passes through the filter's own response callbacks on its way out, unless it replaces a response
+    /// that is there already.
+    fn send_reply(&mut self, stream: Stream) {
+        let state = self.state(stream).expect("only streams reply");
+        if state.response.is_some() {
+            return;
+        }
+        let Reply { headers, body, .. } = state.reply.clone().expect("a reply is due");
+        self.response_headers(stream, headers);
+        let body = if body.is_empty() { body } else { self.filter_reply_body(stream, &body) };
+        let state = self.state(stream).expect("only streams reply");
+        let headers = state.response.take();
+        if let (Some(reply), Some(headers)) = (&mut state.reply, headers) {
+            (reply.headers, reply.body) = (headers, body);
         }
     }
 }

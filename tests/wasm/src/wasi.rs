@@ -27,17 +27,33 @@ pub(crate) fn define(linker: &mut Linker<World>, module: &Module) -> Result<(), 
             guest.write(result, &nanoseconds.to_le_bytes())
         })
     })?;
-    for name in ["environ_sizes_get", "args_sizes_get"] {
-        linker.func_wrap(WASI, name, |c: C, count: u32, size: u32| {
-            call(c, |guest| {
-                guest.write_u32(count, 0)?;
-                guest.write_u32(size, 0)
-            })
-        })?;
-    }
-    for name in ["environ_get", "args_get"] {
-        linker.func_wrap(WASI, name, |_: C, _: u32, _: u32| SUCCESS)?;
-    }
+    linker.func_wrap(WASI, "environ_sizes_get", |c: C, count: u32, size: u32| {
+        call(c, |guest| {
+            let environment = &guest.world().environment;
+            let (variables, bytes) = (environment.len(), environment.iter().map(|variable| variable.len() + 1).sum());
+            guest.write_u32(count, as_u32(variables))?;
+            guest.write_u32(size, as_u32(bytes))
+        })
+    })?;
+    linker.func_wrap(WASI, "environ_get", |c: C, pointers: u32, texts: u32| {
+        call(c, |guest| {
+            let mut at = texts;
+            for (index, variable) in (0..).zip(guest.world().environment.clone()) {
+                guest.write_u32(pointers + index * 4, at)?;
+                guest.write(at, variable.as_bytes())?;
+                at += as_u32(variable.len()) + 1;
+                guest.write(at - 1, &[0])?;
+            }
+            Ok(())
+        })
+    })?;
+    linker.func_wrap(WASI, "args_sizes_get", |c: C, count: u32, size: u32| {
+        call(c, |guest| {
+            guest.write_u32(count, 0)?;
+            guest.write_u32(size, 0)
+        })
+    })?;
+    linker.func_wrap(WASI, "args_get", |_: C, _: u32, _: u32| SUCCESS)?;
     linker.func_wrap(WASI, "fd_write", |c: C, fd: u32, vectors: u32, count: u32, result: u32| {
         call(c, |guest| {
             let mut text = Vec::new();
@@ -58,6 +74,10 @@ pub(crate) fn define(linker: &mut Linker<World>, module: &Module) -> Result<(), 
         Err(wasmi::Error::new(format!("proc_exit({code})")))
     })?;
     define_stubs(linker, module)
+}
+
+fn as_u32(size: usize) -> u32 {
+    u32::try_from(size).expect("below 4 GiB")
 }
 
 fn define_stubs(linker: &mut Linker<World>, module: &Module) -> Result<(), wasmi::Error> {

@@ -2,6 +2,7 @@
 
 use crate::abi::{Buffer, Map, Status, status};
 use crate::fault::{Fault, VERIFY};
+use crate::flow::Flow;
 use crate::foreign::VerifySignature;
 use crate::headers::Headers;
 use crate::reply::Reply;
@@ -21,6 +22,10 @@ pub struct LogLine {
 
 /// Level `error` of the ABI.
 const ERROR: u32 = 4;
+
+/// The callbacks in which a filter may answer.
+const STREAM_CALLBACKS: [&str; 4] =
+    ["proxy_on_request_headers", "proxy_on_request_body", "proxy_on_request_trailers", "proxy_on_response_headers"];
 
 /// What stands behind a cluster name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +81,8 @@ pub(crate) struct StreamState {
     pub(crate) alive: bool,
     /// Whether the request headers callback has returned "pause" and nothing followed.
     pub(crate) held: bool,
+    pub(crate) request_flow: Flow,
+    pub(crate) response_flow: Flow,
     pub(crate) request: Option<Headers>,
     pub(crate) response: Option<Headers>,
     /// The request headers at the moment when they went upstream.
@@ -83,6 +90,19 @@ pub(crate) struct StreamState {
     /// Each attempt to continue, also those that a fault stopped.
     pub(crate) continues: Vec<Headers>,
     pub(crate) reply: Option<Reply>,
+    /// The response headers as the client got them.
+    pub(crate) client_head: Option<Headers>,
+    /// It was answered after that.
+    pub(crate) reset: bool,
+}
+
+/// What is done when a callback has returned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Deferred {
+    /// Send the local reply to this stream.
+    Reply(u32),
+    /// Let this request go on.
+    Continue(u32),
 }
 
 /// The state of one VM's host.
@@ -101,6 +121,13 @@ pub struct World {
     pub counts: BTreeMap<&'static str, u32>,
     /// How an empty buffer is handed over.
     pub empty_buffer: EmptyBuffer,
+    /// Whether a request that is paused at its headers still gets body callbacks, with headers that can be changed
+    /// (`allow_on_headers_stop_iteration`).
+    pub stops_headers_only: bool,
+    /// How many bytes at the end of a body the host announces and does not hand over.
+    pub withheld: usize,
+    /// Environment variables, `NAME=value`.
+    pub environment: Vec<String>,
     /// Names and values of the metrics, by id.
     pub metrics: Vec<(String, u64)>,
     /// What this host's `verify_signature` does.
@@ -119,8 +146,8 @@ pub struct World {
     pub(crate) configuring: bool,
     /// The answer that is being delivered: headers and body.
     pub(crate) answer: Option<(Headers, Vec<u8>)>,
-    /// Streams whose local reply is to be sent when the callback has returned.
-    pub(crate) replies_due: VecDeque<u32>,
+    /// What is done when the callback has returned.
+    pub(crate) due: VecDeque<Deferred>,
 }
 
 impl Default for World {
@@ -133,6 +160,9 @@ impl Default for World {
             ticks: BTreeMap::new(),
             counts: BTreeMap::new(),
             empty_buffer: EmptyBuffer::Untouched,
+            stops_headers_only: false,
+            withheld: 0,
+            environment: Vec::new(),
             metrics: Vec::new(),
             verify_signature: VerifySignature::Absent,
             violations: Vec::new(),
@@ -144,7 +174,7 @@ impl Default for World {
             effective: 0,
             configuring: false,
             answer: None,
-            replies_due: VecDeque::new(),
+            due: VecDeque::new(),
         }
     }
 }
@@ -238,20 +268,52 @@ impl World {
     /// A buffer, where the phase has it.
     pub(crate) fn buffer(&self, number: u32) -> Option<&[u8]> {
         let at_root = self.roots.get(&self.context());
+        let stream = self.streams.get(&self.context()).filter(|stream| stream.alive);
         match Buffer::from_number(number)? {
             Buffer::VmConfiguration => Some(&[]),
             Buffer::PluginConfiguration => at_root.filter(|_| self.configuring).map(|config| config.as_slice()),
             Buffer::CallResponseBody => {
                 self.answer.as_ref().filter(|_| at_root.is_some()).map(|(_, body)| body.as_slice())
             }
+            Buffer::RequestBody => {
+                Some(stream.map(|stream| self.handed_over(&stream.request_flow)).unwrap_or_default())
+            }
+            Buffer::ResponseBody => {
+                Some(stream.map(|stream| self.handed_over(&stream.response_flow)).unwrap_or_default())
+            }
         }
+    }
+
+    fn handed_over<'f>(&self, flow: &'f Flow) -> &'f [u8] {
+        let bytes = flow.visible();
+        &bytes[..bytes.len().saturating_sub(self.withheld)]
+    }
+
+    /// Replaces the start of a body; Envoy can do that only where there is a buffer.
+    pub(crate) fn set_buffer(&mut self, number: u32, start: u32, replaced: u32, data: &[u8]) -> Status {
+        let Some(buffer) = Buffer::from_number(number) else { return status::NOT_FOUND };
+        let bytes = self.stream().and_then(|stream| match buffer {
+            Buffer::RequestBody => stream.request_flow.visible_mut(),
+            Buffer::ResponseBody => stream.response_flow.visible_mut(),
+            _ => None,
+        });
+        let Some(bytes) = bytes.filter(|_| start == 0) else { return status::BAD_ARGUMENT };
+        let replaced = replaced as usize;
+        if replaced > bytes.len() {
+            self.violation(format!("{replaced} bytes replaced where there are fewer"));
+            return status::BAD_ARGUMENT;
+        }
+        bytes.splice(..replaced, data.iter().copied());
+        status::OK
     }
 
     pub(crate) fn send_reply(&mut self, reply: Reply) -> Status {
         let id = self.context();
+        // While a body is being read, the head may have gone.
+        let in_body = ["proxy_on_request_body", "proxy_on_request_trailers"].contains(&self.callback);
         let Some(stream) = self.stream() else {
             // Without a stream it goes nowhere. That is the host's fault if it asked about such a context.
-            if !self.callback.ends_with("_headers") {
+            if !STREAM_CALLBACKS.contains(&self.callback) {
                 self.violation(format!("local reply {} on context {id} in {}", reply.status, self.callback));
             }
             return status::OK;
@@ -259,10 +321,16 @@ impl World {
         if stream.reply.is_some() {
             return status::BAD_ARGUMENT;
         }
-        let late = stream.forwarded.is_some() && stream.response.is_none();
+        if stream.client_head.is_some() {
+            // The response has begun: there is no room for another one.
+            stream.reset = true;
+            return status::OK;
+        }
+        let reads = stream.forwarded.is_some() && in_body && !stream.request_flow.passed().1;
+        let late = stream.forwarded.is_some() && stream.response.is_none() && !reads;
         stream.reply = Some(reply);
         stream.held = false;
-        self.replies_due.push_back(id);
+        self.due.push_back(Deferred::Reply(id));
         if late {
             self.violation(format!("local reply on stream {id}, which had gone upstream"));
         }
@@ -283,6 +351,7 @@ impl World {
             Some(stream) if stream.held => {
                 stream.held = false;
                 stream.forwarded = stream.request.take();
+                self.due.push_back(Deferred::Continue(id));
             }
             _ => self.violation(format!("continue_stream on context {id}, which is not held")),
         }

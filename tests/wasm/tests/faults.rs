@@ -218,8 +218,9 @@ fn without_faults_the_scenario_goes_as_it_should() {
         assert_eq!(run.problems, Vec::<String>::new(), "{}", scene.name);
         called.extend(run.vm.world().counts.clone());
     }
-    // Scenarios that do not call a function cannot show what happens when it fails.
-    for function in HOST_FUNCTIONS {
+    // Scenarios that do not call a function cannot show what happens when it fails. Those of `body_faults.rs` do it.
+    let elsewhere = ["proxy_set_buffer_bytes", "proxy_add_header_map_value"];
+    for function in HOST_FUNCTIONS.into_iter().filter(|function| !elsewhere.contains(function)) {
         assert!(called.contains_key(function), "{function} is never called");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use wasm_host_tests::{HOST_FUNCTIONS, Key, Vm, built, inline_config};
 
-const EXPORTS: [&str; 12] = [
+const EXPORTS: [&str; 16] = [
     "memory",
     "proxy_abi_version_0_2_1",
     "proxy_on_memory_allocate",
@@ -14,7 +14,11 @@ const EXPORTS: [&str; 12] = [
     "proxy_on_tick",
     "proxy_on_http_call_response",
     "proxy_on_request_headers",
+    "proxy_on_request_body",
+    "proxy_on_request_trailers",
     "proxy_on_response_headers",
+    "proxy_on_response_body",
+    "proxy_on_response_trailers",
     "proxy_on_delete",
 ];
 
