@@ -1,5 +1,7 @@
 //! The request as it may go upstream: without the client's credentials, with the identity that was verified.
 
+use core::fmt;
+
 use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use crate::{
@@ -58,10 +60,19 @@ impl Forward {
 }
 
 /// What must not reach the upstream of one request. Owned, so that it can wait with a held request.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Cleaned {
     remove: Vec<Box<[u8]>>,
     set: Vec<(&'static str, String)>,
+}
+
+/// Names only: a path may hold a token, and a session id is one.
+impl fmt::Debug for Cleaned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let removed = self.remove.iter().map(|name| String::from_utf8_lossy(name));
+        let set = self.set.iter().map(|(name, _)| *name);
+        write!(f, "Cleaned(removes {:?}, sets {:?})", removed.collect::<Vec<_>>(), set.collect::<Vec<_>>())
+    }
 }
 
 impl Cleaned {

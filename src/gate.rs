@@ -4,7 +4,7 @@
 //! on_request ─ match ─┬─ document, preflight ──────────────────────────► Reply
 //!                     ├─ no resource ──────────────────────────────────► Reply 404 (or NotOurs)
 //!                     └─ resource ─ credentials ─ candidate ─ key ─┬───► Hold ··· on_answer ··► (the same from `key`)
-//!                                                                  └─ signature ─┬─────────────► ReadBody ··· on_body ─┐
+//!                                                                  └─ signature ─┬─────────────► ReadBody ····· judge ─┐
 //!                                                                                └─ scopes ◄───────────────────────────┘
 //!                                                                                      └───────► Forward or Reply
 //! ```
@@ -26,7 +26,6 @@ use crate::{
     refusal::Refusal,
     reply::Reply,
     request::Request,
-    response::ResponseGuard,
     routes::Target,
     signature::BadSignature,
     time::UnixTime,
@@ -47,7 +46,7 @@ pub enum Verdict {
     Forward(Forward),
     /// Keep it until a [`Resumed`] names it.
     Hold,
-    /// Keep it until its body was read, then ask [`Gate::on_body`].
+    /// Keep it until its body was read, then ask [`Pending::judge`].
     ReadBody(Pending),
     /// Answer it. The upstream never sees it.
     Reply(Reply),
@@ -85,7 +84,7 @@ pub struct Outcome {
 /// The gate of one worker: a policy, the keys it needs, and the requests that wait for them.
 #[derive(Debug)]
 pub struct Gate {
-    policy: Policy,
+    policy: Arc<Policy>,
     checks: Checks,
     held: BTreeMap<RequestId, Held>,
 }
@@ -139,12 +138,12 @@ impl Gate {
             tokens: TokenCache::new(policy.token_cache()),
             acceleration: Acceleration::new(policy.verify_signature(), crypto),
         };
-        Self { policy, checks, held: BTreeMap::new() }
+        Self { policy: Arc::new(policy), checks, held: BTreeMap::new() }
     }
 
     /// What the gate enforces.
     #[must_use]
-    pub const fn policy(&self) -> &Policy {
+    pub fn policy(&self) -> &Policy {
         &self.policy
     }
 
@@ -217,28 +216,6 @@ impl Gate {
         }
     }
 
-    /// Decides on a request whose body was read to the end. Never [`Verdict::Hold`] or [`Verdict::ReadBody`].
-    pub fn on_body(&self, pending: Pending, body: &[u8]) -> Verdict {
-        if body.len() > pending.max_body_bytes() { self.too_large(pending) } else { pending.judge(body, &self.policy) }
-    }
-
-    /// The answer to a body that is longer than [`Pending::max_body_bytes`].
-    pub fn too_large(&self, pending: Pending) -> Verdict {
-        pending.too_large(&self.policy)
-    }
-
-    /// The `Mcp-Session-Id` of a response as the client may see it; `None`: it must be removed.
-    #[must_use]
-    pub fn seal_session(&self, guard: &ResponseGuard, id: &[u8]) -> Option<String> {
-        guard.seal(id, &self.policy)
-    }
-
-    /// A list as the caller may see it; `None` if the response is none that is filtered.
-    #[must_use]
-    pub fn filter_list(&self, guard: &ResponseGuard, body: &[u8], is_event_stream: bool) -> Option<Vec<u8>> {
-        guard.filter(body, is_event_stream, &self.policy)
-    }
-
     /// The next fetch to start now; to be called until there is none.
     pub fn poll_fetch(&mut self, now: UnixTime) -> Option<Fetch> {
         self.checks.keys.iter_mut().find_map(|cache| cache.poll_fetch(now))
@@ -272,8 +249,11 @@ impl Gate {
     /// Refuses every request that waits, because the gate is about to be replaced or cannot go on.
     pub fn refuse_all_held(&mut self, refusal: &Refusal) -> Vec<Resumed> {
         let held = core::mem::take(&mut self.held);
-        let refuse = |request| Resumed { request, verdict: Verdict::Reply(Reply::refuse(refusal.clone())) };
-        held.into_keys().map(refuse).collect()
+        let refuse = |held: &Held| match self.policy.resource(held.resource) {
+            Some(resource) => Reply::challenge(refusal.clone(), resource, &held.arrival.origin),
+            None => Reply::refuse(refusal.clone()),
+        };
+        held.into_iter().map(|(request, held)| Resumed { request, verdict: Verdict::Reply(refuse(&held)) }).collect()
     }
 
     /// When [`Gate::on_time`] and [`Gate::poll_fetch`] should be called although nothing came from outside; it may

@@ -106,7 +106,7 @@ impl VerifiedToken {
 }
 
 impl Caller {
-    /// A caller without a token. It may go on only by `Caller::grant_anonymous`.
+    /// A caller without a token. It may go on only by `Caller::grant_messages`.
     pub(crate) const fn anonymous() -> Self {
         Self { token: None }
     }
@@ -132,18 +132,19 @@ impl Caller {
         Err(Refusal::InsufficientScope(InsufficientScope { granted, needed }))
     }
 
-    /// The right to send messages that need no token and for which no rule asks for scopes.
-    pub(crate) fn grant_anonymous(
+    /// The right to send messages: without any scope if they need no token and no rule asks for scopes.
+    pub(crate) fn grant_messages(
         self,
-        access: &Access,
         messages: &[Message<'_>],
         needs: &[&Needs],
+        access: &Access,
+        resource: &ResourcePolicy,
     ) -> Result<Grant, Refusal> {
-        let needs_none = messages.iter().all(|message| access.is_anonymous(message));
-        if self.token.is_none() && needs_none && needs.iter().all(|needs| needs.is_nothing()) {
+        let needs_no_token = messages.iter().all(|message| access.is_anonymous(message));
+        if needs_no_token && needs.iter().all(|needs| needs.is_nothing()) {
             return Ok(Grant { caller: self });
         }
-        Err(Refusal::MissingToken)
+        self.grant(resource, needs)
     }
 
     pub(crate) const fn is_anonymous(&self) -> bool {

@@ -1,6 +1,6 @@
 //! A request whose head was found good and whose body decides: from [`Pending`] to a verdict.
 
-use alloc::{borrow::ToOwned, vec::Vec};
+use alloc::{borrow::ToOwned, sync::Arc, vec::Vec};
 
 use crate::{
     arrival::{Arrival, Expected, Session},
@@ -14,11 +14,13 @@ use crate::{
     reply::Reply,
     response::ResponseGuard,
     rules::{Access, Ruling, is_ambiguous},
+    scope_policy::Needs,
 };
 
 /// A request that must be kept until its body was read to the end. It holds no token.
 #[derive(Debug)]
 pub struct Pending {
+    policy: Arc<Policy>,
     caller: Caller,
     index: usize,
     arrival: Arrival,
@@ -41,14 +43,20 @@ impl Pending {
     }
 
     /// The answer to a body that is too long.
-    pub(crate) fn too_large(self, policy: &Policy) -> Verdict {
+    #[must_use]
+    pub fn too_large(self) -> Reply {
         let refusal = Refusal::TooLarge { most: self.max_body_bytes };
-        let Some(resource) = policy.resource(self.index) else { return Verdict::Reply(Reply::refuse(refusal)) };
-        Verdict::Reply(Reply::challenge(refusal, resource, &self.arrival.origin))
+        let Some(resource) = self.policy.resource(self.index) else { return Reply::refuse(refusal) };
+        Reply::challenge(refusal, resource, &self.arrival.origin)
     }
 
-    /// Decides on the whole body.
-    pub(crate) fn judge(self, body: &[u8], policy: &Policy) -> Verdict {
+    /// Decides on the whole body, by the policy that the head was judged by. Never [`Verdict::Hold`] or
+    /// [`Verdict::ReadBody`].
+    pub fn judge(self, body: &[u8]) -> Verdict {
+        if body.len() > self.max_body_bytes {
+            return Verdict::Reply(self.too_large());
+        }
+        let policy = Arc::clone(&self.policy);
         let Some((resource, access)) =
             policy.resource(self.index).and_then(|resource| Some((resource, resource.access()?)))
         else {
@@ -62,7 +70,7 @@ impl Pending {
             _ => caller.grant(resource, &[]).map(|grant| (grant, None)).map_err(|refusal| (refusal, None)),
         };
         match decision {
-            Ok((grant, list)) => Verdict::Forward(forward(grant, index, arrival, resource, list)),
+            Ok((grant, list)) => Verdict::Forward(forward(grant, index, arrival, &policy, resource, list)),
             Err((refusal, id)) => {
                 let reply = Reply::challenge(refusal, resource, &origin);
                 Verdict::Reply(match id {
@@ -81,7 +89,7 @@ pub(crate) fn admit(
     mut arrival: Arrival,
     ended: bool,
     resource: &ResourcePolicy,
-    policy: &Policy,
+    policy: &Arc<Policy>,
 ) -> Verdict {
     let refuse = |refusal, arrival: &Arrival| Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin));
     if let Expected::Refused(refusal) = &arrival.body {
@@ -107,19 +115,26 @@ pub(crate) fn admit(
     };
     let Some(access) = resource.access().filter(|_| reads) else {
         return match caller.grant(resource, &[]) {
-            Ok(grant) => Verdict::Forward(forward(grant, index, arrival, resource, None)),
+            Ok(grant) => Verdict::Forward(forward(grant, index, arrival, policy, resource, None)),
             Err(refusal) => refuse(refusal, &arrival),
         };
     };
-    let mut pending = Pending { caller, index, arrival, max_body_bytes: access.max_body_bytes, head: None };
+    let mut pending = Pending {
+        policy: Arc::clone(policy),
+        caller,
+        index,
+        arrival,
+        max_body_bytes: access.max_body_bytes,
+        head: None,
+    };
     if ended {
-        return pending.judge(&[], policy);
+        return pending.judge(&[]);
     }
     if policy.hold_requests() == HoldRequests::Body {
         // The head goes upstream, so it must be good for something by itself.
         match pending.caller.clone().grant(resource, &[]) {
             Ok(grant) => {
-                let guard = ResponseGuard::new(index, resource, pending.arrival.origin.clone(), grant.caller());
+                let guard = ResponseGuard::new(index, resource, pending.arrival.origin.clone(), grant.caller(), policy);
                 pending.head = Some(Forward::new(grant, core::mem::take(&mut pending.arrival.cleaned), guard));
             }
             Err(refusal) => return refuse(refusal, &pending.arrival),
@@ -132,10 +147,11 @@ fn forward(
     grant: Grant,
     index: usize,
     arrival: Arrival,
+    policy: &Arc<Policy>,
     resource: &ResourcePolicy,
     list: Option<ListFilter>,
 ) -> Forward {
-    let guard = ResponseGuard::new(index, resource, arrival.origin, grant.caller()).filtering(list);
+    let guard = ResponseGuard::new(index, resource, arrival.origin, grant.caller(), policy).filtering(list, policy);
     Forward::new(grant, arrival.cleaned, guard)
 }
 
@@ -169,11 +185,7 @@ fn decide<'b>(
     let needs = rule(&list, &caller, access).map_err(refuse)?;
     let filter = single.filter(|_| access.filter_lists);
     let filter = filter.and_then(|message| ListFilter::for_answer_to(message, &caller, headers.are_modern()));
-    let grant = if caller.is_anonymous() {
-        caller.grant_anonymous(access, &list, &needs)
-    } else {
-        caller.grant(resource, &needs)
-    };
+    let grant = caller.grant_messages(&list, &needs, access, resource);
     let grant = grant.map_err(|refusal| {
         let id = if refusal == Refusal::MissingToken { None } else { id };
         (refusal, id)
@@ -182,11 +194,7 @@ fn decide<'b>(
 }
 
 /// What the rules ask for all messages together, so that one challenge names it all.
-fn rule<'p>(
-    list: &[Message<'_>],
-    caller: &Caller,
-    access: &'p Access,
-) -> Result<Vec<&'p crate::scope_policy::Needs>, Refusal> {
+fn rule<'p>(list: &[Message<'_>], caller: &Caller, access: &'p Access) -> Result<Vec<&'p Needs>, Refusal> {
     let mut all = Vec::new();
     for message in list {
         match access.judge(message, caller.facts()) {

@@ -18,24 +18,30 @@ pub struct ResponseGuard {
     origin: Origin,
     expose: Arc<str>,
     /// Whose a session would be, where sessions are sealed.
-    owner: Option<Caller>,
-    list: Option<ListFilter>,
+    owner: Option<(Arc<Policy>, Caller)>,
+    list: Option<(Arc<Policy>, ListFilter)>,
 }
 
 impl ResponseGuard {
-    pub(crate) fn new(index: usize, resource: &ResourcePolicy, origin: Origin, caller: &Caller) -> Self {
+    pub(crate) fn new(
+        index: usize,
+        resource: &ResourcePolicy,
+        origin: Origin,
+        caller: &Caller,
+        policy: &Arc<Policy>,
+    ) -> Self {
         Self {
             resource: index,
             challenge: resource.bare_challenge(),
             origin,
             expose: Arc::clone(&resource.origins().expose),
-            owner: resource.sessions().map(|_| caller.clone()),
+            owner: resource.sessions().map(|_| (Arc::clone(policy), caller.clone())),
             list: None,
         }
     }
 
-    pub(crate) fn filtering(mut self, list: Option<ListFilter>) -> Self {
-        self.list = list;
+    pub(crate) fn filtering(mut self, list: Option<ListFilter>, policy: &Arc<Policy>) -> Self {
+        self.list = list.map(|list| (Arc::clone(policy), list));
         self
     }
 
@@ -71,11 +77,12 @@ impl ResponseGuard {
         self.owner.is_some()
     }
 
-    /// The session id as the client may see it. `None`: it must be removed, because nobody could own it.
-    pub(crate) fn seal(&self, id: &[u8], policy: &Policy) -> Option<String> {
+    /// The `Mcp-Session-Id` of the response as the client may see it. `None`: it must be removed, because nobody could own it.
+    #[must_use]
+    pub fn seal_session(&self, id: &[u8]) -> Option<String> {
+        let (policy, caller) = self.owner.as_ref()?;
         let resource = policy.resource(self.resource)?;
-        let owner = self.owner.as_ref()?.owner(resource, policy)?;
-        resource.sessions()?.seal(id, owner)
+        resource.sessions()?.seal(id, caller.owner(resource, policy)?)
     }
 
     /// Whether the body of a successful response is a list that must be filtered.
@@ -84,14 +91,16 @@ impl ResponseGuard {
         self.list.is_some()
     }
 
-    /// The list as the caller may see it.
-    pub(crate) fn filter(&self, body: &[u8], is_event_stream: bool, policy: &Policy) -> Option<Vec<u8>> {
-        Some(self.list.as_ref()?.apply(body, is_event_stream, policy.resource(self.resource)?))
+    /// The list as the caller may see it; `None` if the response is none that is filtered.
+    #[must_use]
+    pub fn filter_list(&self, body: &[u8], is_event_stream: bool) -> Option<Vec<u8>> {
+        let (policy, list) = self.list.as_ref()?;
+        Some(list.apply(body, is_event_stream, policy.resource(self.resource)?))
     }
 
     /// What the client gets instead of a list that is too long.
     #[must_use]
     pub fn unreadable_list(&self, is_event_stream: bool) -> Vec<u8> {
-        self.list.as_ref().map(|list| list.unreadable(is_event_stream)).unwrap_or_default()
+        self.list.as_ref().map(|(_, list)| list.unreadable(is_event_stream)).unwrap_or_default()
     }
 }

@@ -87,6 +87,10 @@ impl Pattern {
         text.strip_suffix('*').map_or_else(|| Self::Exact(text.into()), |start| Self::Prefix(start.into()))
     }
 
+    pub(crate) fn matches_everything(&self) -> bool {
+        matches!(self, Self::Prefix(start) if start.is_empty())
+    }
+
     pub(crate) fn matches(&self, text: &str) -> bool {
         match self {
             Self::Exact(own) => own == text,
@@ -112,6 +116,21 @@ impl UriPattern {
 }
 
 impl TargetPattern {
+    /// The methods whose requests have such a target.
+    pub(crate) const fn methods(&self) -> &'static [&'static str] {
+        match self {
+            Self::Tool(_) => &["tools/call"],
+            Self::Prompt(_) => &["prompts/get", "completion/complete"],
+            Self::Resource(_) => &[
+                "resources/read",
+                "resources/subscribe",
+                "resources/unsubscribe",
+                "subscriptions/listen",
+                "completion/complete",
+            ],
+        }
+    }
+
     fn matches(&self, target: &Target<'_>) -> bool {
         match (self, target) {
             (Self::Tool(pattern), Target::Tool(name)) | (Self::Prompt(pattern), Target::Prompt(name)) => {
@@ -186,7 +205,8 @@ fn has_one_spelling(uri: &str) -> Option<()> {
         Some(hierarchy) => {
             let (authority, path) = hierarchy.split_at_checked(hierarchy.find('/').unwrap_or(hierarchy.len()))?;
             let has_case = SPECIAL.contains(&scheme) && authority.bytes().any(|byte| byte.is_ascii_uppercase());
-            if has_case || path::check_segment(authority).is_err() {
+            // A server that only cuts the scheme off reads the authority as the first segment.
+            if has_case || matches!(authority, "." | "..") || path::check_segment(authority).is_err() {
                 return None;
             }
             path.strip_prefix('/').unwrap_or_default()

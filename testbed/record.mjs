@@ -18,11 +18,13 @@ export function recorded(file, listener) {
   };
 }
 
+/** The lines of a record that are complete: the server may be writing another one. */
+const linesOf = (file) => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1) : []);
+
 /** All requests of a record, in order: `{ id, at, method, url, headers: [[name, value]...], status? }`. */
 export function readRecord(file) {
   const requests = new Map();
-  for (const line of existsSync(file) ? readFileSync(file, 'utf8').split('\n') : []) {
-    if (!line) continue;
+  for (const line of linesOf(file)) {
     const entry = JSON.parse(line);
     if (!entry.ran) requests.set(entry.id, { ...requests.get(entry.id), ...entry });
   }
@@ -35,8 +37,7 @@ export const recordRun = (file, ran, args) =>
 
 /** The tools that ran, in order: `{ ran, arguments }`. */
 export const readRuns = (file) =>
-  (existsSync(file) ? readFileSync(file, 'utf8') : '')
-    .split('\n')
+  linesOf(file)
     .filter((line) => line.startsWith('{"ran":'))
     .map((line) => JSON.parse(line));
 

@@ -173,7 +173,8 @@ fn read_origins(members: &Members<'_>, findings: &mut Findings) -> Origins {
     if let Some(at) = cors.get("expose_headers") {
         let names: Vec<Arc<str>> =
             findings.items(&at).iter().filter_map(|at| findings.parsed(at, parse_exposed)).collect();
-        origins.expose = alloc::format!("{EXPOSE_HEADERS}, {}", names.join(", ")).into();
+        let all: Vec<&str> = core::iter::once(EXPOSE_HEADERS).chain(names.iter().map(|name| &**name)).collect();
+        origins.expose = all.join(", ").into();
     }
     origins.max_age = findings.duration(cors.get("max_age"), MAX_AGE, Duration::ZERO..=DAY);
     origins

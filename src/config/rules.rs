@@ -80,7 +80,7 @@ fn read_rules(at: &At<'_>, conditions: &mut Vec<Condition>, findings: &mut Findi
         // A rule with a mistake may match less than it seems to.
         let is_whole = findings.0.len() == before;
         if is_whole
-            && rule.methods.is_empty()
+            && (rule.methods.is_empty() || rule.methods.iter().any(Pattern::matches_everything))
             && rule.targets.is_empty()
             && rule.conditions.is_empty()
             && catch_all.is_none()
@@ -105,6 +105,13 @@ fn read_rule(at: &At<'_>, conditions: &mut Vec<Condition>, findings: &mut Findin
         targets.extend(uris.iter().filter_map(|at| findings.parsed(at, parse_uri)).map(TargetPattern::Resource));
     }
     let known_conditions = conditions.len();
+    let is_for = |target: &TargetPattern| {
+        let named_by = |name: &&str| methods.iter().any(|method| method.matches(name));
+        methods.is_empty() || target.methods().iter().any(named_by)
+    };
+    if !targets.iter().all(is_for) {
+        findings.add(&members.place("methods"), "leaves out the methods that name such tools, prompts or resources");
+    }
     let claims = members.get("claims").map(|at| filled(&at, findings)).unwrap_or_default();
     let numbers = claims.iter().filter_map(|at| read_condition(at, findings)).map(|condition| {
         conditions.iter().position(|known| *known == condition).unwrap_or_else(|| {
@@ -155,7 +162,9 @@ fn parse_uri(text: &str) -> Result<UriPattern, &'static str> {
     match () {
         () if base.contains('*') => Err("has a `*` that is not a last segment of its own"),
         // The braces of a template, which no request has and lists do.
-        () if is_ambiguous(&base.replace(['{', '}'], "")) => Err("is no URI, or one with several spellings, so no request for it is accepted"),
+        () if is_ambiguous(&base.replace(['{', '}'], "")) => {
+            Err("is no URI, or one with several spellings, so no request for it is accepted")
+        }
         () => Ok(UriPattern::parse(text)),
     }
 }

@@ -55,7 +55,7 @@ pub(crate) fn post(gate: &mut Gate, token: &str, more: &[(&str, &str)], body: &s
     lines.extend((!token.is_empty()).then_some(("authorization", authorization.as_str())));
     lines.extend(more);
     match ask(gate, &lines) {
-        Verdict::ReadBody(pending) => gate.on_body(pending, body.as_bytes()),
+        Verdict::ReadBody(pending) => pending.judge(body.as_bytes()),
         other => other,
     }
 }

@@ -50,7 +50,7 @@ fn shown(method: &str, more: &[(&str, &str)], answer: &str, is_event_stream: boo
     let mut gate = gate(&config());
     let guard = guard(&mut gate, &good_token(), method, "1", more);
     assert!(guard.filters_list(), "{method}");
-    let filtered = gate.filter_list(&guard, answer.as_bytes(), is_event_stream).expect("a list");
+    let filtered = guard.filter_list(answer.as_bytes(), is_event_stream).expect("a list");
     String::from_utf8(filtered).expect("UTF-8")
 }
 
@@ -122,7 +122,7 @@ fn the_scopes_of_the_caller_decide() {
     for (token, expected) in rows {
         let mut gate = gate(&config());
         let guard = guard(&mut gate, &token, "tools/list", "1", &[]);
-        let found = gate.filter_list(&guard, answer.as_bytes(), false).expect("a list");
+        let found = guard.filter_list(answer.as_bytes(), false).expect("a list");
         assert_eq!(str::from_utf8(&found), Ok(expected));
     }
     // The default decides where no rule does.
@@ -130,7 +130,7 @@ fn the_scopes_of_the_caller_decide() {
         &json!({ "rules": [{ "tools": ["a"] }, { "methods": ["tools/list"] }], "default": "deny", "filter_lists": true }),
     ));
     let guard = guard(&mut gate, &good_token(), "tools/list", "1", &[]);
-    let found = gate.filter_list(&guard, answer.as_bytes(), false).expect("a list");
+    let found = guard.filter_list(answer.as_bytes(), false).expect("a list");
     assert_eq!(str::from_utf8(&found), Ok(r#"{"result":{"tools":[{"name":"a"}]}}"#));
 }
 
@@ -211,7 +211,7 @@ fn a_request_is_modern_by_what_its_body_says() {
         let verdict = post(&mut gate, &good_token(), &more, &request("tools/list", &params));
         let Verdict::Forward(forward) = verdict else { panic!("{params}: {verdict:?}") };
         let guard = forward.into_response_guard();
-        let found = gate.filter_list(&guard, br#"{"result":{"tools":[]}}"#, false).expect("a list");
+        let found = guard.filter_list(br#"{"result":{"tools":[]}}"#, false).expect("a list");
         assert_eq!(String::from_utf8_lossy(&found).contains("cacheScope"), is_modern, "{params}");
     }
 }
@@ -251,7 +251,7 @@ fn only_lists_are_filtered_and_only_where_it_is_asked_for() {
         let Verdict::Forward(forward) = post(&mut gate, &good_token(), &[], &body) else { panic!("{body}") };
         let guard = forward.into_response_guard();
         assert_eq!(guard.filters_list(), expected, "{body}");
-        let found = gate.filter_list(&guard, br#"{"result":{"tools":[{"name":"no"}]}}"#, false);
+        let found = guard.filter_list(br#"{"result":{"tools":[{"name":"no"}]}}"#, false);
         assert_eq!(found.is_some(), expected, "{body}");
     }
 }

@@ -36,7 +36,7 @@ fn config() -> Value {
 fn post(gate: &mut Gate, lines: &[(&str, &str)], body: &[u8]) -> Verdict {
     let lines = [&[("authorization", AUTHORIZATION.as_str())], lines].concat();
     match ask(gate, &head("/mcp", &lines)) {
-        Verdict::ReadBody(pending) => gate.on_body(pending, body),
+        Verdict::ReadBody(pending) => pending.judge(body),
         other => other,
     }
 }

@@ -225,11 +225,11 @@ fn lists_are_kept_apart() {
     for body in [r#"{"method":"ping","id":1}"#, "{"] {
         let mut gate = gate(&config);
         let Verdict::ReadBody(pending) = ask(&mut gate, &head("/mcp", &more)) else { panic!("no body is read") };
-        let found = reply(gate.on_body(pending, body.as_bytes()));
+        let found = reply(pending.judge(body.as_bytes()));
         assert_eq!(reply_header(&found, "access-control-allow-origin"), Some(APP), "{body}");
         assert_eq!(reply_header(&found, "vary"), Some("Origin"), "{body}");
     }
     let mut gate = gate(&config);
     let Verdict::ReadBody(pending) = ask(&mut gate, &head("/mcp", &more)) else { panic!("no body is read") };
-    assert_eq!(reply_header(&reply(gate.too_large(pending)), "access-control-allow-origin"), Some(APP));
+    assert_eq!(reply_header(&pending.too_large(), "access-control-allow-origin"), Some(APP));
 }

@@ -52,7 +52,7 @@ fn send_to(gate: &mut Gate, method: &str, path: &str, token: &str, more: &[(&str
     lines.extend(more);
     let body = if method == "POST" { call("a") } else { String::new() };
     match ask(gate, &lines) {
-        Verdict::ReadBody(pending) => gate.on_body(pending, body.as_bytes()),
+        Verdict::ReadBody(pending) => pending.judge(body.as_bytes()),
         other => other,
     }
 }
@@ -70,7 +70,7 @@ fn guard(verdict: Verdict) -> ResponseGuard {
 fn sealed(gate: &mut Gate, token: &str, id: &str) -> String {
     let guard = guard(send(gate, "POST", token, &[]));
     assert!(guard.seals_sessions());
-    gate.seal_session(&guard, id.as_bytes()).expect("a sealed id")
+    guard.seal_session(id.as_bytes()).expect("a sealed id")
 }
 
 /// What the upstream sees of the session, or why it sees nothing.
@@ -161,7 +161,7 @@ fn a_session_of_another_caller_is_no_session() {
     for (name, owner, from, other, to, expected) in rows {
         let mut gate = keyed(&wide(), &key(1));
         let guard = guard(send_to(&mut gate, "POST", from, owner, &[]));
-        let seal = gate.seal_session(&guard, b"s1").expect("a sealed id");
+        let seal = guard.seal_session(b"s1").expect("a sealed id");
         let lines = [(SESSION, seal.as_str())];
         for method in ["POST", "GET", "DELETE"] {
             let expected = if expected { Ok(vec!["s1".to_owned()]) } else { Err(Refusal::Session) };
@@ -304,10 +304,10 @@ fn an_id_that_no_server_may_send_is_not_passed_on() {
     let mut gate = keyed(&sealing(), &key(1));
     let guard = guard(send(&mut gate, "POST", &good_token(), &[]));
     for id in [&b""[..], b"a b", b"a\tb", b"a\r\nx: y", b"\0", b"a\x7f", "ü".as_bytes(), b"\xff", b" a"] {
-        assert_eq!(gate.seal_session(&guard, id), None, "{id:?}");
+        assert_eq!(guard.seal_session(id), None, "{id:?}");
     }
     for id in [&b"a"[..], b"!", b"~"] {
-        assert!(gate.seal_session(&guard, id).is_some(), "{id:?}");
+        assert!(guard.seal_session(id).is_some(), "{id:?}");
     }
 }
 
@@ -322,7 +322,7 @@ fn without_the_setting_ids_are_left_alone() {
     assert_eq!(edited.all(SESSION), ["s1", "s2"]);
     let guard = forward.into_response_guard();
     assert!(!guard.seals_sessions());
-    assert_eq!(gate.seal_session(&guard, b"s1"), None);
+    assert_eq!(guard.seal_session(b"s1"), None);
 }
 
 /// A session is opened before the body is judged, and the head that goes first has the server's id.
@@ -346,7 +346,7 @@ fn sessions_and_rules_go_together() {
             assert_eq!(hold, "body");
             assert!(head.edits().any(|edit| edit == expected));
         }
-        let Verdict::Forward(forward) = gate.on_body(pending, call("a").as_bytes()) else { panic!("{hold}") };
+        let Verdict::Forward(forward) = pending.judge(call("a").as_bytes()) else { panic!("{hold}") };
         assert_eq!(forward.edits().any(|edit| edit == expected), hold == "headers", "once");
         assert!(forward.into_response_guard().seals_sessions(), "{hold}");
     }

@@ -144,7 +144,8 @@ for (const [i, kind] of kinds.entries()) {
     }
 
     for (const [what, status, body, headers] of [
-      ['a call that says tools/list in its headers', 400, toolCall('echo'), { 'mcp-method': 'tools/list' }],
+      ['a call that says tools/list in its headers', 401, toolCall('echo'), { 'mcp-method': 'tools/list' }],
+      ['a list that says tools/call in its headers', 400, call('tools/list', {}), { 'mcp-method': 'tools/call' }],
       ['a notification that calls', 401, toolCall('echo').replace('"id":7,', ''), {}],
       ['a response', 401, '{"jsonrpc":"2.0","id":1,"result":{}}', {}],
       ['a batch', 400, `[${call('tools/list', {})}]`, {}],

@@ -110,7 +110,8 @@ for (const hold of HOLDS) {
       await fresh();
       const head = await firstAnswer(stack.ports.listen, ['POST /mcp HTTP/1.1', `host: 127.0.0.1:${stack.ports.listen}`, 'content-type: application/json', 'content-length: 100', '', '{']);
       assert.match(head, /^HTTP\/1\.1 401 /);
-      assert.deepEqual(upstream.received, []);
+      // the head of the request before may have come only now
+      assert.deepEqual(upstream.received.filter(({ headers }) => headers['content-length'] === '100'), []);
     });
 
     it('a body and its length, its type and its encoding are what they seem', async () => {

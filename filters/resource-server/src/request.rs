@@ -22,7 +22,9 @@ pub(crate) fn on_headers(context: u32, ended: bool) -> Action {
         Verdict::Forward(forward) => obey_forward(forward),
         Verdict::Reply(reply) => obey_reply(&reply),
         Verdict::ReadBody(pending) => read_body(pending),
-        Verdict::Hold if keep_time(root, now).is_ok() => (State::Held(Body { size: 0, ended }), Action::Pause),
+        Verdict::Hold if keep_time(root, now).is_ok() => {
+            (State::Held(Body { ended, ..Body::default() }), Action::Pause)
+        }
         Verdict::Hold => {
             with_plugin(root, |plugin| plugin.gate.on_gone(context));
             obey_reply(&Reply::refuse(Refusal::Host("proxy_set_tick_period_milliseconds")))
@@ -71,14 +73,26 @@ fn read_body(pending: Pending) -> (State, Action) {
     (State::Reading(Box::new(pending), Body::default()), Action::Continue)
 }
 
+/// The same for a request that waited for keys, whose body may have come meanwhile.
+fn read_held_body(pending: Pending, body: Body) -> (State, Action) {
+    if body.size == 0 && !body.ended {
+        return read_body(pending);
+    }
+    // The proxy has some of the body. If it let the head go it would send that along, so the head has to wait after all.
+    match read_body(pending) {
+        (State::Reading(pending, _), _) => on_pending(pending, body),
+        refused => refused,
+    }
+}
+
 pub(crate) fn on_body(context: u32, size: usize, ended: bool) -> Action {
-    let Some((state, root)) = take_state(context) else { return Action::Pause };
+    let Some(state) = take_state(context) else { return Action::Pause };
     let (state, action) = match state {
-        State::Reading(pending, _) => on_pending(pending, Body { size, ended }, root),
-        State::Held(_) => (State::Held(Body { size, ended }), Action::Pause),
+        State::Reading(pending, body) => on_pending(pending, Body { size, ended, ..body }),
+        State::Held(body) => (State::Held(Body { size, ended, ..body }), Action::Pause),
         // Neither is a request that may go on: one has no verdict, the other was answered.
         State::New | State::Answered => (state, Action::Pause),
-        State::Forwarded(_) | State::Listing(_) | State::Untouched => (state, Action::Continue),
+        State::Forwarded(_) | State::Listing(_) | State::Withheld | State::Untouched => (state, Action::Continue),
     };
     put_state(context, state);
     action
@@ -86,27 +100,30 @@ pub(crate) fn on_body(context: u32, size: usize, ended: bool) -> Action {
 
 /// Trailers end a body that was not said to have ended.
 pub(crate) fn on_trailers(context: u32) -> Action {
-    let Some((state, root)) = take_state(context) else { return Action::Pause };
+    let Some(state) = take_state(context) else { return Action::Pause };
     let (state, action) = match state {
-        State::Reading(pending, body) => on_pending(pending, Body { ended: true, ..body }, root),
+        State::Reading(pending, body) => on_pending(pending, Body { ended: true, ..body }),
         State::Held(body) => (State::Held(Body { ended: true, ..body }), Action::Pause),
         State::New | State::Answered => (state, Action::Pause),
-        State::Forwarded(_) | State::Listing(_) | State::Untouched => (state, Action::Continue),
+        State::Forwarded(_) | State::Listing(_) | State::Withheld | State::Untouched => (state, Action::Continue),
     };
     put_state(context, state);
     action
 }
 
 /// Judges the body if it is there, or too long already.
-fn on_pending(pending: Box<Pending>, body: Body, root: u32) -> (State, Action) {
+fn on_pending(pending: Box<Pending>, body: Body) -> (State, Action) {
     if body.size <= pending.max_body_bytes() && !body.ended {
         return (State::Reading(pending, body), Action::Pause);
     }
-    let head_is_gone = pending.head().is_some();
-    match judge_body(pending, body, root) {
-        Verdict::Forward(forward) if head_is_gone => {
-            (State::Forwarded(forward.into_response_guard()), Action::Continue)
+    let is_edited = pending.head().is_some();
+    match judge_body(*pending, body) {
+        // The head of the response has been sent as it was, so its list can no longer be filtered.
+        Verdict::Forward(forward) if body.answered && forward.response_guard().filters_list() => {
+            obey_reply(&Reply::refuse(Refusal::UnreadableList))
         }
+        Verdict::Forward(_) if body.answered => (State::Untouched, Action::Continue),
+        Verdict::Forward(forward) if is_edited => (State::Forwarded(forward.into_response_guard()), Action::Continue),
         Verdict::Forward(forward) => obey_forward(forward),
         Verdict::Reply(reply) => obey_reply(&reply),
         Verdict::Hold | Verdict::ReadBody(_) | Verdict::NotOurs(_) => {
@@ -115,16 +132,17 @@ fn on_pending(pending: Box<Pending>, body: Body, root: u32) -> (State, Action) {
     }
 }
 
-fn judge_body(pending: Box<Pending>, body: Body, root: u32) -> Verdict {
-    let fault = || Verdict::Reply(Reply::refuse(Refusal::Host("proxy_get_buffer_bytes")));
+fn judge_body(pending: Pending, body: Body) -> Verdict {
     if body.size > pending.max_body_bytes() {
-        return with_plugin(root, |plugin| plugin.gate.too_large(*pending)).unwrap_or_else(fault);
+        return Verdict::Reply(pending.too_large());
     }
     // Some hosts have no buffer where there is no byte.
     let bytes = if body.size == 0 { Ok(Vec::new()) } else { host::buffer(Buffer::RequestBody, body.size) };
-    // A host that hands over less than it announced would have the rest forwarded unread.
-    let Some(bytes) = bytes.ok().filter(|bytes| bytes.len() == body.size) else { return fault() };
-    with_plugin(root, |plugin| plugin.gate.on_body(*pending, &bytes)).unwrap_or_else(fault)
+    match bytes {
+        Ok(bytes) if bytes.len() == body.size => pending.judge(&bytes),
+        // A host that hands over less than it announced would have the rest forwarded unread.
+        _ => Verdict::Reply(Reply::refuse(Refusal::Host("proxy_get_buffer_bytes"))),
+    }
 }
 
 /// Lets requests go on that were held, or answers them.
@@ -138,15 +156,13 @@ pub(crate) fn resume(resumed: Vec<Resumed>, root: u32) {
             continue;
         }
         let body = match take_state(request) {
-            Some((State::Held(body), _)) => body,
+            Some(State::Held(body)) => body,
             _ => Body::default(),
         };
         let (state, action) = match verdict {
             Verdict::Forward(forward) => obey_forward(forward),
             Verdict::Reply(reply) => obey_reply(&reply),
-            // The body may have come while the keys were fetched.
-            Verdict::ReadBody(pending) if pending.head().is_none() => on_pending(Box::new(pending), body, root),
-            Verdict::ReadBody(pending) => read_body(pending),
+            Verdict::ReadBody(pending) => read_held_body(pending, body),
             Verdict::Hold | Verdict::NotOurs(_) => obey_reply(&Reply::refuse(Refusal::Host("proxy_continue_stream"))),
         };
         put_state(request, state);

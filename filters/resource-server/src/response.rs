@@ -4,21 +4,18 @@ use mcp_oauth::{list_filter::MAX_LIST_BYTES, refusal::Refusal, reply::Reply, res
 
 use crate::{
     host::{self, Buffer, Map, Status},
-    plugin::with_plugin,
-    stream::{Action, Listing, State, apply, obey_reply, put_state, take_state},
+    stream::{Action, Body, Listing, State, apply, obey_reply, put_state, take_state},
 };
 
 pub(crate) fn on_headers(context: u32) -> Action {
-    let Some((state, root)) = take_state(context) else { return Action::Continue };
+    let Some(state) = take_state(context) else { return Action::Continue };
     let (state, action) = match state {
-        State::Forwarded(guard) => {
-            guard_headers(guard, root).unwrap_or_else(|refusal| obey_reply(&Reply::refuse(refusal)))
-        }
+        State::Forwarded(guard) => guard_headers(guard).unwrap_or_else(|refusal| obey_reply(&Reply::refuse(refusal))),
         // The upstream answers a head whose body is still being read.
         State::Reading(pending, body) => {
-            match pending.head().map(|head| guard_headers(head.response_guard().clone(), root)) {
+            match pending.head().map(|head| guard_headers(head.response_guard().clone())) {
                 Some(Err(refusal)) => obey_reply(&Reply::refuse(refusal)),
-                Some(Ok(_)) | None => (State::Reading(pending, body), Action::Continue),
+                Some(Ok(_)) | None => (State::Reading(pending, Body { answered: true, ..body }), Action::Continue),
             }
         }
         other => (other, Action::Continue),
@@ -27,7 +24,7 @@ pub(crate) fn on_headers(context: u32) -> Action {
     action
 }
 
-fn guard_headers(guard: ResponseGuard, root: u32) -> Result<(State, Action), Refusal> {
+fn guard_headers(guard: ResponseGuard) -> Result<(State, Action), Refusal> {
     let fault = |_: Status| Refusal::Host("proxy_replace_header_map_value");
     // A failed look counts as found: what is removed for nothing does no harm.
     if !matches!(host::header(Map::Response, "www-authenticate"), Ok(None)) {
@@ -39,7 +36,7 @@ fn guard_headers(guard: ResponseGuard, root: u32) -> Result<(State, Action), Ref
         apply(Map::Response, guard.cors_edits()).ok();
     }
     if guard.seals_sessions() {
-        seal_session(&guard, root).map_err(fault)?;
+        seal_session(&guard).map_err(fault)?;
     }
     if !guard.filters_list() {
         return Ok((State::Untouched, Action::Continue));
@@ -61,18 +58,19 @@ fn guard_headers(guard: ResponseGuard, root: u32) -> Result<(State, Action), Ref
     Ok((State::Listing(Listing { guard, is_event_stream, size: 0, is_replaced: false }), Action::Continue))
 }
 
-fn seal_session(guard: &ResponseGuard, root: u32) -> Result<(), Status> {
+fn seal_session(guard: &ResponseGuard) -> Result<(), Status> {
     let Some(id) = host::header(Map::Response, "mcp-session-id")? else { return Ok(()) };
-    match with_plugin(root, |plugin| plugin.gate.seal_session(guard, &id)).flatten() {
+    match guard.seal_session(&id) {
         Some(sealed) => host::replace_header(Map::Response, "mcp-session-id", sealed.as_bytes()),
         None => host::remove_header(Map::Response, b"mcp-session-id"),
     }
 }
 
 pub(crate) fn on_body(context: u32, size: usize, ended: bool) -> Action {
-    let Some((state, root)) = take_state(context) else { return Action::Continue };
+    let Some(state) = take_state(context) else { return Action::Continue };
     let (state, action) = match state {
-        State::Listing(listing) => collect(Listing { size, ..listing }, ended, root),
+        State::Listing(listing) => collect(Listing { size, ..listing }, ended),
+        State::Withheld => (State::Withheld, Action::Pause),
         other => (other, Action::Continue),
     };
     put_state(context, state);
@@ -81,9 +79,10 @@ pub(crate) fn on_body(context: u32, size: usize, ended: bool) -> Action {
 
 /// Trailers end a body that was not said to have ended.
 pub(crate) fn on_trailers(context: u32) -> Action {
-    let Some((state, root)) = take_state(context) else { return Action::Continue };
+    let Some(state) = take_state(context) else { return Action::Continue };
     let (state, action) = match state {
-        State::Listing(listing) if !listing.is_replaced => collect(listing, true, root),
+        State::Listing(listing) if !listing.is_replaced => collect(listing, true),
+        State::Withheld => (State::Withheld, Action::Pause),
         other => (other, Action::Continue),
     };
     put_state(context, state);
@@ -91,25 +90,24 @@ pub(crate) fn on_trailers(context: u32) -> Action {
 }
 
 /// Keeps a list until it is complete, and shows what the caller may see of it.
-fn collect(mut listing: Listing, ended: bool, root: u32) -> (State, Action) {
+fn collect(mut listing: Listing, ended: bool) -> (State, Action) {
     let Listing { is_event_stream, size, .. } = listing;
     let shown = match () {
+        // Nothing to show, and some hosts have no buffer then.
+        () if size == 0 && ended => return (State::Untouched, Action::Continue),
         () if listing.is_replaced => Vec::new(),
         () if size > MAX_LIST_BYTES => listing.guard.unreadable_list(is_event_stream),
         () if !ended => return (State::Listing(listing), Action::Pause),
         () => {
-            let body = if size == 0 { Ok(Vec::new()) } else { host::buffer(Buffer::ResponseBody, size) };
-            let body = body.ok().filter(|body| body.len() == size);
-            let filter = |body: Vec<u8>| {
-                with_plugin(root, |plugin| plugin.gate.filter_list(&listing.guard, &body, is_event_stream)).flatten()
-            };
-            body.and_then(filter).unwrap_or_else(|| listing.guard.unreadable_list(is_event_stream))
+            let body = host::buffer(Buffer::ResponseBody, size).ok().filter(|body| body.len() == size);
+            let shown = body.and_then(|body| listing.guard.filter_list(&body, is_event_stream));
+            shown.unwrap_or_else(|| listing.guard.unreadable_list(is_event_stream))
         }
     };
     listing.is_replaced = true;
     if host::set_buffer(Buffer::ResponseBody, size, &shown).is_err() {
         // What cannot be replaced must not be shown, and the head has been sent: the client waits in vain.
-        return (State::Answered, Action::Pause);
+        return (State::Withheld, Action::Pause);
     }
     (State::Listing(listing), Action::Continue)
 }

@@ -39,6 +39,8 @@ pub(crate) enum State {
     Listing(Listing),
     /// It was answered here.
     Answered,
+    /// What is left of its response must not be shown.
+    Withheld,
     /// It is none of ours, or nothing is left to do.
     Untouched,
 }
@@ -48,6 +50,8 @@ pub(crate) enum State {
 pub(crate) struct Body {
     pub(crate) size: usize,
     pub(crate) ended: bool,
+    /// Whether the upstream's response has begun already.
+    pub(crate) answered: bool,
 }
 
 /// A list on its way to the client.
@@ -68,8 +72,8 @@ impl Stream {
 /// Takes the state of a stream, to be put back with [`put_state`].
 ///
 /// Meanwhile it counts as answered: should the proxy call back in between, nothing goes on.
-pub(crate) fn take_state(context: u32) -> Option<(State, u32)> {
-    let take = |stream: &mut Stream| (core::mem::replace(&mut stream.state, State::Answered), stream.root);
+pub(crate) fn take_state(context: u32) -> Option<State> {
+    let take = |stream: &mut Stream| core::mem::replace(&mut stream.state, State::Answered);
     with_vm(|vm| vm.streams.get_mut(&context).map(take)).flatten()
 }
 

@@ -114,7 +114,7 @@ fn conditions_of_other_resources_are_kept_apart() {
         let authorization = format!("Bearer {}", sign(&header(), claims));
         let more = [("content-type", "application/json"), ("authorization", authorization.as_str())];
         match crate::support::ask(&mut gate, &crate::support::head(path, &more)) {
-            mcp_oauth::gate::Verdict::ReadBody(pending) => outcome(gate.on_body(pending, call("a").as_bytes())),
+            mcp_oauth::gate::Verdict::ReadBody(pending) => outcome(pending.judge(call("a").as_bytes())),
             other => outcome(other),
         }
     });

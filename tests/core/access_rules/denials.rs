@@ -203,7 +203,7 @@ fn a_body_may_be_as_long_as_the_limit() {
         let mut gate = gate(&config);
         let Verdict::ReadBody(pending) = ask(&mut gate, &lines) else { panic!("the body decides") };
         assert_eq!(pending.max_body_bytes(), limit);
-        let found = reply(gate.too_large(pending));
+        let found = pending.too_large();
         let reason = (found.reason(), found.refusal().expect("a refusal").to_string());
         assert_eq!(reason, ("mcp_oauth_body_too_large", format!("the body is longer than `{limit}` bytes")));
         assert_is(&found, 413, None, &plain("invalid_request", "the body is too large"), "the host counted");

@@ -33,11 +33,11 @@ fn the_head_waits_with_the_body_or_goes_first() {
             panic!("{hold}: no body is read")
         };
         assert_eq!(pending.head().is_some(), goes_first, "{hold}");
-        assert_eq!(outcome(gate.on_body(pending, call("a").as_bytes())), Ok(()), "{hold}");
+        assert_eq!(outcome(pending.judge(call("a").as_bytes())), Ok(()), "{hold}");
         let refusals = [("no", denied(0)), ("x", lacking("mcp:read mcp:write", "mcp:read x"))];
         for (tool, expected) in refusals {
             let Verdict::ReadBody(pending) = arrive(&mut gate, &good_token(), &[]) else { panic!("{hold}") };
-            assert_eq!(outcome(gate.on_body(pending, call(tool).as_bytes())), Err(expected), "{hold}: {tool}");
+            assert_eq!(outcome(pending.judge(call(tool).as_bytes())), Err(expected), "{hold}: {tool}");
         }
     }
 }
@@ -62,7 +62,7 @@ fn a_head_that_goes_first_has_all_edits() {
     let early = edited(pending.head().expect("a head"));
     let mut late = gate(&config("headers"));
     let Verdict::ReadBody(pending) = arrive(&mut late, &good_token(), &sent) else { panic!("no body is read") };
-    let Verdict::Forward(forward) = late.on_body(pending, call("a").as_bytes()) else { panic!("not forwarded") };
+    let Verdict::Forward(forward) = pending.judge(call("a").as_bytes()) else { panic!("not forwarded") };
     let expected = [
         ("x-other", "1"),
         ("x-mcp-subject", "alice"),
@@ -84,7 +84,7 @@ fn a_head_goes_first_only_with_the_required_scopes() {
     assert_eq!(outcome(ask(&mut body, &head("/mcp", &[]))), Err(Refusal::MissingToken));
     let mut headers = gate(&config("headers"));
     let Verdict::ReadBody(pending) = arrive(&mut headers, &scoped("x"), &[]) else { panic!("no body is read") };
-    assert_eq!(outcome(headers.on_body(pending, call("a").as_bytes())), insufficient, "with the body");
+    assert_eq!(outcome(pending.judge(call("a").as_bytes())), insufficient, "with the body");
 }
 
 /// A head that was all of the request has nothing to wait for.

@@ -96,7 +96,7 @@ fn tools_are_named_in_full_or_by_their_start() {
         vec![accepted("a method without this target", call("a")), refused("the sibling", prompt("a"), denied(1))],
         |body| {
             let rules = json!([
-                { "tools": ["a"], "methods": ["prompts/get"], "deny": true },
+                { "tools": ["a"], "methods": ["prompts/get", "tools/*"], "claims": [{ "claim": "x", "equals": "y" }] },
                 { "prompts": ["a"], "methods": ["prompts/get"], "deny": true },
             ]);
             judged(&with_rules(&rules), body)

@@ -88,7 +88,7 @@ fn a_session_of_nobody_is_not_sealed() {
     let authorization = format!("Bearer {}", sign(&header(), &nobody));
     let verdict = ask(&mut gate, &head("/mcp", &[("authorization", &authorization)]));
     let Verdict::Forward(forward) = verdict else { panic!("{verdict:?}") };
-    assert_eq!(gate.seal_session(&forward.into_response_guard(), b"s1"), None);
+    assert_eq!(forward.into_response_guard().seal_session(b"s1"), None);
 }
 
 #[test]
@@ -115,9 +115,9 @@ fn a_byte_order_mark_stays_where_it_is() {
     let Verdict::Forward(forward) = verdict else { panic!("{verdict:?}") };
     let guard = forward.into_response_guard();
     let shown = "\u{feff}data: {\"result\":{\"tools\":[{\"name\":\"a\"}]}}\n\n";
-    assert_eq!(gate.filter_list(&guard, shown.as_bytes(), true).as_deref(), Some(shown.as_bytes()));
+    assert_eq!(guard.filter_list(shown.as_bytes(), true).as_deref(), Some(shown.as_bytes()));
     let hidden = "\u{feff}\u{feff}data: {\"result\":{\"tools\":[{\"name\":\"no\"}]}}\n\n";
-    let found = gate.filter_list(&guard, hidden.as_bytes(), true).expect("a list");
+    let found = guard.filter_list(hidden.as_bytes(), true).expect("a list");
     assert!(!found.starts_with("\u{feff}data".as_bytes()), "a client would take it for data");
 }
 

@@ -48,11 +48,11 @@ fn get_and_delete_have_no_body() {
             let mut gate = closed();
             let verdict = send(&mut gate, method, &good_token(), &[("content-type", "application/json")], false);
             let Verdict::ReadBody(pending) = verdict else { panic!("{method}: {verdict:?}") };
-            assert_eq!(outcome(gate.on_body(pending, body)), expected, "{method} with {body:?}");
+            assert_eq!(outcome(pending.judge(body)), expected, "{method} with {body:?}");
         }
         let mut gate = closed();
         let Verdict::ReadBody(pending) = send(&mut gate, method, &scoped("x"), &[], false) else { panic!("{method}") };
-        assert_eq!(outcome(gate.on_body(pending, b"")), Err(lacking("x", "mcp:read")), "{method} without the scope");
+        assert_eq!(outcome(pending.judge(b"")), Err(lacking("x", "mcp:read")), "{method} without the scope");
     }
 }
 

@@ -77,6 +77,7 @@ fn resources_are_uris_with_a_star_as_the_last_segment_only() {
 fn a_rule_has_the_members_it_may_have() {
     let known = "methods, tools, prompts, resources, claims, scopes, any_of, deny";
     let at = "resources[0].rules[0]";
+    let leaves_out = format!("{at}.methods: leaves out the methods that name such tools, prompts or resources");
     let nothing_cures = format!("{at}.deny: has no use for scopes: nothing cures a denial");
     let rows = [
         (json!({}), None),
@@ -95,6 +96,12 @@ fn a_rule_has_the_members_it_may_have() {
         (json!({ "scopes": ["a b"] }), Some(format!("{at}.scopes[0]: `a b` is no scope (RFC 6749 section 3.3)"))),
         (json!({ "any_of": ["a", "\""] }), Some(format!("{at}.any_of[1]: `\"` is no scope (RFC 6749 section 3.3)"))),
         (json!({ "any_of": [] }), Some(format!("{at}.any_of: is empty: leave it out"))),
+        (json!({ "tools": ["a"], "methods": ["tools/list"], "deny": true }), Some(leaves_out.clone())),
+        (json!({ "tools": ["a"], "methods": ["tools/c*"], "deny": true }), None),
+        (json!({ "prompts": ["a"], "methods": ["prompts/list", "completion/complete"] }), None),
+        (json!({ "resources": ["x://y"], "methods": ["prompts/get"] }), Some(leaves_out.clone())),
+        (json!({ "resources": ["x://y"], "methods": ["subscriptions/listen"] }), None),
+        (json!({ "resources": ["x://y"], "tools": ["a"], "methods": ["tools/call"] }), Some(leaves_out)),
         (
             json!({ "scopes": ["offline_access"] }),
             Some(format!("{at}.scopes[0]: `offline_access` is between a client and its authorization server")),
@@ -146,7 +153,7 @@ fn a_condition_has_a_claim_and_one_test() {
 fn rules_are_a_list_without_dead_ends() {
     let config = |rules: Value| put(base(), "/resources/0/rules", rules);
     let many = |n: usize| json!((0..n).map(|_| json!({ "tools": ["a"] })).collect::<Vec<_>>());
-    for good in [many(1000), json!([{ "tools": ["a"] }, {}]), json!([{ "methods": ["*"] }, { "tools": ["a"] }])] {
+    for good in [many(1000), json!([{ "tools": ["a"] }, {}]), json!([{ "methods": ["t*"] }, { "tools": ["a"] }])] {
         assert_eq!(findings(&config(good)), NONE);
     }
     let dead = |number: usize| format!("resources[0].rules[{number}]: is never reached: rule 0 matches everything");
@@ -154,6 +161,7 @@ fn rules_are_a_list_without_dead_ends() {
         (many(1001), vec!["resources[0].rules: has `1001` entries, more than 1000".to_owned()]),
         (json!({}), vec!["resources[0].rules: is an object where a list is expected".to_owned()]),
         (json!([{}, { "tools": ["a"] }]), vec![dead(1)]),
+        (json!([{ "methods": ["x", "*"] }, { "tools": ["a"] }]), vec![dead(1)]),
         (json!([{ "deny": true }, {}, { "tools": ["a"] }]), vec![dead(1), dead(2)]),
         (json!([{ "scopes": ["a"] }, { "deny": true }]), vec![dead(1)]),
     ];

@@ -31,6 +31,8 @@ fn compared_names_have_no_control_characters() {
     let controls = [
         r"\u0000",
         r"\u0000delete",
+        r"\b",
+        r"\f",
         r"\t",
         r"\n",
         r"\r",

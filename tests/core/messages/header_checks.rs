@@ -358,20 +358,45 @@ fn without_a_request_there_is_no_id_to_repeat() {
     }
 }
 
-/// What is wrong with the body is told first, and then no header can tell of an id.
+/// What is wrong with the body is told first. Its sender waits for an answer to its id, if there is one (JSON-RPC 5.1).
 #[test]
 fn a_body_that_cannot_be_read_is_refused_whatever_the_headers_say() {
     let header = [JSON, (METHOD, "tools/call"), (NAME, "add"), (VERSION, MODERN)];
-    for (body, error) in [
-        (r#"{"id":1,"method":"tools/call","params":{}}"#, MessageError::Member("params.name")),
-        (r#"{"id":null,"method":"tools/call","params":{"name":"add"}}"#, MessageError::Member("id")),
-        (r#"{"id":1,"Method":"tools/call","params":{"name":"add"}}"#, MessageError::Variant("Method".to_owned())),
-        ("", super::syntax(1, 1)),
+    let variant = |name: &str| MessageError::Variant(name.to_owned());
+    let id = r#""\u0061""#;
+    let member = MessageError::Member;
+    for (body, error, answer) in [
+        (r#"{"id":"\u0061","method":"tools/call","params":{}}"#, member("params.name"), Some(-32602)),
+        (r#"{"params":{"name":1},"method":"tools/call","id":"\u0061"}"#, member("params.name"), Some(-32602)),
+        (
+            r#"{"id":"\u0061","method":"tools/call","params":{"name":"\u0000"}}"#,
+            MessageError::Control("params.name"),
+            Some(-32602),
+        ),
+        (r#"{"id":"\u0061","method":"x","params":[]}"#, member("params"), Some(-32600)),
+        (r#"{"id":"\u0061","method":"\u0000"}"#, MessageError::Control("method"), Some(-32600)),
+        (r#"{"id":"\u0061","method":"ping","ID":2}"#, variant("ID"), Some(-32600)),
+        (r#"{"id":"\u0061","Method":"ping"}"#, variant("Method"), None),
+        (r#"{"id":"\u0061","method":1}"#, member("method"), None),
+        (r#"{"id":"\u0061","method":"ping","result":1}"#, MessageError::NoMessage, None),
+        (r#"{"id":"\u0061","result":1,"error":1}"#, MessageError::NoMessage, None),
+        (r#"{"id":null,"method":"tools/call","params":{"name":"add"}}"#, member("id"), None),
+        (r#"{"id":[],"method":"tools/call","params":{"name":"add"}}"#, member("id"), None),
+        (r#"{"method":"tools/call"}"#, member("params.name"), None),
+        (r#"[{"id":"\u0061","method":"ping"}]"#, MessageError::Batch, None),
+        (r#"{"id":"\u0061","id":"\u0061","method":"ping"}"#, super::duplicate("id"), None),
+        (r#"{"id":"\u0061","method":"ping"},"#, super::syntax(1, 32), None),
+        ("", super::syntax(1, 1), None),
     ] {
         let reply = reply(post(&mut gate(&config()), &header, body.as_bytes()));
         assert_eq!((reply.status(), reply.refusal()), (400, Some(&Refusal::Message(error))), "{body}");
-        let found: Value = serde_json::from_slice(reply.body()).expect("JSON");
-        let expected = json!({ "error": "invalid_request", "error_description": "the body is no well-formed message" });
-        assert_eq!(found, expected, "{body}");
+        let text = "the body is no well-formed message";
+        let expected = match answer {
+            None => format!(r#"{{"error":"invalid_request","error_description":"{text}"}}"#),
+            Some(code) => format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":"{text}","data":{{"error":"invalid_request"}}}}}}"#
+            ),
+        };
+        assert_eq!(String::from_utf8_lossy(reply.body()), expected, "{body}");
     }
 }

@@ -122,11 +122,10 @@ fn without_rules_no_body_is_read() {
     assert_eq!(outcome(verdict), Ok(()));
 }
 
-fn pending(config: &serde_json::Value) -> (mcp_oauth::gate::Gate, Pending) {
-    let mut gate = gate(config);
+fn pending(config: &serde_json::Value) -> Pending {
     let lines = [("authorization", AUTHORIZATION.as_str()), JSON];
-    match ask(&mut gate, &head("/mcp", &lines)) {
-        Verdict::ReadBody(pending) => (gate, pending),
+    match ask(&mut gate(config), &head("/mcp", &lines)) {
+        Verdict::ReadBody(pending) => pending,
         other => panic!("{other:?}"),
     }
 }
@@ -143,8 +142,7 @@ fn a_body_has_as_many_bytes_as_are_allowed() {
     let default = config();
     let small = put(config(), "/resources/0/body", json!({ "max_size": "1KiB" }));
     for (config, most) in [(default, 1024 * 1024), (small, 1024)] {
-        let (_, waiting) = pending(&config);
-        assert_eq!(waiting.max_body_bytes(), most);
+        assert_eq!(pending(&config).max_body_bytes(), most);
         for (bytes, expected) in [
             (PING.len(), Ok(())),
             (most - 1, Ok(())),
@@ -152,14 +150,12 @@ fn a_body_has_as_many_bytes_as_are_allowed() {
             (most + 1, Err(Refusal::TooLarge { most })),
             (most * 2, Err(Refusal::TooLarge { most })),
         ] {
-            let (gate, pending) = pending(&config);
-            assert_eq!(outcome(gate.on_body(pending, &of_length(bytes))), expected, "{bytes} of {most}");
+            assert_eq!(outcome(pending(&config).judge(&of_length(bytes))), expected, "{bytes} of {most}");
         }
         // What is in it does not matter then.
-        let (gate, waiting) = pending(&config);
-        assert_eq!(outcome(gate.on_body(waiting, &vec![b'{'; most + 1])), Err(Refusal::TooLarge { most }));
-        let (gate, waiting) = pending(&config);
-        let reply = reply(gate.too_large(waiting));
+        let too_long = vec![b'{'; most + 1];
+        assert_eq!(outcome(pending(&config).judge(&too_long)), Err(Refusal::TooLarge { most }));
+        let reply = pending(&config).too_large();
         assert_eq!((reply.status(), reply.reason()), (413, "mcp_oauth_body_too_large"));
         assert_eq!(reply.refusal(), Some(&Refusal::TooLarge { most }));
         assert_eq!(reply_header(&reply, "www-authenticate"), None);

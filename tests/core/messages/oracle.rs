@@ -96,15 +96,17 @@ fn kind(document: &Value) -> Option<Kind> {
     }
 }
 
-/// Table 5.3: what the method is applied to. What is missing is the empty list, so that an accepted message differs.
+/// Table 5.3: what the method is applied to. What should be a text is one, or an accepted message differs.
 fn targets(document: &Value) -> Vec<(char, &str)> {
     let params = &document["params"];
     let (prompt, uri) = (&params["ref"]["name"], &params["ref"]["uri"]);
+    let if_there = |letter, name| params.get(name).map(|value| (letter, value)).into_iter().collect();
     let found: Vec<(char, &Value)> = match document["method"].as_str().unwrap_or_default() {
         "tools/call" => vec![('t', &params["name"])],
         "prompts/get" => vec![('p', &params["name"])],
-        "resources/read" | "resources/subscribe" | "resources/unsubscribe" => vec![('r', &params["uri"])],
-        "tasks/get" | "tasks/update" | "tasks/cancel" | "tasks/result" => vec![('k', &params["taskId"])],
+        "resources/read" => vec![('r', &params["uri"])],
+        "resources/subscribe" | "resources/unsubscribe" => if_there('r', "uri"),
+        "tasks/get" | "tasks/update" | "tasks/cancel" | "tasks/result" => if_there('k', "taskId"),
         "completion/complete" => {
             let both = [('p', prompt), ('r', uri)].into_iter();
             both.filter(|(_, value)| !value.is_null()).collect()

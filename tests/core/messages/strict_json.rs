@@ -268,7 +268,14 @@ fn no_object_has_two_members_of_one_name() {
         bad("RFC 8259 8.3: escaped", call(r#""name":"add","n\u0061me":"delete""#), duplicate("name")),
         bad("RFC 8259 8.3: escaped first", call(r#""\u006Eame":"add","name":"delete""#), duplicate("name")),
         bad("RFC 8259 8.3: escaped twice", r#"{"\u006dethod":"a","\u006Dethod":"b"}"#, duplicate("method")),
-        bad("RFC 8259 8.3: a short escape", call(r#""name":"a","\n":1,"\u000a":1"#), duplicate("\n")),
+        good("RFC 8259 8.3: short escapes are no letters", call(r#""name":"a","\b":1,"b":1,"\f":1,"f":1"#)),
+        bad("RFC 8259 8.3: a backspace", call(r#""name":"a","\b":1,"\u0008":1"#), duplicate("\u{8}")),
+        bad("RFC 8259 8.3: a form feed", call(r#""name":"a","\f":1,"\u000C":1"#), duplicate("\u{C}")),
+        bad("RFC 8259 8.3: a line feed", call(r#""name":"a","\n":1,"\u000a":1"#), duplicate("\n")),
+        bad("RFC 8259 8.3: a carriage return", call(r#""name":"a","\r":1,"\u000d":1"#), duplicate("\r")),
+        bad("RFC 8259 8.3: a tab", call(r#""name":"a","\t":1,"\u0009":1"#), duplicate("\t")),
+        bad("RFC 8259 8.3: a quote", call(r#""name":"a","\"":1,"\u0022":1"#), duplicate("\"")),
+        bad("RFC 8259 8.3: a backslash", call(r#""name":"a","\\":1,"\u005c":1"#), duplicate("\\")),
         bad("RFC 8259 8.3: a solidus", call(r#""name":"a","b/":1,"b\/":1"#), duplicate("b/")),
         bad("RFC 8259 8.3: a pair of units", call("\"name\":\"a\",\"😀\":1,\"\\ud83d\\uDE00\":1"), duplicate("😀")),
         bad("RFC 8259 4: what comes first counts", r#"{"a":1,"a":1,}"#, duplicate("a")),
@@ -283,6 +290,8 @@ fn names_are_compared_however_many_there_are() {
         let names: Vec<_> = (0..count).map(|number| format!(r#""n{number}":{{"n0":1,"n1":[]}}"#)).collect();
         let unique = format!(r#"{{"method":"x","params":{{"arguments":{{{}}}}}}}"#, names.join(","));
         assert_eq!(read(unique.as_bytes(), false).map(drop), Ok(()), "{count} names");
+        let outer = unique.replace("n0", "params").replace("n1\"", "method\"");
+        assert_eq!(read(outer.as_bytes(), false).map(drop), Ok(()), "{count} names, some of them used outside");
         for (again, at) in [(0, count), (count / 2, count), (count - 1, count), (0, 1), (count - 1, count / 2)] {
             for spelling in ["n", "\\u006e"] {
                 let mut names = names.clone();

@@ -217,6 +217,7 @@ fn a_body_that_is_too_long_is_refused_before_it_ends() {
             vm.replied(stream).refuses(413, "invalid_request");
             assert_kept(&mut vm, stream, hold);
         }
+        assert_eq!(vm.world().counts["proxy_get_buffer_bytes"], 1, "only the configuration is worth its copy");
         let stream = vm.request(good_post());
         let fits = long_call(TOOL, 1024 - long_call(TOOL, 0).len());
         vm.send(stream, &fits, false);
