@@ -81,7 +81,8 @@ pub(crate) fn on_body(context: u32, size: usize, ended: bool) -> Action {
 pub(crate) fn on_trailers(context: u32) -> Action {
     let Some(state) = take_state(context) else { return Action::Continue };
     let (state, action) = match state {
-        State::Listing(listing) if !listing.is_replaced => collect(listing, true),
+        // Without a body there is no buffer to show anything in.
+        State::Listing(listing) if !listing.is_replaced && listing.size > 0 => collect(listing, true),
         State::Withheld => (State::Withheld, Action::Pause),
         other => (other, Action::Continue),
     };
@@ -93,13 +94,12 @@ pub(crate) fn on_trailers(context: u32) -> Action {
 fn collect(mut listing: Listing, ended: bool) -> (State, Action) {
     let Listing { is_event_stream, size, .. } = listing;
     let shown = match () {
-        // Nothing to show, and some hosts have no buffer then.
-        () if size == 0 && ended => return (State::Untouched, Action::Continue),
         () if listing.is_replaced => Vec::new(),
         () if size > MAX_LIST_BYTES => listing.guard.unreadable_list(is_event_stream),
         () if !ended => return (State::Listing(listing), Action::Pause),
         () => {
-            let body = host::buffer(Buffer::ResponseBody, size).ok().filter(|body| body.len() == size);
+            let body = if size == 0 { Ok(Vec::new()) } else { host::buffer(Buffer::ResponseBody, size) };
+            let body = body.ok().filter(|body| body.len() == size);
             let shown = body.and_then(|body| listing.guard.filter_list(&body, is_event_stream));
             shown.unwrap_or_else(|| listing.guard.unreadable_list(is_event_stream))
         }

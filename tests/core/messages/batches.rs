@@ -49,7 +49,7 @@ fn where_batches_are_allowed_one_to_a_hundred_messages_are_one() {
             Err(MessageError::Member("params.name")),
         ),
         (length("a variant in the last", &format!(r#"[{PING},{{"Method":"x"}}]"#)), variant("Method")),
-        (length("a variant in the first", &format!(r#"[{{"METHOD":"x"}},{{"Method":"x"}}]"#)), variant("METHOD")),
+        (length("a variant in the first", r#"[{"METHOD":"x"},{"Method":"x"}]"#), variant("METHOD")),
         (
             length("a duplicate in the last", &format!(r#"[{PING},{{"id":1,"id":1,"method":"x"}}]"#)),
             Err(duplicate("id")),

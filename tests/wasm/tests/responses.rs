@@ -209,7 +209,6 @@ fn a_list_that_cannot_be_replaced_is_not_shown() {
 }
 
 #[test]
-#[ignore = "where only trailers come there is no buffer to replace, and the client waits for ever"]
 fn a_list_that_is_only_trailers_ends() {
     let mut vm = Hold::Headers.warm();
     let stream = asked(&mut vm, good_post());
@@ -219,7 +218,6 @@ fn a_list_that_is_only_trailers_ends() {
 }
 
 #[test]
-#[ignore = "once `proxy_set_buffer_bytes` has failed, the next piece of the same list is let go with all that was kept"]
 fn a_list_that_was_too_long_and_cannot_be_replaced_is_not_shown_later() {
     for n in [1, 2] {
         for by_trailers in [false, true] {
@@ -266,7 +264,6 @@ fn other_responses_pass_piece_by_piece_and_cost_nothing() {
 }
 
 #[test]
-#[ignore = "in body mode the guard of the head knows of no list, and the one with the filter comes after the response's head"]
 fn a_list_whose_head_was_sent_before_the_request_was_read_is_filtered() {
     let mut vm = Hold::Body.warm();
     let stream = vm.request(good_post());
