@@ -107,5 +107,9 @@ fn expect(request: &Request<'_>, resource: &ResourcePolicy) -> Expected {
 /// `application/json` in any case, with or without parameters. A comma would be two values.
 fn is_json(content_type: &[u8]) -> bool {
     let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
-    media_type.trim_ascii().eq_ignore_ascii_case(b"application/json") && !content_type.contains(&b',')
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = media_type.iter().position(|byte| !is_space(byte)).unwrap_or_default();
+    let end = media_type.iter().rposition(|byte| !is_space(byte)).map_or(0, |last| last.saturating_add(1));
+    let media_type = media_type.get(start..end).unwrap_or_default();
+    media_type.eq_ignore_ascii_case(b"application/json") && !content_type.contains(&b',')
 }

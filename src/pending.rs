@@ -43,7 +43,6 @@ impl Pending {
     }
 
     /// The answer to a body that is too long.
-    #[must_use]
     pub fn too_large(self) -> Reply {
         let refusal = Refusal::TooLarge { most: self.max_body_bytes };
         let Some(resource) = self.policy.resource(self.index) else { return Reply::refuse(refusal) };

@@ -75,9 +75,9 @@ impl McpHeaders {
         self.version.as_deref().is_some_and(|version| version >= FIRST_MODERN && is_date(version))
     }
 
-    /// Whether the request says that it is of a revision without batches.
+    /// Whether the request says that it is of a revision without batches; a version that is no date is none that has them.
     pub(crate) fn exclude_batches(&self) -> bool {
-        self.version.as_deref().is_some_and(|version| version > LAST_WITH_BATCHES && is_date(version))
+        self.version.as_deref().is_some_and(|version| version > LAST_WITH_BATCHES || !is_date(version))
     }
 
     /// Compares the headers with the body.
@@ -91,6 +91,11 @@ impl McpHeaders {
         let must_have = is_modern && message.kind == Kind::Request;
         compare(METHOD, self.method.as_deref(), Some(&message.method), must_have)?;
         compare(NAME, self.name.as_deref(), message.name(), must_have)?;
+        // Methods whose requests need not have it: who sends it must mean the target.
+        let is_target = |name: &str| message.targets.iter().any(|target| target.as_str() == name);
+        if !message.targets.is_empty() && !self.name.as_deref().is_none_or(is_target) {
+            return Err(HeaderMismatch::Differs(NAME));
+        }
         compare(VERSION, self.version.as_deref(), message.protocol_version.as_deref(), must_have)
     }
 }

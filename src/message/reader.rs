@@ -60,6 +60,7 @@ struct Draft<'b> {
     id: Option<&'b [u8]>,
     method: Field<'b>,
     answers: usize,
+    is_error: bool,
     name: Field<'b>,
     uri: Field<'b>,
     task: Field<'b>,
@@ -95,7 +96,8 @@ impl Reader {
                 "params" => {
                     self.object(scanner, "params", |reader, scanner, name| reader.parameter(scanner, name, &mut draft))?
                 }
-                "result" | "error" => {
+                answer @ ("result" | "error") => {
+                    draft.is_error = answer == "error";
                     scanner.skip()?;
                     draft.answers = draft.answers.saturating_add(1);
                 }
@@ -176,11 +178,12 @@ fn field<'b>(scanner: &mut Scanner<'b>) -> Result<Field<'b>, Fault> {
     scanner.skip().map(|()| Field::Other)
 }
 
-/// Whether Go's `encoding/json` takes `name` for `known`, which is ASCII: it folds case as Unicode does, and two letters
-/// outside ASCII fold into it.
+/// Whether another reader takes `name` for `known`, which is ASCII: Go's `encoding/json` folds case as Unicode does, and
+/// Java's `equalsIgnoreCase` as Turkish does; four letters outside ASCII fold into it.
 fn is_variant(name: &str, known: &str) -> bool {
     let fold = |letter: char| match letter {
         'ſ' => 's',
+        'ı' | 'İ' => 'i',
         '\u{212A}' => 'k',
         other => other.to_ascii_lowercase(),
     };
@@ -195,7 +198,8 @@ impl<'b> Draft<'b> {
         let id = self.id.map(read_id).transpose()?;
         let Field::Text(method) = self.method else {
             return match self.method {
-                Field::Absent if self.answers == 1 && self.id.is_some() => Ok(Message {
+                // An error may be about a request whose id was not understood.
+                Field::Absent if self.answers == 1 && (self.is_error || self.id.is_some()) => Ok(Message {
                     kind: Kind::Response,
                     id: id.flatten(),
                     method: Cow::Borrowed(""),

@@ -2,8 +2,11 @@
 // and gets its answer; a tool that no scope can open ends in an error, without another login.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { machineToken } from '../../testbed/tokens.mjs';
 import { CLIENTS, scopesAskedFor } from './support/clients.mjs';
-import { ERAS } from './support/mcp.mjs';
+import { send } from './support/http.mjs';
+import { ERAS, introduce, request } from './support/mcp.mjs';
+import { challenges } from './support/replies.mjs';
 import { withRules } from './support/rules.mjs';
 import { itStillServes, useStack } from './support/stack.mjs';
 
@@ -76,5 +79,22 @@ for (const [i, { kind, hold }] of combinations.entries()) {
       });
     }
   }
+
+  it(`the ${kind} server, hold_requests: ${hold}: the challenge names all that is needed, and a denial has none`, async () => {
+    const token = await machineToken(stack.issuer, stack.url, 'mcp:read');
+    const modern = await introduce(stack.url, '2026-07-28');
+    for (const [name, scope, error] of [
+      ['slow', 'mcp:admin mcp:read', 'insufficient_scope'],
+      ['echo', 'mcp:read mcp:write', 'insufficient_scope'],
+      ['secret', undefined, 'access_denied'],
+    ]) {
+      const answer = await send(stack.url, { token, ...request(modern, 'tools/call', { name, arguments: {} }, 'seven') });
+      assert.equal(answer.status, 403);
+      const { id, error: rpc } = answer.json;
+      assert.deepEqual([id, rpc.code, rpc.data.error], ['seven', 403, error], name);
+      const challenge = scope && challenges(stack.origin, '/mcp', scope).insufficientScope(rpc.message);
+      assert.equal(answer.header('www-authenticate'), challenge, name);
+    }
+  });
   itStillServes(stack);
 }

@@ -70,7 +70,7 @@ fn a_version_without_batches_excludes_them() {
         accepted("2024-11-05", Some("2024-11-05")),
         accepted("2025-03-26", Some("2025-03-26")),
         accepted("2025-03-26 with spaces around it", Some(" 2025-03-26 ")),
-        accepted("no date", Some("draft")),
+        refused("no date", Some("draft"), refused_batch()),
         refused("2025-06-18", Some("2025-06-18"), refused_batch()),
         refused("2025-11-25", Some("2025-11-25"), refused_batch()),
         refused("2025-03-27", Some("2025-03-27"), refused_batch()),

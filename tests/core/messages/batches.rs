@@ -130,8 +130,8 @@ fn a_batch_goes_upstream_only_in_the_revision_that_has_them() {
             batch_row("MCP 2026-07-28", Some("2026-07-28"), later()),
             batch_row("a day later", Some("2025-03-27"), later()),
             batch_row("white space around it", Some(" 2025-06-18\t"), later()),
-            batch_row("no date", Some("later"), None),
-            batch_row("no date, although of digits", Some("2025-06-18-1"), None),
+            batch_row("no date", Some("later"), later()),
+            batch_row("no date, although of digits", Some("2025-06-18-1"), later()),
         ],
         |version| {
             let mut lines = vec![JSON];

@@ -156,6 +156,12 @@ fn the_name_is_that_of_the_methods_target() {
             &[(METHOD, method), (VERSION, MODERN)],
             modern(method, params),
         ));
+        if params.contains("\"a\"") && method != "extension/x" {
+            let header = |name: &'static str| [(METHOD, method), (VERSION, MODERN), (NAME, name)];
+            rows.push(fits(format!("{method}: the name is the target"), &header("a"), modern(method, params)));
+            let body = modern(method, params);
+            rows.push(differs(format!("{method}: the name is no target"), &header("b"), body, Differs(NAME)));
+        }
         let another = [(METHOD, "ping"), (VERSION, MODERN)];
         rows.push(differs(format!("B6: {method} has a method"), &another, modern(method, params), Differs(METHOD)));
     }

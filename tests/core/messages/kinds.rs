@@ -43,6 +43,7 @@ fn nothing_else_is_a_message() {
         bad("only an id", r#"{"id":1}"#, NO_MESSAGE),
         bad("only params", r#"{"params":{"name":"x"}}"#, NO_MESSAGE),
         bad("id and params", r#"{"id":1,"params":{"method":"x"}}"#, NO_MESSAGE),
+        good("MCP 2025-11-25: an error about a request without an id", r#"{"error":{"code":-32700,"message":"x"}}"#),
         bad("JSON-RPC 5: a result without an id", r#"{"result":{}}"#, NO_MESSAGE),
         bad("JSON-RPC 5: result and error", r#"{"id":1,"result":{},"error":{}}"#, NO_MESSAGE),
         bad("JSON-RPC 5: result and error, null", r#"{"id":1,"result":null,"error":null}"#, NO_MESSAGE),

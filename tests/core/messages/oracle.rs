@@ -91,7 +91,7 @@ fn kind(document: &Value) -> Option<Kind> {
     match (has("method"), has("id"), has("result") || has("error")) {
         (true, true, false) => Some(Kind::Request),
         (true, false, false) => Some(Kind::Notification),
-        (false, true, true) if !(has("result") && has("error")) => Some(Kind::Response),
+        (false, id, true) if !(has("result") && has("error")) && (id || has("error")) => Some(Kind::Response),
         _ => None,
     }
 }

@@ -112,6 +112,8 @@ fn a_name_is_known_at_its_own_level_only() {
         bad("5.2 item 3: NAME before name", r#"{"method":"x","params":{"NAME":"a","name":"b"}}"#, variant("NAME")),
         bad("5.2 item 3: escaped", call(r#""\u004eame":"delete""#), variant("Name")),
         bad("5.2 item 3: a long s, escaped", call(r#""argument\u017f":{}"#), variant("argumentſ")),
+        bad("Java folds a Turkish i", call(r#""urı":"x://y""#), variant("urı")),
+        bad("Java folds a Turkish I", r#"{"İd":1,"method":"x"}"#, variant("İd")),
         bad("5.2 item 3: Arguments beside arguments", call(r#""arguments":{},"Arguments":{}"#), variant("Arguments")),
         bad("5.2 item 3: Params alone", r#"{"id":1,"method":"tools/call","Params":{"name":"a"}}"#, variant("Params")),
         bad("5.2 item 3: Method alone", r#"{"id":1,"Method":"ping"}"#, variant("Method")),
