@@ -5,6 +5,7 @@
 //! `serde_json`: docs/decisions/0008-json.md.
 
 mod scanner;
+mod text;
 
 use core::fmt;
 
@@ -128,7 +129,7 @@ impl<'j> Value<'j> {
     }
 
     pub(crate) fn as_text(self) -> Option<Cow<'j, str>> {
-        Scanner::new(self.0).text().ok().map(scanner::Text::decode)
+        Scanner::new(self.0).text().ok().map(text::Text::decode)
     }
 
     pub(crate) fn as_truth(self) -> Option<bool> {
