@@ -15,8 +15,9 @@ use crate::{
     rules::{Access, Ruling, is_ambiguous},
 };
 
-/// Lists longer than this are not read: a worker must not hold more for one response.
-pub const MAX_LIST_BYTES: usize = 1024 * 1024;
+/// Lists longer than this are not read: a worker must not hold more for one response. Below the 1 MiB at which Envoy, by
+/// default, breaks the response off without a word.
+pub const MAX_LIST_BYTES: usize = 768 * 1024;
 
 /// How one response is filtered.
 #[derive(Clone, Debug)]

@@ -22,11 +22,7 @@ const SETTINGS = {
 const upstream = await startUpstream();
 const stacks = {};
 for (const hold of HOLDS) {
-  const more = (bootstrap) => {
-    upstream.edit(bootstrap);
-    if (hold === 'headers') bootstrap.static_resources.listeners[0].per_connection_buffer_limit_bytes = 4 * 1024 * 1024;
-  };
-  stacks[hold] = await useStack({ edit: withRules(hold, SETTINGS, more) });
+  stacks[hold] = await useStack({ edit: withRules(hold, SETTINGS, upstream.edit) });
 }
 
 const JSON_TYPE = { 'content-type': 'application/json' };
@@ -181,18 +177,15 @@ for (const hold of HOLDS) {
       }
     });
 
-    it('what has no type is not shown', { todo: 'the filter passes it on unread' }, async () => {
+    it('what has no type is not shown', async () => {
       answerWith(list(`${SLOW} , `), { headers: {} });
       assert.doesNotMatch((await ask()).body, /na\\u006de/);
     });
 
     it('what is too long is not shown', async () => {
       for (const pieces of [undefined, 100_000]) {
-        answerWith(list(`${SLOW} , `, `"x":"${'x'.repeat(1024 * 1024)}", `), { pieces });
-        const [answer] = await Promise.allSettled([ask()]);
-        // Envoy's own buffer ends at the same length; then it hangs up before the filter is asked
-        if (hold === 'headers' || answer.value) assert.deepEqual(answer.value.json, UNREADABLE);
-        else assert.match(answer.reason.message, /aborted/);
+        answerWith(list(`${SLOW} , `, `"x":"${'x'.repeat(800_000)}", `), { pieces });
+        assert.deepEqual((await ask()).json, UNREADABLE);
       }
     });
 

@@ -47,15 +47,16 @@ fn guard_headers(guard: ResponseGuard) -> Result<(State, Action), Refusal> {
     let is = |wanted: &[u8]| media_type.is_some_and(|media_type| media_type.trim_ascii().eq_ignore_ascii_case(wanted));
     let is_event_stream = is(b"text/event-stream");
     let is_success = look(":status")?.is_some_and(|status| status.starts_with(b"2"));
-    if !is_success || content_type.is_none() {
+    if !is_success {
         return Ok((State::Untouched, Action::Continue));
     }
-    if (!is_event_stream && !is(b"application/json")) || look("content-encoding")?.is_some() {
+    let is_typed = content_type.is_some();
+    if (is_typed && !is_event_stream && !is(b"application/json")) || look("content-encoding")?.is_some() {
         return Err(Refusal::UnreadableList);
     }
     // The list may become shorter.
     host::remove_header(Map::Response, b"content-length").map_err(fault)?;
-    Ok((State::Listing(Listing { guard, is_event_stream, size: 0, is_replaced: false }), Action::Continue))
+    Ok((State::Listing(Listing { guard, is_event_stream, is_typed, size: 0, is_replaced: false }), Action::Continue))
 }
 
 fn seal_session(guard: &ResponseGuard) -> Result<(), Status> {
@@ -95,6 +96,8 @@ fn collect(mut listing: Listing, ended: bool) -> (State, Action) {
     let Listing { is_event_stream, size, .. } = listing;
     let shown = match () {
         () if listing.is_replaced => Vec::new(),
+        // 202 and 204 have neither body nor type; a body without a type is read as JSON.
+        () if size == 0 && ended && !listing.is_typed => return (State::Untouched, Action::Continue),
         () if size > MAX_LIST_BYTES => listing.guard.unreadable_list(is_event_stream),
         () if !ended => return (State::Listing(listing), Action::Pause),
         () => {

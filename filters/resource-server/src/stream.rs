@@ -58,6 +58,8 @@ pub(crate) struct Body {
 pub(crate) struct Listing {
     pub(crate) guard: ResponseGuard,
     pub(crate) is_event_stream: bool,
+    /// Whether the response says what its body is.
+    pub(crate) is_typed: bool,
     pub(crate) size: usize,
     /// The client already got an error instead of what is still to come.
     pub(crate) is_replaced: bool,

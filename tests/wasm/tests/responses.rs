@@ -6,7 +6,7 @@ use wasm_host_tests::{
     TOOL, Token, Vm, call, good_post, inline_config, message, tools,
 };
 
-const MAX_LIST_BYTES: usize = 1 << 20;
+const MAX_LIST_BYTES: usize = 768 << 10;
 
 fn all_tools() -> String {
     tools(&[TOOL, ADMIN_TOOL, DENIED_TOOL])
