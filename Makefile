@@ -59,6 +59,10 @@ bench-core: setup ## what the core's steps cost, natively
 	$(say) 'Benchmark of the core'
 	@cargo bench --locked
 
+fuzz: setup ## feed the message reader with what libFuzzer makes up, for a minute
+	$(say) 'Fuzzing'
+	@tools/fuzz message 60
+
 size: build ## print the module's size and check its limit
 	$(say) 'Size'
 	@tools/size
@@ -67,4 +71,4 @@ clean: ## remove all that the other targets made
 	rm -rf target testbed/.venv testbed/node_modules
 
 .NOTPARALLEL:
-.PHONY: help demo up build setup test lint test-core test-core-wasm test-wasm-host test-e2e bench bench-core size clean
+.PHONY: help demo up build setup test lint test-core test-core-wasm test-wasm-host test-e2e bench bench-core fuzz size clean
