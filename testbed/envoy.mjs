@@ -99,12 +99,12 @@ export async function startEnvoy({ directory, workers = 2, logLevel = 'info', ..
   );
 }
 
-/** Starts Envoy with one worker and a configuration of one's own (an object), for measuring. */
-export async function startBare({ directory, admin, config }) {
+/** Starts Envoy with a configuration of one's own (an object), for measuring. */
+export async function startBare({ directory, admin, config, workers = 1 }) {
   const file = join(directory, 'envoy.json');
   writeFileSync(file, JSON.stringify(config));
   const ready = async () => (await fetch(`http://127.0.0.1:${admin}/ready`).catch(() => undefined))?.ok;
-  return start('Envoy', binary(), ['-c', file, ...logging('warning'), '--concurrency', '1', '--disable-hot-restart'], {
+  return start('Envoy', binary(), ['-c', file, ...logging('warning'), '--concurrency', String(workers), '--disable-hot-restart'], {
     cwd: ROOT,
     log: join(directory, 'envoy.log'),
     ready,

@@ -64,10 +64,10 @@ const residentKiB = (pid) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${
 const median = (numbers) => { const sorted = [...numbers].sort((a, b) => a - b); return sorted[sorted.length >> 1]; };
 
 /** How long Envoy takes to serve, and how much memory it has then. */
-async function startUp(directory, filters) {
+async function startUp(directory, filters, workers = 1) {
   const [port, admin] = [await freePort(), await freePort()];
   const began = performance.now();
-  const envoy = await startBare({ directory, admin, config: bootstrap(admin, [listener(port, filters)]) });
+  const envoy = await startBare({ directory, admin, workers, config: bootstrap(admin, [listener(port, filters)]) });
   const milliseconds = performance.now() - began;
   const kib = residentKiB(envoy.pid);
   await envoy.stop();
@@ -88,6 +88,7 @@ async function main() {
 
   const plain = await startUp(directory, []);
   const filtered = await startUp(directory, [ours(MODULE, resource, jwks)]);
+  const five = { plain: await startUp(directory, [], 5), filtered: await startUp(directory, [ours(MODULE, resource, jwks)], 5) };
 
   const admin = await freePort();
   const config = bootstrap(admin, [...cases].map(([name, { filters }]) => listener(ports.get(name), filters(resource))));
@@ -125,7 +126,7 @@ async function main() {
       module_kib: Math.ceil(statSync(MODULE).size / 1024),
     },
     start_up: { plain_ms: Math.round(plain.milliseconds), filtered_ms: Math.round(filtered.milliseconds) },
-    memory: { plain_kib: plain.kib, filtered_kib: filtered.kib, after_all_cases_kib: memory },
+    memory: { plain_kib: plain.kib, filtered_kib: filtered.kib, after_all_cases_kib: memory, filter_per_further_worker_kib: Math.round((five.filtered.kib - filtered.kib - five.plain.kib + plain.kib) / 4) },
     rounds: ROUNDS, requests: REQUESTS,
   };
   mkdirSync(join(ROOT, 'target'), { recursive: true });

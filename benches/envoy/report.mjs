@@ -10,7 +10,7 @@ export function report(summary, { plot }) {
   }
   const { start_up: s, memory: m } = summary;
   console.log(`\nstart-up: ${s.plain_ms} ms without, ${s.filtered_ms} ms with the filter`);
-  console.log(`memory at start: ${m.plain_kib} KiB without, ${m.filtered_kib} KiB with the filter; ${m.after_all_cases_kib} KiB with all cases after the run`);
+  console.log(`memory at start: ${m.plain_kib} KiB without, ${m.filtered_kib} KiB with the filter; ${m.after_all_cases_kib} KiB with all cases after the run; the filter takes ${m.filter_per_further_worker_kib} KiB for each further worker`);
   console.log('\nratio             measured   target');
   for (const [name, target] of Object.entries(TARGETS)) {
     const value = summary.ratios[name];
