@@ -182,13 +182,26 @@ fn answers_that_are_no_success_are_no_lists() {
     for response in [
         Response::status(404).header("content-type", "application/json").header("content-length", "9"),
         Response::status(500).header("content-type", "text/html").header("content-length", "9"),
-        Response::status(202).header("content-length", "9"),
     ] {
         let stream = asked(&mut vm, good_post());
         assert_eq!(vm.respond(stream, response).get("content-length"), Some("9"));
         vm.send_back(stream, "not a list", false);
         assert_eq!(vm.client(stream).body, b"not a list");
     }
+}
+
+/// A client that guesses what a body without a type is would see what another may not.
+#[test]
+fn what_has_no_type_is_read_as_a_list_if_it_is_anything() {
+    let mut vm = Hold::Headers.warm();
+    let stream = asked(&mut vm, good_post());
+    vm.respond(stream, Response::status(200));
+    vm.send_back(stream, all_tools(), true);
+    assert_eq!(names(&vm.client(stream).body), [TOOL]);
+    let stream = asked(&mut vm, good_post());
+    vm.respond(stream, Response::status(202));
+    vm.send_back(stream, "", true);
+    assert_eq!(vm.client(stream).body, b"", "202 has no body");
 }
 
 #[test]
