@@ -20,6 +20,9 @@ use crate::{json::JsonError, shown::Shown};
 /// As many messages may stand in one batch: each is judged, and none of the known clients sends more than ten.
 pub const MAX_BATCH: usize = 100;
 
+/// As many resources may one `subscriptions/listen` name: each is compared with each rule.
+pub const MAX_SUBSCRIPTIONS: usize = 256;
+
 /// An `id` longer than this is no honest one, and it is repeated in errors.
 pub const MAX_ID_BYTES: usize = 1024;
 
@@ -110,6 +113,8 @@ pub enum MessageError {
     Batch,
     /// It is an array of this many messages: none, or more than [`MAX_BATCH`].
     BatchLength(usize),
+    /// It names more than [`MAX_SUBSCRIPTIONS`] resources.
+    Subscriptions,
 }
 
 impl fmt::Display for MessageError {
@@ -121,6 +126,7 @@ impl fmt::Display for MessageError {
             Self::Control(member) => write!(f, "`{member}` has control characters"),
             Self::NoMessage => f.write_str("neither a request nor a notification nor a response"),
             Self::Batch => f.write_str("a batch, which is not allowed here"),
+            Self::Subscriptions => write!(f, "more than {MAX_SUBSCRIPTIONS} resources in one subscription"),
             Self::BatchLength(messages) => write!(f, "a batch of `{messages}` messages"),
         }
     }

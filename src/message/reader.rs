@@ -2,7 +2,7 @@
 
 use alloc::{borrow::Cow, string::ToString as _, vec, vec::Vec};
 
-use super::{Kind, MAX_BATCH, MAX_ID_BYTES, Message, MessageError, Messages, Target};
+use super::{Kind, MAX_BATCH, MAX_ID_BYTES, MAX_SUBSCRIPTIONS, Message, MessageError, Messages, Target};
 use crate::json::{self, Fault, Scanner};
 
 /// Where MCP 2026-07-28 puts the version of each request.
@@ -124,6 +124,9 @@ impl Reader {
             "notifications" => self.object(scanner, "params.notifications", |reader, scanner, name| {
                 match name {
                     "resourceSubscriptions" if scanner.peek()? == b'[' => scanner.items(|scanner| {
+                        if draft.subscriptions.len() > MAX_SUBSCRIPTIONS {
+                            return scanner.skip();
+                        }
                         draft.subscriptions.push(field(scanner)?);
                         Ok(())
                     })?,
@@ -240,6 +243,9 @@ impl<'b> Draft<'b> {
                     Target::Resource(plain(uri, "params.ref.uri")?),
                 ],
             },
+            "subscriptions/listen" if self.subscriptions.len() > MAX_SUBSCRIPTIONS => {
+                return Err(MessageError::Subscriptions);
+            }
             "subscriptions/listen" => {
                 let each = self.subscriptions.into_iter();
                 each.map(|uri| plain(uri, "params.notifications.resourceSubscriptions").map(Target::Resource))

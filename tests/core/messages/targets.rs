@@ -174,6 +174,11 @@ fn a_subscription_names_each_resource() {
     let odd =
         ["null", "{}", r#""a""#, "1", "true", "[1]", r#"["a",null]"#, r#"[["a"]]"#, r#"[{"uri":"a"}]"#, r#"{"0":"a"}"#];
     rows.extend(odd.map(|list| bad(format!("5.3: {list}"), of(list), error())));
+    // Each is compared with each rule.
+    let many = |count: usize| of(&format!("[{}]", vec![r#""a""#; count].join(",")));
+    rows.push(good("5.3: 256", many(256)));
+    rows.push(bad("5.3: 257", many(257), MessageError::Subscriptions));
+    rows.push(bad("5.3: a hundred thousand", many(100_000), MessageError::Subscriptions));
     check_bodies(rows);
 }
 
