@@ -33,7 +33,6 @@ pub(crate) enum Expected {
 }
 
 /// The `Mcp-Session-Id` of a request to a resource that seals sessions.
-#[derive(Debug)]
 pub(crate) enum Session {
     /// There is none, or sessions are not sealed here.
     None,
@@ -41,6 +40,17 @@ pub(crate) enum Session {
     Sealed(alloc::vec::Vec<u8>),
     /// There are several.
     Several,
+}
+
+/// A session id is a secret.
+impl core::fmt::Debug for Session {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Sealed(_) => "Sealed",
+            Self::Several => "Several",
+        })
+    }
 }
 
 impl Arrival {
@@ -104,12 +114,14 @@ fn expect(request: &Request<'_>, resource: &ResourcePolicy) -> Expected {
         .map_or_else(|mismatch| Expected::Refused(Refusal::HeaderMismatch(mismatch)), Expected::Message)
 }
 
-/// `application/json` in any case, with or without parameters. A comma would be two values.
+/// `application/json` in any case, with no parameter but `charset=utf-8`. Servers decode what another charset names:
+/// in UTF-7 a message hides inside another one's text.
 fn is_json(content_type: &[u8]) -> bool {
-    let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let start = media_type.iter().position(|byte| !is_space(byte)).unwrap_or_default();
-    let end = media_type.iter().rposition(|byte| !is_space(byte)).map_or(0, |last| last.saturating_add(1));
-    let media_type = media_type.get(start..end).unwrap_or_default();
-    media_type.eq_ignore_ascii_case(b"application/json") && !content_type.contains(&b',')
+    let Ok(text) = str::from_utf8(content_type) else { return false };
+    let mut parts = text.split(';').map(|part| part.trim_matches([' ', '\t']));
+    let is_type = parts.next().is_some_and(|part| part.eq_ignore_ascii_case("application/json"));
+    let is_utf_8 =
+        |part: &str| ["charset=utf-8", "charset=\"utf-8\""].into_iter().any(|known| part.eq_ignore_ascii_case(known));
+    let mut parameters = parts.filter(|part| !part.is_empty());
+    is_type && parameters.next().is_none_or(is_utf_8) && parameters.next().is_none()
 }

@@ -49,7 +49,8 @@ impl Pending {
         Reply::challenge(refusal, resource, &self.arrival.origin)
     }
 
-    /// Decides on the whole body, by the policy that the head was judged by. Never [`Verdict::Hold`] or
+    /// Decides on the whole body, by the policy and the time that the head was judged by: does NOT look at the token's `exp`
+    /// again. Never [`Verdict::Hold`] or
     /// [`Verdict::ReadBody`].
     pub fn judge(self, body: &[u8]) -> Verdict {
         if body.len() > self.max_body_bytes {
@@ -61,13 +62,21 @@ impl Pending {
         else {
             return Verdict::Reply(Reply::refuse(Refusal::Unmatched));
         };
-        let Self { caller, index, arrival, .. } = self;
+        let Self { caller, index, mut arrival, .. } = self;
+        let nobody = caller.is_anonymous().then(|| caller.clone());
         let origin = arrival.origin.clone();
         let decision = match &arrival.body {
             Expected::Message(headers) => decide(caller, headers, body, access, resource),
             Expected::Nothing if !body.is_empty() => Err((Refusal::UnexpectedBody, None)),
             _ => caller.grant(resource, &[]).map(|grant| (grant, None)).map_err(|refusal| (refusal, None)),
         };
+        let decision = decision.and_then(|decided| match &nobody {
+            Some(nobody) => {
+                let opened = open_session(&mut arrival, nobody, resource, &policy);
+                opened.map(|()| decided).map_err(|refusal| (refusal, None))
+            }
+            None => Ok(decided),
+        });
         match decision {
             Ok((grant, list)) => Verdict::Forward(forward(grant, index, arrival, &policy, resource, list)),
             Err((refusal, id)) => {
@@ -94,18 +103,9 @@ pub(crate) fn admit(
     if let Expected::Refused(refusal) = &arrival.body {
         return refuse(refusal.clone(), &arrival);
     }
-    let opened = match (&arrival.session, resource.sessions()) {
-        (Session::Sealed(sealed), Some(keys)) => {
-            let owner = caller.owner(resource, policy);
-            owner.and_then(|owner| keys.open(sealed, owner)).map(|id| Some(id.to_owned()))
-        }
-        (Session::Several, _) => None,
-        _ => Some(None),
-    };
-    match opened {
-        Some(Some(id)) => arrival.cleaned.set("mcp-session-id", id),
-        Some(None) => {}
-        None => return refuse(Refusal::Session, &arrival),
+    // Without a token it is not known yet whether one is needed, and a 404 would end the session.
+    if !caller.is_anonymous() && open_session(&mut arrival, &caller, resource, policy).is_err() {
+        return refuse(Refusal::Session, &arrival);
     }
     let reads = match arrival.body {
         Expected::Message(_) => true,
@@ -142,6 +142,24 @@ pub(crate) fn admit(
     Verdict::ReadBody(pending)
 }
 
+/// Gives the server its own session id back, if the session is this caller's.
+fn open_session(
+    arrival: &mut Arrival,
+    caller: &Caller,
+    resource: &ResourcePolicy,
+    policy: &Policy,
+) -> Result<(), Refusal> {
+    match (core::mem::replace(&mut arrival.session, Session::None), resource.sessions()) {
+        (Session::Sealed(sealed), Some(keys)) => {
+            let id = caller.owner(resource, policy).and_then(|owner| keys.open(&sealed, owner));
+            arrival.cleaned.set("mcp-session-id", id.ok_or(Refusal::Session)?.to_owned());
+            Ok(())
+        }
+        (Session::Several, _) => Err(Refusal::Session),
+        _ => Ok(()),
+    }
+}
+
 fn forward(
     grant: Grant,
     index: usize,
@@ -167,21 +185,27 @@ fn decide<'b>(
 ) -> Decision<'b> {
     let batches = access.batches && !headers.exclude_batches();
     let messages = message::read(body, batches);
-    let Messages { list, is_batch } = messages.map_err(|error| (Refusal::Message(error), message::id(body)))?;
+    // Whoever has no token is told like every other request without one, unless the method is known to need none.
+    let Messages { list, is_batch } = messages.map_err(|error| {
+        if caller.is_anonymous() { (Refusal::MissingToken, None) } else { (Refusal::Message(error), message::id(body)) }
+    })?;
     let single = list.first().filter(|_| !is_batch);
     let id = single.filter(|message| message.kind == Kind::Request).and_then(|message| message.id);
     let refuse = |refusal| (refusal, id);
-    // Whoever has no token is told like every other request without one.
     if caller.is_anonymous() && !list.iter().all(|message| access.is_anonymous(message)) {
         return Err((Refusal::MissingToken, None));
     }
     for message in &list {
         headers.check(message).map_err(|mismatch| refuse(Refusal::HeaderMismatch(mismatch)))?;
-        if access.has_uris() && message.targets.iter().any(is_ambiguous_uri) {
+        if access.has_uris() && has_ambiguous_uri(message) {
             return Err(refuse(Refusal::AmbiguousUri));
         }
     }
-    let needs = rule(&list, &caller, access).map_err(refuse)?;
+    let needs = rule(&list, &caller, access).map_err(|refusal| {
+        // Claims that only a token has might have met another rule.
+        let may_change = caller.is_anonymous() && access.has_conditions();
+        if may_change { (Refusal::MissingToken, None) } else { refuse(refusal) }
+    })?;
     let filter = single.filter(|_| access.filter_lists);
     let filter = filter.and_then(|message| ListFilter::for_answer_to(message, &caller, headers.are_modern()));
     let grant = caller.grant_messages(&list, &needs, access, resource);
@@ -204,6 +228,12 @@ fn rule<'p>(list: &[Message<'_>], caller: &Caller, access: &'p Access) -> Result
     Ok(all)
 }
 
-fn is_ambiguous_uri(target: &Target<'_>) -> bool {
-    matches!(target, Target::Resource(uri) if is_ambiguous(uri))
+/// Completion may be about a template, whose braces are its own.
+fn has_ambiguous_uri(message: &Message<'_>) -> bool {
+    let is_completion = message.method == "completion/complete";
+    message.targets.iter().any(|target| match target {
+        Target::Resource(uri) if is_completion => is_ambiguous(&uri.replace(['{', '}'], "")),
+        Target::Resource(uri) => is_ambiguous(uri),
+        _ => false,
+    })
 }

@@ -240,7 +240,7 @@ impl fmt::Display for Refusal {
             Self::InsufficientScope(error) => {
                 use alloc::string::ToString as _;
                 let (granted, needed) = (error.granted.to_string(), error.needed.to_string());
-                write!(f, "token: scopes `{}` are not enough, asked for `{needed}`", Shown(&granted))
+                write!(f, "token: scopes `{}` are not enough, asked for `{}`", Shown(&granted), Shown(&needed))
             }
             Self::Message(error) => write!(f, "body: {error}"),
             Self::HeaderMismatch(error) => error.fmt(f),

@@ -180,6 +180,11 @@ impl Access {
         message.kind != Kind::Response && self.anonymous.iter().any(|pattern| pattern.matches(&message.method))
     }
 
+    /// Whether some rule looks at the caller's claims.
+    pub(crate) fn has_conditions(&self) -> bool {
+        self.rules.iter().any(|rule| !rule.conditions.is_empty())
+    }
+
     /// Whether the rules tell resources apart by URI, so that a URI must mean one thing only.
     pub(crate) fn has_uris(&self) -> bool {
         self.rules.iter().flat_map(|rule| &rule.targets).any(|target| matches!(target, TargetPattern::Resource(_)))
@@ -193,20 +198,28 @@ pub(crate) fn is_ambiguous(uri: &str) -> bool {
 }
 
 fn has_one_spelling(uri: &str) -> Option<()> {
-    /// Their hosts have no case, for every reader.
+    /// The URL standard has a normal form for these.
     const SPECIAL: [&str; 6] = ["http", "https", "ws", "wss", "ftp", "file"];
     let (scheme, rest) = uri.split_once(':')?;
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
     if scheme.is_empty() || !scheme.bytes().all(legal) || !rest.bytes().all(|byte| matches!(byte, 0x21..=0x7E)) {
         return None;
     }
+    // A fragment never reaches a server, and readers drop an empty query.
+    if uri.contains('#') || uri.ends_with('?') {
+        return None;
+    }
+    // What the URL standard would write otherwise: default ports, numbers as hosts, `file://localhost`, a missing slash.
+    if SPECIAL.contains(&scheme) && url::Url::parse(uri).ok()?.as_str() != uri {
+        return None;
+    }
     let (hierarchy, after) = rest.split_at_checked(rest.find(['?', '#']).unwrap_or(rest.len()))?;
     let path = match hierarchy.strip_prefix("//") {
         Some(hierarchy) => {
             let (authority, path) = hierarchy.split_at_checked(hierarchy.find('/').unwrap_or(hierarchy.len()))?;
-            let has_case = SPECIAL.contains(&scheme) && authority.bytes().any(|byte| byte.is_ascii_uppercase());
+            let has_user = SPECIAL.contains(&scheme) && authority.contains(['@', '%']);
             // A server that only cuts the scheme off reads the authority as the first segment.
-            if has_case || matches!(authority, "." | "..") || path::check_segment(authority).is_err() {
+            if has_user || matches!(authority, "." | "..") || path::check_segment(authority).is_err() {
                 return None;
             }
             path.strip_prefix('/').unwrap_or_default()

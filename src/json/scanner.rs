@@ -139,6 +139,7 @@ impl<'j> Scanner<'j> {
     }
 
     /// Reads a text.
+    #[inline(always)]
     pub(crate) fn text(&mut self) -> Result<Text<'j>, Fault> {
         self.expect(b'"')?;
         let start = self.at;
@@ -173,6 +174,7 @@ impl<'j> Scanner<'j> {
     }
 
     /// Reads a name and its colon.
+    #[inline(always)]
     fn name(&mut self) -> Result<Text<'j>, Fault> {
         self.skip_whitespace();
         let name = self.text()?;
@@ -218,6 +220,7 @@ impl<'j> Scanner<'j> {
         self.expect(b',').map(|()| true)
     }
 
+    #[inline(always)]
     fn leave_at(&mut self, bracket: u8) -> Result<bool, Fault> {
         self.skip_whitespace();
         if self.byte() != Some(bracket) {

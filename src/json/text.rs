@@ -12,6 +12,7 @@ pub(crate) struct Text<'j> {
 
 impl<'j> Text<'j> {
     /// Whether both say the same, however they are written.
+    #[inline(always)]
     pub(super) fn is(self, other: Self) -> bool {
         if self.escaped || other.escaped {
             return self.decode() == other.decode();

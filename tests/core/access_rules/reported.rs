@@ -135,3 +135,76 @@ fn one_mistake_is_one_finding() {
         assert_eq!(found.len(), 1, "{found:?}");
     }
 }
+
+/// Clients that probe with an empty body, or with a batch, begin a login only if they are asked for a token.
+#[test]
+fn without_a_token_what_cannot_be_read_is_401_too() {
+    let config = ruled(&json!({ "anonymous_methods": ["server/discover"], "rules": [{ "tools": ["a"] }] }));
+    assert_eq!(anonymous(&config, &request("server/discover", &json!({}))), Ok(()));
+    let batch = format!("[{}]", request("server/discover", &json!({})));
+    for body in ["", "{", "[]", &batch, r#"{"id":1,"method":"tools/call","params":{}}"#] {
+        assert_eq!(anonymous(&config, body), Err(Refusal::MissingToken), "{body}");
+    }
+}
+
+#[test]
+fn without_a_token_a_rule_about_claims_is_a_reason_to_log_in() {
+    let gold = json!([{ "tools": ["vip"], "claims": [{ "claim": "tier", "equals": "gold" }] }, { "tools": ["pub"] }]);
+    let config = ruled(&json!({ "anonymous_methods": ["tools/call"], "default": "deny", "rules": gold }));
+    assert_eq!(anonymous(&config, &call("pub")), Ok(()));
+    assert_eq!(anonymous(&config, &call("vip")), Err(Refusal::MissingToken));
+    let plain = ruled(&json!({ "anonymous_methods": ["tools/call"], "rules": [{ "tools": ["no"], "deny": true }] }));
+    assert_eq!(anonymous(&plain, &call("no")), Err(Refusal::Denied { rule: Some(0) }));
+}
+
+#[test]
+fn without_a_token_a_session_is_no_reason_to_say_that_it_ended() {
+    let settings = json!({
+        "anonymous_methods": ["server/discover"],
+        "rules": [{ "tools": ["a"] }],
+        "sessions": { "key_variable": "KEYS" },
+    });
+    let text = ruled(&settings).to_string();
+    let mut gate = Gate::new(config::parse_in(text.as_bytes(), &|_| Some("A".repeat(43))).expect("a policy"));
+    let session = [("mcp-session-id", "s1.c29tZWJvZHkgZWxzZSdz")];
+    assert_eq!(outcome(post(&mut gate, "", &session, &call("a"))), Err(Refusal::MissingToken));
+    let open = request("server/discover", &json!({}));
+    assert_eq!(outcome(post(&mut gate, "", &session, &open)), Err(Refusal::Session));
+    assert_eq!(outcome(post(&mut gate, "", &[], &open)), Ok(()));
+}
+
+/// MCP, Completion: the reference is a URI or a template.
+#[test]
+fn the_arguments_of_a_template_can_be_completed() {
+    let config = with_rules(&json!([{ "resources": ["x://stations/{id}"], "scopes": ["admin"] }]));
+    let complete =
+        |uri: &str| request("completion/complete", &json!({ "ref": { "type": "ref/resource", "uri": uri } }));
+    assert_eq!(judged(&config, &complete("x://towns/{id}")), Ok(()));
+    assert!(matches!(judged(&config, &complete("x://stations/{id}")), Err(Refusal::InsufficientScope(_))));
+    assert_eq!(judged(&config, &complete("x://stations/{id}/..")), Err(Refusal::AmbiguousUri));
+    let read = request("resources/read", &json!({ "uri": "x://stations/{id}" }));
+    assert_eq!(judged(&config, &read), Err(Refusal::AmbiguousUri));
+}
+
+#[test]
+fn a_session_id_is_in_no_debug_output() {
+    let text =
+        put(ruled(&json!({ "rules": [{ "tools": ["a"] }] })), "/resources/0/sessions", json!({ "key_variable": "K" }));
+    let mut gate =
+        Gate::new(config::parse_in(text.to_string().as_bytes(), &|_| Some("A".repeat(43))).expect("a policy"));
+    let authorization = format!("Bearer {}", good_token());
+    let bare = [("authorization", &*authorization)];
+    let Verdict::ReadBody(pending) = ask(&mut gate, &head("/mcp", &[bare[0], ("content-type", "application/json")]))
+    else {
+        panic!("not read")
+    };
+    let Verdict::Forward(forward) = pending.judge(call("a").as_bytes()) else { panic!("not forwarded") };
+    let sealed = forward.into_response_guard().seal_session(b"SECRET").expect("sealed");
+    let lines = [bare[0], ("content-type", "application/json"), ("mcp-session-id", &*sealed)];
+    let verdict = ask(&mut gate, &head("/mcp", &lines));
+    let shown = format!("{verdict:?}");
+    assert!(matches!(verdict, Verdict::ReadBody(_)), "{shown}");
+    for secret in ["SECRET", "83, 69, 67", &sealed] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
