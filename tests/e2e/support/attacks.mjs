@@ -62,7 +62,7 @@ const ATTACKS = {
     [
       ['Application/JSON', 403],
       ['APPLICATION/JSON ; Charset="utf-8"', 403],
-      ['application/json;charset=utf-16', 403],
+      ['application/json;charset=utf-16', 415],
       [undefined, 415],
       ['', 415],
       ['text/plain', 415],
@@ -96,8 +96,15 @@ const ATTACKS = {
   'UTF-16, little end first, with a mark': [400, ({ call }) => body(utf16(call, { mark: true }))],
   'UTF-16, big end first': [400, ({ call }) => body(utf16(call, { bigEndian: true }))],
   'UTF-16, big end first, with a mark': [400, ({ call }) => body(utf16(call, { bigEndian: true, mark: true }))],
+  'UTF-7, in which the call hides in a text': [
+    415,
+    ({ call, harmless }) => ({
+      body: harmless.replace('{', () => `{"x":"+ACI-,${call.slice(1, -1).replaceAll('"', '+ACI-')},+ACI-y+ACI-:+ACI-",`),
+      headers: { 'content-type': 'application/json; charset=utf-7' },
+    }),
+  ],
   'UTF-16 that is said to be it': [
-    400,
+    415,
     ({ call }) => ({ body: utf16(call, {}), headers: { 'content-type': 'application/json;charset=utf-16le' } }),
   ],
   'UTF-32': [400, ({ call }) => body(Buffer.concat([...call].map((c) => Buffer.from([0, 0, 0, c.charCodeAt(0)]))))],
