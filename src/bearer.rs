@@ -84,6 +84,14 @@ impl<'r> Authorization<'r> {
         }
     }
 
+    /// What follows `Bearer` in the only line: good for nothing but to be compared with a token that was read before.
+    pub(crate) fn unread(self) -> Option<&'r [u8]> {
+        match self {
+            Self::One(HeaderValue(value)) => strip_bearer(value),
+            Self::Absent | Self::Several => None,
+        }
+    }
+
     /// The Bearer token, or `None` if there are no Bearer credentials (another scheme counts as none).
     ///
     /// Does NOT look at the query: OAuth 2.1 section 5.1 forbids tokens there.
@@ -110,7 +118,7 @@ impl<'r> Authorization<'r> {
             return Err(CredentialsError::TooLong(credentials.len()));
         }
         let body = credentials.trim_suffix_while(b'=');
-        let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
+        let legal = |byte: &u8| B64TOKEN.get(usize::from(*byte)) == Some(&true);
         if body.is_empty() || !body.iter().all(legal) {
             return Err(CredentialsError::Malformed);
         }
@@ -118,6 +126,20 @@ impl<'r> Authorization<'r> {
         Ok(Some(BearerToken(text)))
     }
 }
+
+/// The bytes of a `b64token` (RFC 6750 section 2.1), as a table because every byte of every new token is looked up.
+const B64TOKEN: [bool; 256] = {
+    let legal = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/";
+    let mut table = [false; 256];
+    let mut rest = legal.as_slice();
+    while let [byte, others @ ..] = rest {
+        #[expect(clippy::indexing_slicing, reason = "a byte is an index of 256 entries, and this runs in the compiler")]
+        let entry = &mut table[*byte as usize];
+        *entry = true;
+        rest = others;
+    }
+    table
+};
 
 /// What follows `Bearer` (any case) and one or more spaces; the empty value if nothing follows.
 fn strip_bearer(value: &[u8]) -> Option<&[u8]> {

@@ -42,7 +42,11 @@ impl Forward {
 
     /// The edits, in order. All of them must succeed before the request goes on.
     pub fn edits(&self) -> impl Iterator<Item = Edit<'_>> {
-        let identity = self.grant.identity().iter().map(|(name, value)| Edit::Set(name, value.as_bytes()));
+        let is_alone = self.cleaned.is_free_of_identity;
+        let identity = self.grant.identity().iter().map(move |(name, value)| {
+            // Hosts look for lines to replace, which takes longer than to add one.
+            if is_alone { Edit::Add(name, value.as_bytes()) } else { Edit::Set(name, value.as_bytes()) }
+        });
         self.cleaned.edits().chain(identity)
     }
 
@@ -64,6 +68,8 @@ impl Forward {
 pub(crate) struct Cleaned {
     remove: Vec<Box<[u8]>>,
     set: Vec<(&'static str, String)>,
+    /// The client sent no header that a server could take for an identity.
+    is_free_of_identity: bool,
 }
 
 /// Names only: a path may hold a token, and a session id is one.
@@ -80,6 +86,7 @@ impl Cleaned {
         Self {
             remove: request.forbidden().iter().map(|name| (*name).into()).collect(),
             set: path.without_query_token().map(|path| (":path", path)).into_iter().collect(),
+            is_free_of_identity: request.forbidden().is_empty(),
         }
     }
 

@@ -14,11 +14,11 @@ use alloc::{borrow::ToOwned, boxed::Box, collections::BTreeMap, string::String, 
 use crate::{
     acceleration::{Acceleration, HostCrypto, NoHostCrypto},
     arrival::{Arrival, Expected},
-    bearer::BearerToken,
+    bearer::{Authorization, BearerToken, CredentialsError},
     cors::Origin,
     fetch::{Answer, Fetch, FetchId, KeyEvent},
     forward::Forward,
-    grant::Caller,
+    grant::{Caller, VerifiedToken},
     key_cache::{KeyCache, Lookup, Patience, Progress},
     path::RequestPath,
     pending::{Pending, admit},
@@ -30,7 +30,7 @@ use crate::{
     signature::BadSignature,
     time::UnixTime,
     token::{Candidate, TokenError},
-    token_cache::{Known, TokenCache},
+    token_cache::TokenCache,
 };
 
 /// As many requests may wait for keys at a time. With [`crate::bearer::MAX_TOKEN_BYTES`] each, their tokens take at most
@@ -112,12 +112,23 @@ impl core::fmt::Debug for Held {
     }
 }
 
+/// The credentials of a request.
+enum Presented<'r> {
+    Nothing,
+    /// A token whose signature need not be checked again.
+    Known(Arc<VerifiedToken>),
+    New(BearerToken<'r>),
+}
+
 /// What one look at a token comes to.
-enum Judgement {
+enum Judgement<'r> {
     Admit(Caller),
     Refuse(Refusal),
     /// Its issuer's keys must be fetched first.
-    Wait(usize),
+    Wait {
+        issuer: usize,
+        token: BearerToken<'r>,
+    },
 }
 
 impl Gate {
@@ -185,30 +196,32 @@ impl Gate {
         if request.is_preflight() {
             return Verdict::Reply(resource.origins().preflight(&origin, request.preflight_headers()));
         }
-        let token = match request.authorization().bearer() {
-            Ok(token) => token,
+        let presented = match self.checks.read(request.authorization(), now) {
+            Ok(presented) => presented,
             Err(error) => return Verdict::Reply(Reply::challenge(Refusal::Credentials(error), resource, &origin)),
         };
         let arrival = Arrival::new(request, &path, resource, origin);
         let ended = request.has_ended();
-        let Some(token) = token else {
+        let judgement = match presented {
             // Only the body tells whether the method is one that needs no token.
-            if resource.access().is_some_and(|access| !access.anonymous.is_empty())
-                && matches!(arrival.body, Expected::Message(_))
+            Presented::Nothing
+                if resource.access().is_some_and(|access| !access.anonymous.is_empty())
+                    && matches!(arrival.body, Expected::Message(_)) =>
             {
-                return admit(Caller::anonymous(), index, arrival, ended, resource, &self.policy);
+                Judgement::Admit(Caller::anonymous())
             }
-            return Verdict::Reply(Reply::challenge(Refusal::MissingToken, resource, &arrival.origin));
+            Presented::Nothing => Judgement::Refuse(Refusal::MissingToken),
+            Presented::Known(token) => Judgement::from(token.authenticate(resource, &self.policy, now)),
+            Presented::New(token) => self.checks.judge(&self.policy, resource, token, now, Patience::MayWait),
         };
-        let judgement = self.checks.judge(&self.policy, resource, token, now, Patience::MayWait);
         match judgement {
             Judgement::Admit(caller) => admit(caller, index, arrival, ended, resource, &self.policy),
             Judgement::Refuse(refusal) => Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin)),
-            Judgement::Wait(_) if self.held.len() >= MAX_HELD => {
+            Judgement::Wait { .. } if self.held.len() >= MAX_HELD => {
                 let refusal = Refusal::Overloaded { held: self.held.len() };
                 Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin))
             }
-            Judgement::Wait(issuer) => {
+            Judgement::Wait { issuer, token } => {
                 let token = token.expose().to_owned();
                 self.held.insert(id, Held { issuer, resource: index, token, arrival, ended });
                 Verdict::Hold
@@ -289,33 +302,45 @@ impl Gate {
             return Verdict::Reply(Reply::refuse(Refusal::Unmatched));
         };
         let Held { resource: index, token, arrival, ended, .. } = held;
-        let refusal = match self.checks.judge(&self.policy, resource, BearerToken::held(&token), now, Patience::Waited)
-        {
+        let token = BearerToken::held(&token);
+        let judgement = match self.checks.recall(token.expose().as_bytes(), now) {
+            Some(known) => Judgement::from(known.authenticate(resource, &self.policy, now)),
+            None => self.checks.judge(&self.policy, resource, token, now, Patience::Waited),
+        };
+        let refusal = match judgement {
             Judgement::Admit(caller) => return admit(caller, index, arrival, ended, resource, &self.policy),
             Judgement::Refuse(refusal) => refusal,
-            Judgement::Wait(issuer) => unavailable(&self.policy, issuer, 1),
+            Judgement::Wait { issuer, .. } => unavailable(&self.policy, issuer, 1),
         };
         Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin))
     }
 }
 
 impl Checks {
-    /// The way of one token: what is known of it, else candidate, key, signature; then its rights.
-    fn judge(
+    /// What a request presents. The bytes of a token that is remembered were read before, and are only compared.
+    fn read<'r>(&mut self, authorization: Authorization<'r>, now: UnixTime) -> Result<Presented<'r>, CredentialsError> {
+        if let Some(token) = authorization.unread().and_then(|text| self.recall(text, now)) {
+            return Ok(Presented::Known(token));
+        }
+        Ok(authorization.bearer()?.map_or(Presented::Nothing, Presented::New))
+    }
+
+    /// A token that was verified before, with a key that its issuer still has.
+    fn recall(&mut self, text: &[u8], now: UnixTime) -> Option<Arc<VerifiedToken>> {
+        let token = self.tokens.good(text, now)?;
+        let is_held = self.keys.get_mut(token.issuer())?.holds(token.key(), now);
+        is_held.then(|| Arc::clone(token))
+    }
+
+    /// The way of a token that is not remembered: candidate, key, signature; then its rights.
+    fn judge<'r>(
         &mut self,
         policy: &Policy,
         resource: &ResourcePolicy,
-        text: BearerToken<'_>,
+        text: BearerToken<'r>,
         now: UnixTime,
         patience: Patience,
-    ) -> Judgement {
-        let known = self.tokens.get(text, now);
-        if let Some(Known::Good(token)) = &known
-            && let Some(cache) = self.keys.get_mut(token.issuer())
-            && cache.holds(token.key(), now)
-        {
-            return Judgement::from(Arc::clone(token).authenticate(resource, policy, now));
-        }
+    ) -> Judgement<'r> {
         let candidate = match Candidate::parse(text, resource, policy, now) {
             Ok(candidate) => candidate,
             Err(error) => return Judgement::Refuse(Refusal::Token(error)),
@@ -324,7 +349,7 @@ impl Checks {
         let Some(cache) = self.keys.get_mut(issuer) else { return Judgement::Refuse(unavailable(policy, issuer, 1)) };
         let key = match cache.lookup(candidate.key_id(), candidate.algorithm(), now, patience) {
             Lookup::Found(key) => key,
-            Lookup::Wait => return Judgement::Wait(issuer),
+            Lookup::Wait => return Judgement::Wait { issuer, token: text },
             Lookup::NotFound => {
                 let key_id = candidate.key_id().map(ToOwned::to_owned);
                 return Judgement::Refuse(Refusal::Token(TokenError::UnknownKey(key_id)));
@@ -335,7 +360,7 @@ impl Checks {
             }
         };
         let serial = key.serial();
-        let known_bad = matches!(known, Some(Known::Bad(with)) if with == (issuer, serial));
+        let known_bad = self.tokens.bad(text) == Some((issuer, serial));
         let verified =
             if known_bad { Err(BadSignature) } else { candidate.verify(key, policy, &mut self.acceleration) };
         if let Ok(token) = verified {
@@ -345,13 +370,13 @@ impl Checks {
         }
         self.tokens.remember_bad(text, (issuer, serial));
         if cache.may_have_changed(now, patience) {
-            return Judgement::Wait(issuer);
+            return Judgement::Wait { issuer, token: text };
         }
         Judgement::Refuse(Refusal::Token(TokenError::Signature))
     }
 }
 
-impl From<Result<Caller, Refusal>> for Judgement {
+impl From<Result<Caller, Refusal>> for Judgement<'_> {
     fn from(authenticated: Result<Caller, Refusal>) -> Self {
         match authenticated {
             Ok(caller) => Self::Admit(caller),

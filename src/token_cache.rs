@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use alloc::{boxed::Box, collections::BTreeMap, sync::Arc};
+use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
 
 use crate::{bearer::BearerToken, grant::VerifiedToken, jwk::KeySerial, time::UnixTime};
 
@@ -22,7 +22,7 @@ pub struct TokenCacheLimits {
 
 impl Default for TokenCacheLimits {
     fn default() -> Self {
-        // 10 000 live tokens of the usual 1 KiB fit, twice over.
+        // 10 000 live tokens of the usual 1 KiB fit: each takes about 1.7 KiB.
         Self { max_entries: 32_768, max_bytes: 32 * 1024 * 1024, ttl: Duration::from_secs(300) }
     }
 }
@@ -31,19 +31,11 @@ impl Default for TokenCacheLimits {
 const MAX_BAD_ENTRIES: usize = 256;
 const MAX_BAD_BYTES: usize = 256 * 1024;
 
-/// What is known of a token.
-#[derive(Debug)]
-pub(crate) enum Known {
-    /// Its signature is good.
-    Good(Arc<VerifiedToken>),
-    /// Its signature was wrong with this key of this issuer.
-    Bad((usize, KeySerial)),
-}
-
 #[derive(Debug)]
 pub(crate) struct TokenCache {
-    good: Generations<Good>,
-    bad: Generations<(usize, KeySerial)>,
+    good: Bounded<Good>,
+    /// The issuer and the key with which a signature was wrong.
+    bad: Bounded<(usize, KeySerial)>,
     ttl: Duration,
 }
 
@@ -57,24 +49,27 @@ impl TokenCache {
     pub(crate) fn new(limits: TokenCacheLimits) -> Self {
         let bad = if limits.max_entries == 0 { 0 } else { MAX_BAD_ENTRIES };
         Self {
-            good: Generations::new(limits.max_entries, limits.max_bytes),
-            bad: Generations::new(bad, MAX_BAD_BYTES),
+            good: Bounded::new(limits.max_entries, limits.max_bytes),
+            bad: Bounded::new(bad, MAX_BAD_BYTES),
             ttl: limits.ttl,
         }
     }
 
-    pub(crate) fn get(&mut self, token: BearerToken<'_>, now: UnixTime) -> Option<Known> {
-        let text = token.expose();
-        if let Some(good) = self.good.get(text) {
-            return (now < good.until).then(|| Known::Good(Arc::clone(&good.token)));
-        }
-        self.bad.get(text).map(|key| Known::Bad(*key))
+    /// The token that these bytes are, if it was remembered. They need not have been read before: what is remembered was.
+    pub(crate) fn good(&mut self, text: &[u8], now: UnixTime) -> Option<&Arc<VerifiedToken>> {
+        self.good.get(text).filter(|good| now < good.until).map(|good| &good.token)
+    }
+
+    /// The key of an issuer with which this token's signature was wrong.
+    pub(crate) fn bad(&mut self, token: BearerToken<'_>) -> Option<(usize, KeySerial)> {
+        self.bad.get(token.expose().as_bytes()).copied()
     }
 
     pub(crate) fn remember(&mut self, text: BearerToken<'_>, token: &Arc<VerifiedToken>, now: UnixTime) {
         let until = token.expires_at().min(now.plus(self.ttl));
-        let weight = token.weight();
-        self.good.insert(text.expose(), Good { token: Arc::clone(token), until }, weight);
+        if now < until {
+            self.good.insert(text.expose(), Good { token: Arc::clone(token), until }, token.weight());
+        }
     }
 
     pub(crate) fn remember_bad(&mut self, text: BearerToken<'_>, key: (usize, KeySerial)) {
@@ -82,26 +77,27 @@ impl TokenCache {
     }
 }
 
-/// A map that forgets what was not used for longest, roughly: what is used moves to the young half, and when that is
-/// full it becomes the old half, whose rest is forgotten. Each step is cheap, and nothing has to be scanned.
+/// A map that forgets what was not used for longest, roughly (the CLOCK algorithm): a hand goes round the entries, and
+/// forgets the first one that was not used since it last came by. A use is one mark, so a hit costs no more than a look.
 #[derive(Debug)]
-struct Generations<V> {
-    young: Generation<V>,
-    old: Generation<V>,
+struct Bounded<V> {
+    /// Where the entry of a hash is.
+    index: BTreeMap<u64, usize>,
+    slots: Vec<Option<Entry<V>>>,
+    /// The slots without an entry.
+    free: Vec<usize>,
+    hand: usize,
+    bytes: usize,
     max_entries: usize,
     max_bytes: usize,
 }
 
-#[derive(Debug)]
-struct Generation<V> {
-    entries: BTreeMap<u64, Entry<V>>,
-    bytes: usize,
-}
-
 struct Entry<V> {
-    token: Box<str>,
+    hash: u64,
+    token: Box<[u8]>,
     value: V,
     bytes: usize,
+    used: bool,
 }
 
 /// The token is a secret.
@@ -111,33 +107,19 @@ impl<V> core::fmt::Debug for Entry<V> {
     }
 }
 
-impl<V> Default for Generation<V> {
-    fn default() -> Self {
-        Self { entries: BTreeMap::new(), bytes: 0 }
-    }
-}
+/// What an entry costs besides its token and value: its slot, its place in the index, and the allocator's two words.
+const OVERHEAD: usize = 96;
 
-/// What an entry costs besides its token and value: two words of the map, and the allocator's.
-const OVERHEAD: usize = 64;
-
-impl<V> Generations<V> {
-    fn new(max_entries: usize, max_bytes: usize) -> Self {
-        Self {
-            young: Generation::default(),
-            old: Generation::default(),
-            max_entries: max_entries.div_ceil(2),
-            max_bytes: max_bytes.div_ceil(2),
-        }
+impl<V> Bounded<V> {
+    const fn new(max_entries: usize, max_bytes: usize) -> Self {
+        Self { index: BTreeMap::new(), slots: Vec::new(), free: Vec::new(), hand: 0, bytes: 0, max_entries, max_bytes }
     }
 
-    fn get(&mut self, token: &str) -> Option<&V> {
-        let hash = tail_hash(token);
-        let is_old = self.old.entries.get(&hash).is_some_and(|entry| *entry.token == *token);
-        if is_old && let Some(entry) = self.old.entries.remove(&hash) {
-            self.old.bytes = self.old.bytes.saturating_sub(entry.bytes);
-            self.put(hash, entry);
-        }
-        self.young.entries.get(&hash).filter(|entry| *entry.token == *token).map(|entry| &entry.value)
+    fn get(&mut self, token: &[u8]) -> Option<&V> {
+        let at = *self.index.get(&tail_hash(token))?;
+        let entry = self.slots.get_mut(at)?.as_mut().filter(|entry| is_same(&entry.token, token))?;
+        entry.used = true;
+        Some(&entry.value)
     }
 
     fn insert(&mut self, token: &str, value: V, weight: usize) {
@@ -145,26 +127,54 @@ impl<V> Generations<V> {
         if self.max_entries == 0 || bytes > self.max_bytes {
             return;
         }
-        self.put(tail_hash(token), Entry { token: token.into(), value, bytes });
+        let hash = tail_hash(token.as_bytes());
+        if let Some(at) = self.index.get(&hash).copied() {
+            self.forget(at);
+        }
+        while self.index.len() >= self.max_entries || self.bytes.saturating_add(bytes) > self.max_bytes {
+            self.turn();
+        }
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len().saturating_sub(1)
+        });
+        if let Some(slot) = self.slots.get_mut(at) {
+            *slot = Some(Entry { hash, token: token.as_bytes().into(), value, bytes, used: false });
+            self.index.insert(hash, at);
+            self.bytes = self.bytes.saturating_add(bytes);
+        }
     }
 
-    fn put(&mut self, hash: u64, entry: Entry<V>) {
-        let full = self.young.entries.len() >= self.max_entries
-            || self.young.bytes.saturating_add(entry.bytes) > self.max_bytes;
-        if full {
-            self.old = core::mem::take(&mut self.young);
+    /// Moves the hand by one, and forgets the entry there if it was not used since.
+    fn turn(&mut self) {
+        let at = self.hand;
+        self.hand = if at.saturating_add(1) < self.slots.len() { at.saturating_add(1) } else { 0 };
+        match self.slots.get_mut(at).and_then(Option::as_mut) {
+            Some(entry) if entry.used => entry.used = false,
+            Some(_) => self.forget(at),
+            None => {}
         }
-        self.young.bytes = self.young.bytes.saturating_add(entry.bytes);
-        if let Some(replaced) = self.young.entries.insert(hash, entry) {
-            self.young.bytes = self.young.bytes.saturating_sub(replaced.bytes);
+    }
+
+    fn forget(&mut self, at: usize) {
+        if let Some(entry) = self.slots.get_mut(at).and_then(Option::take) {
+            self.index.remove(&entry.hash);
+            self.bytes = self.bytes.saturating_sub(entry.bytes);
+            self.free.push(at);
         }
     }
 }
 
+/// Equality, eight bytes at a time: the comparison that wasm modules are linked with goes byte by byte.
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let ((ones, rest), (others, other_rest)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
+    let word = |chunk: &[u8; 8]| u64::from_le_bytes(*chunk);
+    one.len() == other.len() && ones.iter().map(word).eq(others.iter().map(word)) && rest == other_rest
+}
+
 /// FNV-1a over the end of the token, which is the end of its signature: as good as random in every token that was
 /// verified. Whoever makes two tokens collide has had them both signed, and gains one eviction.
-fn tail_hash(token: &str) -> u64 {
-    let bytes = token.as_bytes();
-    let tail = bytes.get(bytes.len().saturating_sub(24)..).unwrap_or_default();
+fn tail_hash(token: &[u8]) -> u64 {
+    let tail = token.get(token.len().saturating_sub(24)..).unwrap_or_default();
     tail.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
