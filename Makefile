@@ -1,5 +1,5 @@
 # Everything here sets up what it needs by itself; it asks for Rust (rustup), Python 3 and Node.js 20 or newer.
-MODULE := target/wasm32-wasip1/release/mcp_resource_server.wasm
+MODULE := target/mcp_resource_server.wasm
 say = @printf '\n== %s\n'
 
 help: ## show this list
@@ -15,7 +15,7 @@ build: setup ## build the filter, a WebAssembly module, and say where it is
 	$(say) 'The filter'
 	@tools/build
 
-setup: ## install the wasm target, Envoy and the npm packages, where they are missing
+setup: ## install the wasm target, wasm-opt, Envoy and the npm packages, where they are missing
 	$(say) 'Set-up'
 	@tools/setup
 
@@ -68,7 +68,7 @@ size: build ## print the module's size and check its limit
 	@tools/size
 
 clean: ## remove all that the other targets made
-	rm -rf target testbed/.venv testbed/node_modules
+	rm -rf target testbed/.venv testbed/node_modules tools/node_modules
 
 .NOTPARALLEL:
 .PHONY: help demo up build setup test lint test-core test-core-wasm test-wasm-host test-e2e bench bench-core fuzz size clean

@@ -6,7 +6,7 @@ import { parse } from 'yaml';
 import { PYTHON, ROOT } from './paths.mjs';
 import { start } from './processes.mjs';
 
-const MODULE = 'target/wasm32-wasip1/release/mcp_resource_server.wasm';
+const MODULE = 'target/mcp_resource_server.wasm';
 
 // Of Envoy itself what went wrong, and what the filter says from this level on.
 const logging = (level) => ['--log-level', 'warning', '--component-log-level', `wasm:${level}`];

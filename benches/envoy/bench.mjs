@@ -20,7 +20,7 @@ const { values: options } = parseArgs({ options: {
   tokens: { type: 'string', default: '10000' }, only: { type: 'string', default: '' }, module: { type: 'string', default: '' }, plot: { type: 'boolean', default: false },
 } });
 const [ROUNDS, REQUESTS, TOKENS] = [options.rounds, options.requests, options.tokens].map(Number);
-const MODULE = options.module || join(ROOT, 'target/wasm32-wasip1/release/mcp_resource_server.wasm');
+const MODULE = options.module || join(ROOT, 'target/mcp_resource_server.wasm');
 const ALGORITHMS = ['RS256', 'ES256', 'EdDSA'];
 
 /** The cases: name → how its listener filters, and which tokens it is asked with. */

@@ -27,7 +27,7 @@ fn load() -> Result<Built, String> {
     let root = workspace();
     let path = match std::env::var_os("MCP_WASM") {
         Some(path) => PathBuf::from(path),
-        None => root.join("target/wasm32-wasip1/release/mcp_resource_server.wasm"),
+        None => root.join("target/mcp_resource_server.wasm"),
     };
     let built_at = modified(&path)?;
     let (source, changed_at) = newest_source(&root)?;
