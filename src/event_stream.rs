@@ -59,7 +59,7 @@ impl ListEvents {
         if ended {
             self.show(&mut shown);
         }
-        let kept = self.rest.len();
+        let kept = self.rest.capacity();
         if self.place.as_mut().is_some_and(|place| !place.resize(kept)) {
             self.fail(&mut shown);
         }
