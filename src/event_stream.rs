@@ -38,8 +38,7 @@ impl ListEvents {
     /// `None` if the response is none that is filtered.
     pub(crate) fn new(guard: ResponseGuard) -> Option<Self> {
         let place = Some(guard.list()?.0.events().enter(0)?);
-        let boundary = Boundary { is_line_empty: true, is_after_cr: false };
-        Some(Self { guard, rest: Vec::new(), place, boundary, is_first: true })
+        Some(Self { guard, rest: Vec::new(), place, boundary: Boundary::default(), is_first: true })
     }
 
     /// What the client may see of the stream after this piece, which is the last one if it has `ended`: all events that are
@@ -185,36 +184,43 @@ const fn is_line_end(byte: u8) -> bool {
     matches!(byte, b'\n' | b'\r')
 }
 
-/// Finds where events end, at empty lines, in pieces that are cut anywhere.
+/// Finds where events end, at empty lines, in pieces that are cut anywhere. Counts as an event of its own whatever clients or
+/// what lies before them may wait for: a comment between events, by which servers keep a stream open, and a LF behind a CR.
+#[derive(Default)]
 struct Boundary {
-    /// The line that goes on has no byte yet.
-    is_line_empty: bool,
+    /// The event that goes on has a byte.
+    has_begun: bool,
+    /// So has its last line.
+    has_line: bool,
+    /// So far it is one line, a comment.
+    is_comment: bool,
     /// The byte before was a CR, to whose line a LF still belongs.
     is_after_cr: bool,
 }
 
 impl Boundary {
-    /// Where the event that goes on ends in this piece, which counts as read up to there. A CR ends its line at once: whoever
-    /// waited for a LF would keep the event back.
+    /// Where the event that goes on ends in this piece, which counts as read up to there.
     fn find(&mut self, piece: &[u8]) -> Option<usize> {
         let mut rest = piece.iter();
-        while let Some(other) = rest.clone().position(|byte| is_line_end(*byte)) {
-            let byte = rest.nth(other)?;
-            if other > 0 {
-                (self.is_line_empty, self.is_after_cr) = (false, false);
-            }
-            if self.is_after_cr && *byte == b'\n' {
-                self.is_after_cr = false;
-                continue;
-            }
-            self.is_after_cr = *byte == b'\r';
-            if core::mem::replace(&mut self.is_line_empty, true) {
+        while let Some(others) = rest.clone().position(|byte| is_line_end(*byte)) {
+            self.skip(rest.as_slice().get(..others)?);
+            let byte = *rest.nth(others)?;
+            let is_second = self.is_after_cr && byte == b'\n';
+            let ends = if is_second { !self.has_begun } else { self.is_comment || !self.has_line };
+            *self = Self { has_begun: !ends, has_line: false, is_comment: false, is_after_cr: byte == b'\r' };
+            if ends {
                 return piece.len().checked_sub(rest.len());
             }
         }
-        if !rest.as_slice().is_empty() {
-            (self.is_line_empty, self.is_after_cr) = (false, false);
-        }
+        self.skip(rest.as_slice());
         None
+    }
+
+    /// Bytes that end no line.
+    fn skip(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first() {
+            let is_comment = if self.has_begun { self.is_comment } else { *first == b':' };
+            *self = Self { has_begun: true, has_line: true, is_comment, is_after_cr: false };
+        }
     }
 }

@@ -208,20 +208,46 @@ fn a_modern_list_in_a_stream_is_private_too() {
 #[test]
 fn an_event_is_shown_with_its_last_byte_and_not_before() {
     for end in ["\n", "\r\n", "\r"] {
-        let event = |data: &str| format!(": c{end}data: {data}{end}id: 1{end}{end}");
+        let event = |data: &str| format!("id: 1{end}: c{end}data: {data}{end}:{end}{end}");
         let sent = [event(r#"{"method":"ping","id":1}"#), event(WHOLE)];
         let expected = [sent[0].clone(), event(KEPT)].concat();
-        // A CR ends the line already; its LF follows with what comes next.
-        let late = end.len() - 1;
-        let last_bytes = [sent[0].len() - late, sent.concat().len() - late];
-        let visible = [sent[0].len() - late, expected.len() - late];
+        // Where what is sent is complete, and what of it is shown. A CR ends the line already, and its LF comes behind.
+        let mut complete = vec![(0, 0)];
+        for (sent, expected) in [(sent[0].len(), sent[0].len()), (sent.concat().len(), expected.len())] {
+            let late = end.len() - 1;
+            complete.extend([(sent - late, expected - late), (sent, expected)]);
+        }
         let (mut events, mut shown) = (events(&[]), Vec::new());
         for (at, byte) in sent.concat().bytes().enumerate() {
             shown.extend(events.push(&[byte], false));
-            let complete = last_bytes.iter().filter(|last| **last <= at + 1).count();
-            let visible = if complete == 0 { 0 } else { visible[complete - 1] };
-            assert_eq!(String::from_utf8_lossy(&shown), expected[..visible], "{end:?}, {at} bytes");
+            let (_, visible) = complete.iter().rfind(|(sent, _)| *sent <= at + 1).expect("the first");
+            assert_eq!(String::from_utf8_lossy(&shown), expected[..*visible], "{end:?}, {at} bytes");
         }
+        // In one piece nothing of it is kept for later.
+        let mut events = self::events(&[]);
+        assert_eq!(events.push(sent.concat().as_bytes(), false), expected.as_bytes(), "{end:?}");
+    }
+}
+
+/// By comments servers tell everybody on the way that the stream is still alive.
+#[test]
+fn a_comment_between_events_is_shown_with_its_line() {
+    for end in ["\n", "\r\n", "\r"] {
+        let mut events = events(&[]);
+        let comment = format!(": ping{end}");
+        assert_eq!(events.push(b": pi", false), b"", "{end:?}");
+        assert_eq!(events.push(format!("ng{end}").as_bytes(), false), comment.as_bytes(), "{end:?}");
+        assert_eq!(events.push(comment.repeat(3).as_bytes(), false), comment.repeat(3).as_bytes(), "{end:?}");
+        assert_eq!(events.push(format!("data: {WHOLE}{end}").as_bytes(), false), b"", "{end:?}");
+        assert_eq!(events.push(comment.as_bytes(), false), b"", "in an event it waits for that");
+        let shown = format!("data: {KEPT}{end}{comment}{end}");
+        assert_eq!(events.push(end.as_bytes(), false), shown.as_bytes(), "{end:?}");
+        assert_eq!(
+            events.push(format!("{comment}data: {WHOLE}{end}").as_bytes(), false),
+            comment.as_bytes(),
+            "{end:?}"
+        );
+        assert_eq!(events.push(end.as_bytes(), false), format!("data: {KEPT}{end}{end}").as_bytes(), "{end:?}");
     }
 }
 
@@ -250,7 +276,7 @@ fn what_cannot_be_read_becomes_an_error_once() {
 #[test]
 fn an_event_is_as_long_as_may_be_or_an_error() {
     let event = |size: usize| {
-        let (start, end) = (": ", format!("\ndata: {WHOLE}\n\n"));
+        let (start, end) = ("x: ", format!("\ndata: {WHOLE}\n\n"));
         format!("{start}{}{end}", "x".repeat(size - start.len() - end.len()))
     };
     let small = format!("data: {WHOLE}\n\n");
