@@ -17,6 +17,10 @@ pub(crate) struct Arrival {
     pub(crate) origin: Origin,
     pub(crate) body: Expected,
     pub(crate) session: Session,
+    /// Whether the head is all of the request.
+    pub(crate) ended: bool,
+    /// At least as many bytes as all of this takes, and a token besides.
+    pub(crate) size: usize,
 }
 
 /// What is expected of the body.
@@ -65,6 +69,8 @@ impl Arrival {
             origin,
             body: expect(request, resource),
             session: Session::None,
+            ended: request.has_ended(),
+            size: request.size(),
         };
         if resource.sessions().is_some() {
             let is_modern = request.mcp_headers().is_ok_and(|headers| headers.are_modern());

@@ -31,12 +31,8 @@ use crate::{
     time::UnixTime,
     token::{Candidate, TokenError},
     token_cache::TokenCache,
+    waiting::{Place, Rooms},
 };
-
-/// As many requests may wait for keys at a time. With [`crate::bearer::MAX_TOKEN_BYTES`] each, their tokens take at most
-/// 16 MiB of the worker's memory; a fetch takes seconds at the worst, so this is hundreds of requests per second and
-/// worker during a cold start.
-pub const MAX_HELD: usize = 1024;
 
 /// What the host must do with a request.
 #[derive(Debug)]
@@ -47,7 +43,7 @@ pub enum Verdict {
     /// Keep it until a [`Resumed`] names it.
     Hold,
     /// Keep it until its body was read, then ask [`Pending::judge`].
-    ReadBody(Pending),
+    ReadBody(Box<Pending>),
     /// Answer it. The upstream never sees it.
     Reply(Reply),
     /// Send it upstream untouched: it belongs to no resource, and the operator said `unmatched: insecure_forward`.
@@ -87,6 +83,7 @@ pub struct Gate {
     policy: Arc<Policy>,
     checks: Checks,
     held: BTreeMap<RequestId, Held>,
+    rooms: Rooms,
 }
 
 /// What a worker knows that its policy does not say.
@@ -103,7 +100,7 @@ struct Held {
     resource: usize,
     token: String,
     arrival: Arrival,
-    ended: bool,
+    place: Place,
 }
 
 impl core::fmt::Debug for Held {
@@ -149,7 +146,7 @@ impl Gate {
             tokens: TokenCache::new(policy.token_cache()),
             acceleration: Acceleration::new(policy.verify_signature(), crypto),
         };
-        Self { policy: Arc::new(policy), checks, held: BTreeMap::new() }
+        Self { policy: Arc::new(policy), checks, held: BTreeMap::new(), rooms: Rooms::new() }
     }
 
     /// What the gate enforces.
@@ -201,7 +198,6 @@ impl Gate {
             Err(error) => return Verdict::Reply(Reply::challenge(Refusal::Credentials(error), resource, &origin)),
         };
         let arrival = Arrival::new(request, &path, resource, origin);
-        let ended = request.has_ended();
         let judgement = match presented {
             // Only the body tells whether the method is one that needs no token.
             Presented::Nothing
@@ -215,18 +211,40 @@ impl Gate {
             Presented::New(token) => self.checks.judge(&self.policy, resource, token, now, Patience::MayWait),
         };
         match judgement {
-            Judgement::Admit(caller) => admit(caller, index, arrival, ended, resource, &self.policy),
+            Judgement::Admit(caller) => admit(caller, index, arrival, resource, &self.policy, &self.rooms),
             Judgement::Refuse(refusal) => Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin)),
-            Judgement::Wait { .. } if self.held.len() >= MAX_HELD => {
-                let refusal = Refusal::Overloaded { held: self.held.len() };
-                Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin))
-            }
             Judgement::Wait { issuer, token } => {
+                let Some(place) = self.rooms.keys.enter(arrival.size) else {
+                    let refusal = Refusal::Overloaded { held: self.held.len() };
+                    return Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin));
+                };
                 let token = token.expose().to_owned();
-                self.held.insert(id, Held { issuer, resource: index, token, arrival, ended });
+                self.held.insert(id, Held { issuer, resource: index, token, arrival, place });
                 Verdict::Hold
             }
         }
+    }
+
+    /// To be told how much of the body of a held request the host has, where bodies come before the verdict on the head. If
+    /// it is read and is too long, or if too much waits already, this is the answer, and the request is not held any more.
+    pub fn on_held_body(&mut self, id: RequestId, size: usize) -> Option<Reply> {
+        let held = self.held.get_mut(&id)?;
+        // What is not read is the host's to bound.
+        let most = self.policy.resource(held.resource)?.access()?.max_body_bytes;
+        if size > most {
+            return self.refuse_held(id, Refusal::TooLarge { most });
+        }
+        if !held.place.resize(held.arrival.size.saturating_add(size)) {
+            let held = self.held.len();
+            return self.refuse_held(id, Refusal::Overloaded { held });
+        }
+        None
+    }
+
+    /// The answer to a held request that cannot be held any more; `None` if it is not.
+    pub fn refuse_held(&mut self, id: RequestId, refusal: Refusal) -> Option<Reply> {
+        let held = self.held.remove(&id)?;
+        Some(Reply::refuse_for(refusal, self.policy.resource(held.resource), &held.arrival.origin))
     }
 
     /// The next fetch to start now; to be called until there is none.
@@ -262,10 +280,8 @@ impl Gate {
     /// Refuses every request that waits, because the gate is about to be replaced or cannot go on.
     pub fn refuse_all_held(&mut self, refusal: &Refusal) -> Vec<Resumed> {
         let held = core::mem::take(&mut self.held);
-        let refuse = |held: &Held| match self.policy.resource(held.resource) {
-            Some(resource) => Reply::challenge(refusal.clone(), resource, &held.arrival.origin),
-            None => Reply::refuse(refusal.clone()),
-        };
+        let refuse =
+            |held: &Held| Reply::refuse_for(refusal.clone(), self.policy.resource(held.resource), &held.arrival.origin);
         held.into_iter().map(|(request, held)| Resumed { request, verdict: Verdict::Reply(refuse(&held)) }).collect()
     }
 
@@ -301,14 +317,14 @@ impl Gate {
         let Some(resource) = self.policy.resource(held.resource) else {
             return Verdict::Reply(Reply::refuse(Refusal::Unmatched));
         };
-        let Held { resource: index, token, arrival, ended, .. } = held;
+        let Held { resource: index, token, arrival, .. } = held;
         let token = BearerToken::held(&token);
         let judgement = match self.checks.recall(token.expose().as_bytes(), now) {
             Some(known) => Judgement::from(known.authenticate(resource, &self.policy, now)),
             None => self.checks.judge(&self.policy, resource, token, now, Patience::Waited),
         };
         let refusal = match judgement {
-            Judgement::Admit(caller) => return admit(caller, index, arrival, ended, resource, &self.policy),
+            Judgement::Admit(caller) => return admit(caller, index, arrival, resource, &self.policy, &self.rooms),
             Judgement::Refuse(refusal) => refusal,
             Judgement::Wait { issuer, .. } => unavailable(&self.policy, issuer, 1),
         };

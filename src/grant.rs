@@ -111,6 +111,11 @@ impl Caller {
         Self { token: None }
     }
 
+    /// About how many bytes its token keeps.
+    pub(crate) fn weight(&self) -> usize {
+        self.token.as_ref().map_or(0, |token| token.weight())
+    }
+
     /// The numbers of the conditions that the claims fulfil.
     pub(crate) fn facts(&self) -> &[usize] {
         self.token.as_ref().map_or(&[], |token| &token.claims.facts)

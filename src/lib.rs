@@ -52,7 +52,8 @@
 //! | [`message`], `json`, `rules`, [`pending`] | what the body asks for, and who may | MCP base protocol, JSON-RPC 2.0 |
 //! | [`refusal`], [`challenge`], [`reply`], [`cors`] | saying no | RFC 6750 section 3, Fetch |
 //! | [`forward`] | saying yes | MCP authorization, Token Handling |
-//! | [`response`], `session`, [`list_filter`] | the way back | MCP transports |
+//! | [`response`], `session`, [`list_filter`], [`event_stream`] | the way back | MCP transports, server-sent events |
+//! | [`waiting`] | how much may wait | |
 
 #![no_std]
 
@@ -66,6 +67,7 @@ mod claim;
 pub mod config;
 pub mod cors;
 mod der;
+pub mod event_stream;
 pub mod fetch;
 pub mod forward;
 pub mod gate;
@@ -97,3 +99,4 @@ pub mod time;
 pub mod token;
 pub mod token_cache;
 pub mod uri;
+pub mod waiting;

@@ -1,7 +1,7 @@
-//! Lists that show only what the caller may use: `tools/list` and its kin, as JSON or as an event stream.
+//! Lists that show only what the caller may use: `tools/list` and its kin. As an event stream: [`crate::event_stream`].
 //!
-//! Hiding is no protection, the rules are: it keeps a model from trying what it may not do. What is kept is kept byte for
-//! byte. What cannot be read is not passed on.
+//! Hiding is no protection, the rules are: it keeps a model from trying what it may not do. All that is not hidden stays
+//! byte for byte as it was. What cannot be read is not passed on.
 
 use core::ops::Range;
 
@@ -13,10 +13,11 @@ use crate::{
     message::{Kind, Message, Target},
     policy::ResourcePolicy,
     rules::{Access, Ruling, is_ambiguous},
+    waiting::Room,
 };
 
-/// Lists longer than this are not read: a worker must not hold more for one response. Below the 1 MiB at which Envoy, by
-/// default, breaks the response off without a word.
+/// Lists longer than this are not read, nor events: a worker must not hold more for one response. Below the 1 MiB at which
+/// Envoy, by default, breaks the response off without a word.
 pub const MAX_LIST_BYTES: usize = 768 * 1024;
 
 /// How one response is filtered.
@@ -28,6 +29,8 @@ pub(crate) struct ListFilter {
     is_modern: bool,
     /// The id of the request, as JSON.
     id: String,
+    /// For events of which only a part has come.
+    events: Room,
 }
 
 /// The lists of MCP.
@@ -78,32 +81,47 @@ impl List {
 }
 
 /// What is changed in a text: these bytes become those.
-type Change = (Range<usize>, String);
+pub(crate) type Change = (Range<usize>, &'static str);
 
 impl ListFilter {
     /// A filter for the answer to `message`, if that is a list.
-    pub(crate) fn for_answer_to(message: &Message<'_>, caller: &Caller, is_modern: bool) -> Option<Self> {
+    pub(crate) fn for_answer_to(
+        message: &Message<'_>,
+        caller: &Caller,
+        is_modern: bool,
+        events: &Room,
+    ) -> Option<Self> {
         let (list, id) = (List::of(&message.method)?, message.id?);
         let is_modern = is_modern || message.protocol_version.is_some();
-        Some(Self { list, caller: caller.clone(), is_modern, id: id.to_owned() })
+        Some(Self { list, caller: caller.clone(), is_modern, id: id.to_owned(), events: events.clone() })
     }
 
-    /// The body as the caller may see it.
-    pub(crate) fn apply(&self, body: &[u8], is_event_stream: bool, resource: &ResourcePolicy) -> Vec<u8> {
-        let Some(access) = resource.access() else { return body.to_vec() };
-        let judge = Judge { filter: self, access, resource };
-        let filtered = if is_event_stream { judge.event_stream(body) } else { judge.message(body) };
-        filtered.unwrap_or_else(|_| self.unreadable(is_event_stream))
+    /// The JSON body as the caller may see it.
+    pub(crate) fn apply(&self, body: &[u8], resource: &ResourcePolicy) -> Vec<u8> {
+        let Ok(changes) = self.changes(body, resource) else { return self.unreadable() };
+        let mut shown = Vec::with_capacity(body.len());
+        Changed::new(body, &changes).copy(0..body.len(), &mut shown);
+        shown
+    }
+
+    /// What must be changed in a message, in order and without overlaps.
+    pub(crate) fn changes(&self, message: &[u8], resource: &ResourcePolicy) -> Result<Vec<Change>, JsonError> {
+        let Some(access) = resource.access() else { return Ok(Vec::new()) };
+        Judge { filter: self, access, resource }.message(message)
     }
 
     /// What the client gets instead of a list that cannot be read.
-    pub(crate) fn unreadable(&self, is_event_stream: bool) -> Vec<u8> {
+    pub(crate) fn unreadable(&self) -> Vec<u8> {
         // JSON-RPC 2.0 section 5.1, internal error.
-        let error = alloc::format!(
+        alloc::format!(
             "{{\"jsonrpc\":\"2.0\",\"id\":{},\"error\":{{\"code\":-32603,\"message\":\"the list cannot be filtered\"}}}}",
             self.id
-        );
-        if is_event_stream { alloc::format!("event: message\ndata: {error}\n\n") } else { error }.into_bytes()
+        )
+        .into_bytes()
+    }
+
+    pub(crate) const fn events(&self) -> &Room {
+        &self.events
     }
 }
 
@@ -128,7 +146,7 @@ impl Judge<'_> {
         }
     }
 
-    fn message(&self, text: &[u8]) -> Result<Vec<u8>, JsonError> {
+    fn message(&self, text: &[u8]) -> Result<Vec<Change>, JsonError> {
         let mut changes = Vec::new();
         json::document(text, |scanner| {
             if scanner.peek()? != b'{' {
@@ -140,11 +158,10 @@ impl Judge<'_> {
             })
         })?;
         changes.sort_by_key(|(range, _)| range.start);
-        Ok(change(text, &changes))
+        Ok(changes)
     }
 
     fn result(&self, scanner: &mut Scanner<'_>, changes: &mut Vec<Change>) -> Result<(), Fault> {
-        const PRIVATE: &str = "\"private\"";
         let (items, _) = self.filter.list.members();
         // After the bracket.
         let inside = scanner.at().saturating_add(1);
@@ -157,7 +174,7 @@ impl Judge<'_> {
                     scanner.peek()?;
                     let start = scanner.at();
                     scanner.skip()?;
-                    changes.push((start..scanner.at(), PRIVATE.to_owned()));
+                    changes.push((start..scanner.at(), "\"private\""));
                     Ok(())
                 }
                 name if name == items && scanner.peek()? == b'[' => {
@@ -169,130 +186,76 @@ impl Judge<'_> {
         })?;
         // A list that depends on the caller must not be cached for others; older results do not have the member.
         if has_items && !has_scope && self.filter.is_modern {
-            let comma = if is_empty { "" } else { "," };
-            changes.push((inside..inside, alloc::format!("\"cacheScope\":{PRIVATE}{comma}")));
+            let scope = if is_empty { "\"cacheScope\":\"private\"" } else { "\"cacheScope\":\"private\"," };
+            changes.push((inside..inside, scope));
         }
         Ok(())
     }
 
+    /// An item goes with the comma before it, or, if none before it stays, with the one behind it.
     fn items(&self, scanner: &mut Scanner<'_>, changes: &mut Vec<Change>) -> Result<(), Fault> {
         let (_, key) = self.filter.list.members();
-        let start = scanner.at();
-        let (mut shown, mut hidden) = (Vec::new(), false);
+        // Where what is hidden begins, while nothing was shown yet, and where the item before ended.
+        let (mut hidden, mut any_shown, mut end) = (None, false, 0);
         scanner.items(|scanner| {
+            let start = scanner.at();
             let mut item = None;
-            let bytes = if scanner.peek()? == b'{' {
-                scanner.spanned(|scanner| {
-                    scanner.members(|scanner, name| {
-                        if name.decode() == key && scanner.peek()? == b'"' {
-                            item = Some(scanner.text()?.decode());
-                            return Ok(());
-                        }
-                        scanner.skip()
-                    })
-                })?
+            if scanner.peek()? == b'{' {
+                scanner.members(|scanner, name| {
+                    if name.decode() == key && scanner.peek()? == b'"' {
+                        item = Some(scanner.text()?.decode());
+                        return Ok(());
+                    }
+                    scanner.skip()
+                })?;
             } else {
-                scanner.value()?
-            };
-            if self.shows(item) {
-                shown.push(bytes)
-            } else {
-                hidden = true
+                scanner.skip()?;
             }
+            match (self.shows(item), any_shown) {
+                (true, _) => {
+                    any_shown = true;
+                    changes.extend(hidden.take().map(|hidden| (hidden..start, "")));
+                }
+                (false, true) => changes.push((end..scanner.at(), "")),
+                (false, false) => hidden = hidden.or(Some(start)),
+            }
+            end = scanner.at();
             Ok(())
         })?;
-        if hidden {
-            let kept = shown.join(&b","[..]);
-            let kept = String::from_utf8(kept).map_err(|_| Fault::Syntax)?;
-            changes.push((start..scanner.at(), alloc::format!("[{kept}]")));
-        }
-        Ok(())
-    }
-
-    /// Events end at empty lines; the lines of their data are joined (HTML standard, server-sent events).
-    fn event_stream(&self, stream: &[u8]) -> Result<Vec<u8>, JsonError> {
-        // A byte order mark is not part of the first field's name.
-        const MARK: &[u8] = b"\xef\xbb\xbf";
-        let (mark, stream) = stream.strip_prefix(MARK).map_or((&[][..], stream), |stream| (MARK, stream));
-        let mut output = mark.to_vec();
-        output.reserve(stream.len());
-        let mut event: Vec<&[u8]> = Vec::new();
-        for line in lines(stream) {
-            event.push(line);
-            if content(line).is_empty() {
-                self.event(&event, &mut output)?;
-                event.clear();
-            }
-        }
-        self.event(&event, &mut output)?;
-        Ok(output)
-    }
-
-    fn event(&self, event: &[&[u8]], output: &mut Vec<u8>) -> Result<(), JsonError> {
-        let data: Vec<&[u8]> = event.iter().filter_map(|line| data_of(content(line))).collect();
-        let data = data.join(&b"\n"[..]);
-        // An event without data primes a client for resumption.
-        let filtered = if data.is_empty() { data.clone() } else { self.message(&data)? };
-        if filtered == data {
-            event.iter().for_each(|line| output.extend_from_slice(line));
-            return Ok(());
-        }
-        let mut written = false;
-        for line in event {
-            if data_of(content(line)).is_none() {
-                output.extend_from_slice(line);
-            } else if !written {
-                written = true;
-                for line in filtered.split(|byte| *byte == b'\n') {
-                    output.extend_from_slice(b"data: ");
-                    output.extend_from_slice(line);
-                    output.push(b'\n');
-                }
-            }
-        }
+        changes.extend(hidden.map(|hidden| (hidden..end, "")));
         Ok(())
     }
 }
 
-/// Lines with their ends: CR LF, LF or CR.
-fn lines(mut stream: &[u8]) -> impl Iterator<Item = &[u8]> {
-    core::iter::from_fn(move || {
-        if stream.is_empty() {
-            return None;
-        }
-        let end = stream.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(stream.len());
-        let rest = stream.get(end..).unwrap_or_default();
-        let len = if rest.starts_with(b"\r\n") { 2 } else { rest.len().min(1) };
-        let (line, rest) = stream.split_at_checked(end.saturating_add(len))?;
-        stream = rest;
-        Some(line)
-    })
+/// A text with its changes, part by part.
+pub(crate) struct Changed<'t> {
+    text: &'t [u8],
+    /// Those that are still to come, or to end.
+    changes: &'t [Change],
 }
 
-fn content(line: &[u8]) -> &[u8] {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-/// The value of a `data` field.
-fn data_of(line: &[u8]) -> Option<&[u8]> {
-    let value = match line.strip_prefix(b"data")? {
-        [] => return Some(&[]),
-        [b':', value @ ..] => value,
-        _ => return None,
-    };
-    Some(value.strip_prefix(b" ").unwrap_or(value))
-}
-
-/// The text with its changes, which are in order and do not overlap.
-fn change(text: &[u8], changes: &[Change]) -> Vec<u8> {
-    let mut changed = Vec::with_capacity(text.len());
-    let mut done = 0;
-    for (range, replacement) in changes {
-        changed.extend_from_slice(text.get(done..range.start).unwrap_or_default());
-        changed.extend_from_slice(replacement.as_bytes());
-        done = range.end;
+impl<'t> Changed<'t> {
+    pub(crate) const fn new(text: &'t [u8], changes: &'t [Change]) -> Self {
+        Self { text, changes }
     }
-    changed.extend_from_slice(text.get(done..).unwrap_or_default());
-    changed
+
+    /// Copies the next part; true if the byte behind it is hidden. What is inserted between two parts belongs to the first.
+    pub(crate) fn copy(&mut self, part: Range<usize>, into: &mut Vec<u8>) -> bool {
+        let mut at = part.start;
+        while let Some(((range, replacement), rest)) = self.changes.split_first()
+            && range.start <= part.end
+        {
+            into.extend_from_slice(self.text.get(at..range.start).unwrap_or_default());
+            if range.start >= part.start {
+                into.extend_from_slice(replacement.as_bytes());
+            }
+            if range.end > part.end {
+                return true;
+            }
+            at = at.max(range.end);
+            self.changes = rest;
+        }
+        into.extend_from_slice(self.text.get(at..part.end).unwrap_or_default());
+        false
+    }
 }

@@ -1,6 +1,6 @@
 //! A request whose head was found good and whose body decides: from [`Pending`] to a verdict.
 
-use alloc::{borrow::ToOwned, sync::Arc, vec::Vec};
+use alloc::{borrow::ToOwned, boxed::Box, sync::Arc, vec::Vec};
 
 use crate::{
     arrival::{Arrival, Expected, Session},
@@ -15,6 +15,7 @@ use crate::{
     response::ResponseGuard,
     rules::{Access, Ruling, is_ambiguous},
     scope_policy::Needs,
+    waiting::{Place, Room, Rooms},
 };
 
 /// A request that must be kept until its body was read to the end. It holds no token.
@@ -26,6 +27,9 @@ pub struct Pending {
     arrival: Arrival,
     max_body_bytes: usize,
     head: Option<Forward>,
+    place: Place,
+    /// For the answer, if that is a list.
+    events: Room,
 }
 
 impl Pending {
@@ -33,6 +37,23 @@ impl Pending {
     #[must_use]
     pub const fn max_body_bytes(&self) -> usize {
         self.max_body_bytes
+    }
+
+    /// To be told how much of the body the host has, while it is not complete. If that is too long, or if too much waits
+    /// already, this is the answer, which need not wait for the rest.
+    pub fn on_arrived(&mut self, size: usize) -> Option<Reply> {
+        if size > self.max_body_bytes {
+            return Some(self.too_large());
+        }
+        let fits = self.place.resize(weight(&self.caller, &self.arrival).saturating_add(size));
+        (!fits).then(|| self.refuse(Refusal::Overloaded { held: self.place.taken() }))
+    }
+
+    /// The upstream answered the [`Pending::head`], with success or without: the reply to give instead, if its answer may be
+    /// a list of which nobody knows yet that it must be filtered.
+    pub fn on_early_response(&self, is_success: bool) -> Option<Reply> {
+        let filters = self.resource()?.access()?.filter_lists;
+        (filters && is_success).then(|| self.refuse(Refusal::EarlyResponse))
     }
 
     /// The head of a request of which only the body waits ([`HoldRequests::Body`]): its edits must be made and it must go
@@ -43,15 +64,21 @@ impl Pending {
     }
 
     /// The answer to a body that is too long.
-    pub fn too_large(self) -> Reply {
-        let refusal = Refusal::TooLarge { most: self.max_body_bytes };
-        let Some(resource) = self.policy.resource(self.index) else { return Reply::refuse(refusal) };
-        Reply::challenge(refusal, resource, &self.arrival.origin)
+    pub fn too_large(&self) -> Reply {
+        self.refuse(Refusal::TooLarge { most: self.max_body_bytes })
+    }
+
+    /// The answer if the host cannot do what it takes.
+    pub fn refuse(&self, refusal: Refusal) -> Reply {
+        Reply::refuse_for(refusal, self.resource(), &self.arrival.origin)
+    }
+
+    fn resource(&self) -> Option<&ResourcePolicy> {
+        self.policy.resource(self.index)
     }
 
     /// Decides on the whole body, by the policy and the time that the head was judged by: does NOT look at the token's `exp`
-    /// again. Never [`Verdict::Hold`] or
-    /// [`Verdict::ReadBody`].
+    /// again. Never [`Verdict::Hold`] or [`Verdict::ReadBody`].
     pub fn judge(self, body: &[u8]) -> Verdict {
         if body.len() > self.max_body_bytes {
             return Verdict::Reply(self.too_large());
@@ -62,11 +89,11 @@ impl Pending {
         else {
             return Verdict::Reply(Reply::refuse(Refusal::Unmatched));
         };
-        let Self { caller, index, mut arrival, .. } = self;
+        let Self { caller, index, mut arrival, events, .. } = self;
         let nobody = caller.is_anonymous().then(|| caller.clone());
         let origin = arrival.origin.clone();
         let decision = match &arrival.body {
-            Expected::Message(headers) => decide(caller, headers, body, access, resource),
+            Expected::Message(headers) => decide(caller, headers, body, access, resource, &events),
             Expected::Nothing if !body.is_empty() => Err((Refusal::UnexpectedBody, None)),
             _ => caller.grant(resource, &[]).map(|grant| (grant, None)).map_err(|refusal| (refusal, None)),
         };
@@ -95,9 +122,9 @@ pub(crate) fn admit(
     caller: Caller,
     index: usize,
     mut arrival: Arrival,
-    ended: bool,
     resource: &ResourcePolicy,
     policy: &Arc<Policy>,
+    rooms: &Rooms,
 ) -> Verdict {
     let refuse = |refusal, arrival: &Arrival| Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin));
     if let Expected::Refused(refusal) = &arrival.body {
@@ -107,6 +134,7 @@ pub(crate) fn admit(
     if !caller.is_anonymous() && open_session(&mut arrival, &caller, resource, policy).is_err() {
         return refuse(Refusal::Session, &arrival);
     }
+    let ended = arrival.ended;
     let reads = match arrival.body {
         Expected::Message(_) => true,
         Expected::Nothing => !ended,
@@ -118,6 +146,10 @@ pub(crate) fn admit(
             Err(refusal) => refuse(refusal, &arrival),
         };
     };
+    let room = if caller.is_anonymous() { &rooms.reading_anonymous } else { &rooms.reading };
+    let Some(place) = room.enter(weight(&caller, &arrival)) else {
+        return refuse(Refusal::Overloaded { held: room.taken() }, &arrival);
+    };
     let mut pending = Pending {
         policy: Arc::clone(policy),
         caller,
@@ -125,6 +157,8 @@ pub(crate) fn admit(
         arrival,
         max_body_bytes: access.max_body_bytes,
         head: None,
+        place,
+        events: rooms.events.clone(),
     };
     if ended {
         return pending.judge(&[]);
@@ -139,7 +173,12 @@ pub(crate) fn admit(
             Err(refusal) => return refuse(refusal, &pending.arrival),
         }
     }
-    Verdict::ReadBody(pending)
+    Verdict::ReadBody(Box::new(pending))
+}
+
+/// About how many bytes are kept of a request without its body.
+fn weight(caller: &Caller, arrival: &Arrival) -> usize {
+    caller.weight().saturating_add(arrival.size)
 }
 
 /// Gives the server its own session id back, if the session is this caller's.
@@ -168,7 +207,7 @@ fn forward(
     resource: &ResourcePolicy,
     list: Option<ListFilter>,
 ) -> Forward {
-    let guard = ResponseGuard::new(index, resource, arrival.origin, grant.caller(), policy).filtering(list, policy);
+    let guard = ResponseGuard::new(index, resource, arrival.origin, grant.caller(), policy).filtering(list);
     Forward::new(grant, arrival.cleaned, guard)
 }
 
@@ -182,6 +221,7 @@ fn decide<'b>(
     body: &'b [u8],
     access: &Access,
     resource: &ResourcePolicy,
+    events: &Room,
 ) -> Decision<'b> {
     let batches = access.batches && !headers.exclude_batches();
     let messages = message::read(body, batches);
@@ -207,7 +247,7 @@ fn decide<'b>(
         if may_change { (Refusal::MissingToken, None) } else { refuse(refusal) }
     })?;
     let filter = single.filter(|_| access.filter_lists);
-    let filter = filter.and_then(|message| ListFilter::for_answer_to(message, &caller, headers.are_modern()));
+    let filter = filter.and_then(|message| ListFilter::for_answer_to(message, &caller, headers.are_modern(), events));
     let grant = caller.grant_messages(&list, &needs, access, resource);
     let grant = grant.map_err(|refusal| {
         let id = if refusal == Refusal::MissingToken { None } else { id };

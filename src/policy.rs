@@ -190,8 +190,8 @@ impl ResourcePolicy {
     }
 
     /// The challenge that says nothing but where the metadata is.
-    pub(crate) fn bare_challenge(&self) -> Arc<str> {
-        Arc::clone(&self.bare_challenge)
+    pub(crate) fn bare_challenge(&self) -> &str {
+        &self.bare_challenge
     }
 
     pub(crate) fn challenge_without_error(metadata_url: &str, challenged: &ScopeSet) -> Arc<str> {

@@ -61,6 +61,8 @@ pub enum Refusal {
     },
     /// The upstream's list is compressed, or no list.
     UnreadableList,
+    /// The upstream answered before the request was judged, perhaps with a list that nobody filtered.
+    EarlyResponse,
     /// The session is not the caller's, or not one that was given out here.
     Session,
     /// The keys of this issuer cannot be had.
@@ -70,7 +72,7 @@ pub enum Refusal {
         /// Seconds until it is worth trying again.
         retry_after: u64,
     },
-    /// As many requests wait for keys as may.
+    /// As many requests wait, or so much of them, as may ([`crate::waiting`]).
     Overloaded {
         /// How many wait.
         held: usize,
@@ -109,7 +111,7 @@ impl Refusal {
             Self::Method | Self::EndpointMethod => 405,
             Self::TooLarge { .. } => 413,
             Self::Media(_) => 415,
-            Self::UnreadableList => 502,
+            Self::UnreadableList | Self::EarlyResponse => 502,
             // Never 401: that would make a client throw a good token away.
             Self::KeysUnavailable { .. } | Self::Overloaded { .. } | Self::Misconfigured | Self::Host(_) => 503,
         }
@@ -136,7 +138,7 @@ impl Refusal {
             Self::Origin | Self::Denied { .. } => "access_denied",
             Self::Unmatched | Self::NoDocument | Self::Session => "not_found",
             Self::Method | Self::EndpointMethod => "method_not_allowed",
-            Self::UnreadableList => "bad_gateway",
+            Self::UnreadableList | Self::EarlyResponse => "bad_gateway",
             Self::KeysUnavailable { .. } | Self::Overloaded { .. } | Self::Misconfigured | Self::Host(_) => {
                 "temporarily_unavailable"
             }
@@ -169,9 +171,10 @@ impl Refusal {
             Self::AmbiguousUri => "the resource URI is ambiguous",
             Self::Denied { .. } => "this is not allowed to the caller",
             Self::UnreadableList => "the server's list cannot be read",
+            Self::EarlyResponse => "the server answered before the request was complete",
             Self::Session => "no such session",
             Self::KeysUnavailable { .. } => "the keys of the authorization server are not available",
-            Self::Overloaded { .. } => "too many requests wait for the authorization server",
+            Self::Overloaded { .. } => "too many requests wait",
             Self::Misconfigured => "the gateway is misconfigured",
             Self::Host(_) => "the gateway failed",
         }
@@ -217,6 +220,7 @@ impl Refusal {
             Self::AmbiguousUri => "mcp_oauth_ambiguous_uri",
             Self::Denied { .. } => "mcp_oauth_denied",
             Self::UnreadableList => "mcp_oauth_unreadable_list",
+            Self::EarlyResponse => "mcp_oauth_early_response",
             Self::Session => "mcp_oauth_session",
             Self::KeysUnavailable { .. } => "mcp_oauth_keys_unavailable",
             Self::Overloaded { .. } => "mcp_oauth_overloaded",
@@ -250,7 +254,7 @@ impl fmt::Display for Refusal {
             Self::KeysUnavailable { issuer, retry_after } => {
                 write!(f, "keys: issuer `{issuer}`: none available, next try in `{retry_after}` s")
             }
-            Self::Overloaded { held } => write!(f, "`{held}` requests wait for keys already"),
+            Self::Overloaded { held } => write!(f, "too much waits already, in `{held}` requests"),
             Self::Host(call) => write!(f, "the proxy failed at `{call}`"),
             other => f.write_str(other.description()),
         }

@@ -91,6 +91,14 @@ impl Reply {
         }
     }
 
+    /// A refusal of a request that was for a resource when it came.
+    pub(crate) fn refuse_for(refusal: Refusal, resource: Option<&ResourcePolicy>, origin: &Origin) -> Self {
+        match resource {
+            Some(resource) => Self::challenge(refusal, resource, origin),
+            None => Self::refuse(refusal),
+        }
+    }
+
     /// A refusal of a request for `resource`, with the challenge that lets a client recover by itself.
     pub(crate) fn challenge(refusal: Refusal, resource: &ResourcePolicy, origin: &Origin) -> Self {
         let (url, scopes) = (resource.metadata_url(), &resource.scopes().challenged);

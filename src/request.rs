@@ -32,6 +32,7 @@ pub struct Request<'r> {
     preflight_method: bool,
     preflight_headers: Option<&'r [u8]>,
     if_none_match: Option<&'r [u8]>,
+    size: usize,
     forbidden: Vec<&'r [u8]>,
     session_variants: Vec<&'r [u8]>,
 }
@@ -85,6 +86,8 @@ impl<'r> Request<'r> {
     }
 
     fn add(&mut self, name: &'r [u8], value: &'r [u8], identity: &IdentityHeaders) {
+        // As RFC 9113 section 6.5.2 counts it.
+        self.size = [name.len(), value.len(), 32].into_iter().fold(self.size, usize::saturating_add);
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         if is(b":method") {
             self.doubled |= self.method.replace(value).is_some();
@@ -140,6 +143,11 @@ impl<'r> Request<'r> {
 
     pub(crate) const fn authorization(&self) -> Authorization<'r> {
         self.authorization
+    }
+
+    /// About how many bytes the head has: more than anybody keeps of it.
+    pub(crate) const fn size(&self) -> usize {
+        self.size
     }
 
     pub(crate) const fn origin(&self) -> Line<'r> {

@@ -4,22 +4,24 @@ use alloc::{string::String, sync::Arc, vec::Vec};
 
 use crate::{
     cors::{self, Origin},
+    event_stream::ListEvents,
     forward::Edit,
     grant::Caller,
     list_filter::ListFilter,
     policy::{Policy, ResourcePolicy},
+    refusal::Refusal,
+    reply::Reply,
 };
 
 /// What to do with the response to a forwarded request.
 #[derive(Clone, Debug)]
 pub struct ResponseGuard {
+    policy: Arc<Policy>,
     resource: usize,
-    challenge: Arc<str>,
     origin: Origin,
-    expose: Arc<str>,
     /// Whose a session would be, where sessions are sealed.
-    owner: Option<(Arc<Policy>, Caller)>,
-    list: Option<(Arc<Policy>, ListFilter)>,
+    owner: Option<Caller>,
+    list: Option<ListFilter>,
 }
 
 impl ResponseGuard {
@@ -30,19 +32,22 @@ impl ResponseGuard {
         caller: &Caller,
         policy: &Arc<Policy>,
     ) -> Self {
-        Self {
-            resource: index,
-            challenge: resource.bare_challenge(),
-            origin,
-            expose: Arc::clone(&resource.origins().expose),
-            owner: resource.sessions().map(|_| (Arc::clone(policy), caller.clone())),
-            list: None,
-        }
+        let owner = resource.sessions().map(|_| caller.clone());
+        Self { policy: Arc::clone(policy), resource: index, origin, owner, list: None }
     }
 
-    pub(crate) fn filtering(mut self, list: Option<ListFilter>, policy: &Arc<Policy>) -> Self {
-        self.list = list.map(|list| (Arc::clone(policy), list));
+    pub(crate) fn filtering(mut self, list: Option<ListFilter>) -> Self {
+        self.list = list;
         self
+    }
+
+    fn resource(&self) -> Option<&ResourcePolicy> {
+        self.policy.resource(self.resource)
+    }
+
+    /// The refusal to send instead of the response: one that the client may read, wherever it runs.
+    pub fn refuse(&self, refusal: Refusal) -> Reply {
+        Reply::refuse_for(refusal, self.resource(), &self.origin)
     }
 
     /// The edits for a response that has a `WWW-Authenticate` of the upstream.
@@ -50,7 +55,8 @@ impl ResponseGuard {
     /// The upstream never saw the client's token, so its challenge is about something else and would send the client
     /// to the wrong authorization server. A 401 must have one (RFC 9110 section 15.5.2), so it gets the resource's own.
     pub fn on_upstream_challenge(&self, status: &[u8]) -> impl Iterator<Item = Edit<'_>> {
-        let own = (status == b"401").then(|| Edit::Set("www-authenticate", self.challenge.as_bytes()));
+        let resource = self.resource().filter(|_| status == b"401");
+        let own = resource.map(|resource| Edit::Set("www-authenticate", resource.bare_challenge().as_bytes()));
         core::iter::once(Edit::Remove(b"www-authenticate")).chain(own)
     }
 
@@ -67,8 +73,9 @@ impl ResponseGuard {
             Origin::Listed(origin) => (&**origin, Some(Edit::Add("vary", b"Origin"))),
             _ => (cors::ALLOW_ORIGIN, None),
         };
-        let expose = Edit::Set("access-control-expose-headers", self.expose.as_bytes());
-        [Edit::Set("access-control-allow-origin", allow.as_bytes()), expose].into_iter().chain(vary)
+        let expose = self.resource().map(|resource| resource.origins().expose.as_bytes());
+        let expose = expose.map(|names| Edit::Set("access-control-expose-headers", names));
+        core::iter::once(Edit::Set("access-control-allow-origin", allow.as_bytes())).chain(expose).chain(vary)
     }
 
     /// Whether an `Mcp-Session-Id` of the response must be sealed.
@@ -80,9 +87,8 @@ impl ResponseGuard {
     /// The `Mcp-Session-Id` of the response as the client may see it. `None`: it must be removed, because nobody could own it.
     #[must_use]
     pub fn seal_session(&self, id: &[u8]) -> Option<String> {
-        let (policy, caller) = self.owner.as_ref()?;
-        let resource = policy.resource(self.resource)?;
-        resource.sessions()?.seal(id, caller.owner(resource, policy)?)
+        let (caller, resource) = self.owner.as_ref().zip(self.resource())?;
+        resource.sessions()?.seal(id, caller.owner(resource, &self.policy)?)
     }
 
     /// Whether the body of a successful response is a list that must be filtered.
@@ -91,16 +97,26 @@ impl ResponseGuard {
         self.list.is_some()
     }
 
-    /// The list as the caller may see it; `None` if the response is none that is filtered.
+    /// The list as the caller may see it, of a JSON body; `None` if the response is none that is filtered.
     #[must_use]
-    pub fn filter_list(&self, body: &[u8], is_event_stream: bool) -> Option<Vec<u8>> {
-        let (policy, list) = self.list.as_ref()?;
-        Some(list.apply(body, is_event_stream, policy.resource(self.resource)?))
+    pub fn filter_list(&self, body: &[u8]) -> Option<Vec<u8>> {
+        let (list, resource) = self.list()?;
+        Some(list.apply(body, resource))
+    }
+
+    /// The same of an event stream, piece by piece.
+    #[must_use]
+    pub fn into_list_events(self) -> Option<ListEvents> {
+        ListEvents::new(self)
     }
 
     /// What the client gets instead of a list that is too long.
     #[must_use]
-    pub fn unreadable_list(&self, is_event_stream: bool) -> Vec<u8> {
-        self.list.as_ref().map(|(_, list)| list.unreadable(is_event_stream)).unwrap_or_default()
+    pub fn unreadable_list(&self) -> Vec<u8> {
+        self.list.as_ref().map(ListFilter::unreadable).unwrap_or_default()
+    }
+
+    pub(crate) fn list(&self) -> Option<(&ListFilter, &ResourcePolicy)> {
+        self.list.as_ref().zip(self.resource())
     }
 }

@@ -5,9 +5,10 @@ mod wording;
 
 use mcp_oauth::{
     fetch::Answer,
-    gate::{Gate, MAX_HELD, Verdict},
+    gate::{Gate, Verdict},
     refusal::Refusal,
     reply::Reply,
+    waiting::MAX_HELD,
 };
 use serde_json::{Value, json};
 
@@ -284,7 +285,7 @@ fn missing_keys_are_503_without_a_challenge() {
             "too many wait",
             overloaded,
             Refusal::Overloaded { held: MAX_HELD },
-            "too many requests wait for the authorization server",
+            "too many requests wait",
             "mcp_oauth_overloaded",
         ),
         (

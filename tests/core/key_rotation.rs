@@ -3,10 +3,11 @@
 
 use mcp_oauth::{
     fetch::{Answer, Fetch},
-    gate::{Gate, MAX_HELD, Resumed, Verdict},
+    gate::{Gate, Resumed, Verdict},
     refusal::Refusal,
     time::UnixTime,
     token::TokenError,
+    waiting::MAX_HELD,
 };
 use serde_json::{Value, json};
 

@@ -44,20 +44,20 @@ fn guard(gate: &mut Gate, token: &str, method: &str, id: &str, more: &[(&str, &s
     }
 }
 
-/// What the caller with the good token gets of an upstream's answer to this method.
+/// What the caller with the good token gets of an upstream's JSON answer to this method.
 #[track_caller]
-fn shown(method: &str, more: &[(&str, &str)], answer: &str, is_event_stream: bool) -> String {
+fn shown(method: &str, more: &[(&str, &str)], answer: &str) -> String {
     let mut gate = gate(&config());
     let guard = guard(&mut gate, &good_token(), method, "1", more);
     assert!(guard.filters_list(), "{method}");
-    let filtered = guard.filter_list(answer.as_bytes(), is_event_stream).expect("a list");
+    let filtered = guard.filter_list(answer.as_bytes()).expect("a list");
     String::from_utf8(filtered).expect("UTF-8")
 }
 
-/// A legacy answer as JSON.
+/// A legacy answer.
 #[track_caller]
 fn legacy(method: &str, answer: &str) -> String {
-    shown(method, &[], answer, false)
+    shown(method, &[], answer)
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn the_scopes_of_the_caller_decide() {
     for (token, expected) in rows {
         let mut gate = gate(&config());
         let guard = guard(&mut gate, &token, "tools/list", "1", &[]);
-        let found = guard.filter_list(answer.as_bytes(), false).expect("a list");
+        let found = guard.filter_list(answer.as_bytes()).expect("a list");
         assert_eq!(str::from_utf8(&found), Ok(expected));
     }
     // The default decides where no rule does.
@@ -130,7 +130,7 @@ fn the_scopes_of_the_caller_decide() {
         &json!({ "rules": [{ "tools": ["a"] }, { "methods": ["tools/list"] }], "default": "deny", "filter_lists": true }),
     ));
     let guard = guard(&mut gate, &good_token(), "tools/list", "1", &[]);
-    let found = guard.filter_list(answer.as_bytes(), false).expect("a list");
+    let found = guard.filter_list(answer.as_bytes()).expect("a list");
     assert_eq!(str::from_utf8(&found), Ok(r#"{"result":{"tools":[{"name":"a"}]}}"#));
 }
 
@@ -141,11 +141,21 @@ fn what_is_shown_is_shown_byte_for_byte() {
     assert_eq!(legacy("tools/list", whole), whole, "nothing is hidden");
     let empty = "{\"result\":{ \"tools\" : [ ] }}";
     assert_eq!(legacy("tools/list", empty), empty);
-    let some = "{ \"result\" : { \"tools\" : [ { \"name\" : \"a\" } , { \"name\":\"no\" } ,\n { \"name\":\"b\" , \"x\":1.50 } ] ,\
-                \t\"nextCursor\" : \"c\" } }\n";
-    let expected = "{ \"result\" : { \"tools\" : [{ \"name\" : \"a\" },{ \"name\":\"b\" , \"x\":1.50 }] ,\
-                    \t\"nextCursor\" : \"c\" } }\n";
-    assert_eq!(legacy("tools/list", some), expected, "the rest keeps its spaces");
+    // What is hidden takes one comma along, and the space between the two; nothing else changes.
+    let (a, b, no) = ("{ \"name\" : \"a\" }", "{\"name\":\"b\" , \"x\":1.50}", "{ \"name\":\"no\"}");
+    let rows = [
+        (format!("[ {a} , {no} ,\n {b}\t]"), format!("[ {a} ,\n {b}\t]")),
+        (format!("[ {no} , {a} ,\n {b}\t]"), format!("[ {a} ,\n {b}\t]")),
+        (format!("[ {a} , {b} ,\n {no}\t]"), format!("[ {a} , {b}\t]")),
+        (format!("[{no}, {no} , {a} , {no},{no} ,{b},{no} ]"), format!("[{a} ,{b} ]")),
+        (format!("[ {no} ]"), "[  ]".to_owned()),
+        (format!("[ {no},\n{no}\n]"), "[ \n]".to_owned()),
+        (format!("[ 5 , {a} ,null ,{b}, \"\" ]"), format!("[ {a} ,{b} ]")),
+    ];
+    for (tools, expected) in rows {
+        let whole = |tools: &str| format!("{{ \"result\" : {{ \"tools\" : {tools} ,\t\"nextCursor\" : \"c\" }} }}\n");
+        assert_eq!(legacy("tools/list", &whole(&tools)), whole(&expected), "{tools}");
+    }
     let page = r#"{"result":{"nextCursor":"next","tools":[{"name":"no"}],"ttlMs":5}}"#;
     let expected = r#"{"result":{"nextCursor":"next","tools":[],"ttlMs":5}}"#;
     assert_eq!(legacy("tools/list", page), expected, "an empty page has a next one");
@@ -188,9 +198,9 @@ fn a_list_is_private_to_its_caller() {
         (r#"{"result":{}}"#, r#"{"result":{}}"#, r#"{"result":{}}"#),
     ];
     for (answer, modern, older) in rows {
-        assert_eq!(shown("tools/list", &[MODERN], answer, false), modern);
+        assert_eq!(shown("tools/list", &[MODERN], answer), modern);
         for version in ["2025-11-25", "2026-07-27", "draft"] {
-            assert_eq!(shown("tools/list", &[("mcp-protocol-version", version)], answer, false), older, "{version}");
+            assert_eq!(shown("tools/list", &[("mcp-protocol-version", version)], answer), older, "{version}");
         }
         assert_eq!(legacy("tools/list", answer), older);
     }
@@ -211,7 +221,7 @@ fn a_request_is_modern_by_what_its_body_says() {
         let verdict = post(&mut gate, &good_token(), &more, &request("tools/list", &params));
         let Verdict::Forward(forward) = verdict else { panic!("{params}: {verdict:?}") };
         let guard = forward.into_response_guard();
-        let found = guard.filter_list(br#"{"result":{"tools":[]}}"#, false).expect("a list");
+        let found = guard.filter_list(br#"{"result":{"tools":[]}}"#).expect("a list");
         assert_eq!(String::from_utf8_lossy(&found).contains("cacheScope"), is_modern, "{params}");
     }
 }
@@ -227,7 +237,7 @@ fn only_successful_answers_are_filtered() {
         "{}",
     ] {
         for more in [&[][..], &[MODERN]] {
-            assert_eq!(shown("tools/list", more, answer, false), answer);
+            assert_eq!(shown("tools/list", more, answer), answer);
         }
     }
 }
@@ -251,7 +261,7 @@ fn only_lists_are_filtered_and_only_where_it_is_asked_for() {
         let Verdict::Forward(forward) = post(&mut gate, &good_token(), &[], &body) else { panic!("{body}") };
         let guard = forward.into_response_guard();
         assert_eq!(guard.filters_list(), expected, "{body}");
-        let found = guard.filter_list(br#"{"result":{"tools":[{"name":"no"}]}}"#, false);
+        let found = guard.filter_list(br#"{"result":{"tools":[{"name":"no"}]}}"#);
         assert_eq!(found.is_some(), expected, "{body}");
     }
 }

@@ -31,4 +31,5 @@ mod resource_metadata;
 mod sessions;
 mod support;
 mod token_cache;
+mod waiting;
 mod wycheproof;

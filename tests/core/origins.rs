@@ -1,9 +1,16 @@
 //! Origins that may ask (MCP transports, Security Warning; spec section 4): a list, or everybody.
 
-use mcp_oauth::{forward::Edit, gate::Verdict, refusal::Refusal, reply::Reply};
+use mcp_oauth::{
+    forward::Edit,
+    gate::{Gate, Verdict},
+    refusal::Refusal,
+    reply::Reply,
+};
 use serde_json::{Value, json};
 
-use crate::support::{ask, findings, gate, good_token, head, inline_config, outcome, put, reply, reply_header};
+use crate::support::{
+    ask, findings, gate, good_token, head, inline_config, outcome, put, remote_config, reply, reply_header, with,
+};
 
 const APP: &str = "https://app.example.com";
 const OTHER: &str = "http://localhost:6274";
@@ -232,4 +239,53 @@ fn lists_are_kept_apart() {
     let mut gate = gate(&config);
     let Verdict::ReadBody(pending) = ask(&mut gate, &head("/mcp", &more)) else { panic!("no body is read") };
     assert_eq!(reply_header(&pending.too_large(), "access-control-allow-origin"), Some(APP));
+}
+
+/// Whatever answers in place of a response, of a body or of a verdict on a head: the page that asked can read it.
+#[test]
+fn every_refusal_names_the_listed_origin() {
+    let mut config = listing();
+    config["hold_requests"] = json!("body");
+    config["resources"][0]["rules"] = json!([{ "tools": ["a"] }]);
+    config["resources"][0]["filter_lists"] = json!(true);
+    let authorization = format!("Bearer {}", good_token());
+    let more = [("content-type", "application/json"), ("authorization", authorization.as_str()), ("origin", APP)];
+    let mut cold = with(config.clone(), "authorization_servers", remote_config()["authorization_servers"].clone());
+    cold["resources"][0]["body"] = json!({ "max_size": "1KiB" });
+    let refusal = || Refusal::Host("x");
+    let pending = || match ask(&mut gate(&config), &head("/mcp", &more)) {
+        Verdict::ReadBody(pending) => pending,
+        other => panic!("no body is read: {other:?}"),
+    };
+    let held = |ask_again: &dyn Fn(&mut Gate) -> Option<Reply>| {
+        let mut gate = gate(&cold);
+        assert!(matches!(ask(&mut gate, &head("/mcp", &more)), Verdict::Hold));
+        ask_again(&mut gate)
+    };
+    let guard = || match pending().judge(br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#) {
+        Verdict::Forward(forward) => forward.into_response_guard(),
+        other => panic!("not forwarded: {other:?}"),
+    };
+    let rows = [
+        ("in place of a response", Some(guard().refuse(refusal())), 503),
+        (
+            "in place of a response to the head",
+            Some(pending().head().expect("it went").response_guard().refuse(refusal())),
+            503,
+        ),
+        ("a response that came early", pending().on_early_response(true), 502),
+        ("a body that cannot be had", Some(pending().refuse(refusal())), 503),
+        ("a request that cannot be held", held(&|gate| gate.refuse_held(1, refusal())), 503),
+        ("all that are held", held(&|gate| Some(reply(gate.refuse_all_held(&refusal()).remove(0).verdict))), 503),
+        ("a body that is too long to be held", held(&|gate| gate.on_held_body(1, 1025)), 413),
+    ];
+    for (name, reply, status) in rows {
+        let reply = reply.unwrap_or_else(|| panic!("{name}: no reply"));
+        assert_eq!(reply.status(), status, "{name}");
+        assert_eq!(reply_header(&reply, "access-control-allow-origin"), Some(APP), "{name}");
+        assert_eq!(reply_header(&reply, "vary"), Some("Origin"), "{name}");
+    }
+    // There is nobody else to refuse.
+    assert!(held(&|gate| gate.refuse_held(2, refusal())).is_none());
+    assert!(pending().on_early_response(false).is_none(), "no success is no list");
 }

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { machineToken } from '../../testbed/tokens.mjs';
 import { send } from './support/http.mjs';
-import { ERAS, introduce, request } from './support/mcp.mjs';
+import { introduce, messageOf, request } from './support/mcp.mjs';
 import { HOLDS, withRules } from './support/rules.mjs';
 import { itStillServes, useStack } from './support/stack.mjs';
 import { startUpstream } from './support/upstream.mjs';
@@ -49,9 +49,8 @@ const list = (slow, scope = '') =>
   `\n{ "jsonrpc" : "2.0", "id":7 , "result":{"nextCursor":"äöü\\u00e9", ${scope}"tools" : [ ${slow}` +
   `{"x": 1e400, "name" : "\\u0065cho",\t"description":"„é\\/\\ud83d\\ude00“ slow"} ], "ttlMs":12345678901234567890 } }\r\n`;
 const SLOW = '{ "description" : "name", "na\\u006de":"\\u0073low", "inputSchema":{"name":"echo"}}';
-const KEPT = '{"x": 1e400, "name" : "\\u0065cho",\t"description":"„é\\/\\ud83d\\ude00“ slow"}';
-/** What is left of it: the items that are kept as they were written, everything around the array as well. */
-const shown = (scope = '') => list('', scope).replace(`[ ${KEPT} ]`, `[${KEPT}]`);
+/** What is left of it: every byte but the item, its comma and the space behind that. */
+const shown = (scope = '') => list('', scope);
 
 for (const hold of HOLDS) {
   const stack = stacks[hold];
@@ -95,6 +94,51 @@ for (const hold of HOLDS) {
       assert.equal((await ask('2026-07-28')).body, list('').replace('"result":{', '"result":{"cacheScope":"private",'));
     });
 
+    it('what is hidden goes with its comma, wherever it stands', async () => {
+      const [a, b] = ['{"name":"a" }', '{ "name":"b"}'];
+      const whole = (...items) => `{"id":7,"jsonrpc":"2.0","result":{"tools":[ ${items.join(' ,\n\t')} ] }}`;
+      for (const [sent, got] of [
+        [whole(SLOW, a, b), whole(a, b)],
+        [whole(a, SLOW, b), whole(a, b)],
+        [whole(a, b, SLOW), whole(a, b)],
+        [whole(SLOW, SLOW, a, SLOW, SLOW, b, SLOW), whole(a, b)],
+        [whole(SLOW), whole()],
+      ]) {
+        answerWith(sent);
+        assert.equal((await ask()).body, got);
+      }
+    });
+
+    it('each page is filtered, keeps its cursor and is private', async () => {
+      const page = (id, items, rest) => `{"jsonrpc":"2.0","id":${id},"result":{${rest}"tools":[${items.join()}]}}`;
+      const [a, b] = ['{"name":"a"}', '{"name":"b"}'];
+      const pages = {
+        first: { sent: page(7, [a, SLOW], '"nextCursor":"second","cacheScope":"public",'), got: page(7, [a], '"nextCursor":"second","cacheScope":"private",') },
+        second: { sent: page(7, [SLOW], '"nextCursor":"third","ttlMs":5,'), got: page(7, [], '"cacheScope":"private","nextCursor":"third","ttlMs":5,') },
+        third: { sent: page(7, [b], ''), got: page(7, [b], '"cacheScope":"private",') },
+      };
+      const client = await introduce(stack.url, '2026-07-28');
+      const token = await machineToken(stack.issuer, stack.url, 'mcp:read');
+      for (const type of ['application/json', 'text/event-stream']) {
+        const wrap = (message) => (type === 'application/json' ? message : `data: ${message}\n\n`);
+        upstream.answer = async (incoming, response) => {
+          let text = '';
+          for await (const part of incoming) text += part;
+          const { params } = JSON.parse(text);
+          response.writeHead(200, { 'content-type': type }).end(wrap(pages[params.cursor ?? 'first'].sent));
+        };
+        const seen = [];
+        for (let cursor = 'first'; cursor; ) {
+          const params = cursor === 'first' ? {} : { cursor };
+          const { body } = await send(stack.url, { token, ...request(client, 'tools/list', params) });
+          assert.equal(body, wrap(pages[cursor].got), `${type} ${cursor}`);
+          seen.push(cursor);
+          cursor = messageOf({ body }).result.nextCursor;
+        }
+        assert.deepEqual(seen, ['first', 'second', 'third']);
+      }
+    });
+
     it('events, with any line ends, and with others before them', async () => {
       const before = '{"jsonrpc":"2.0","method":"notifications/progress","params":{"tools":[{"name":"slow"}]}}';
       const message = list(`${SLOW} , `).trim();
@@ -105,18 +149,18 @@ for (const hold of HOLDS) {
           answerWith(prime + event(before) + event(message), { headers: EVENTS, pieces });
           const { status, body } = await ask();
           assert.equal(status, 200);
-          const unify = (text) => text.replace(/\r\n|\r/g, '\n');
-          assert.equal(unify(body), unify(prime + event(before) + event(shown().trim())), JSON.stringify({ end, pieces }));
-          assert.ok(body.startsWith(prime + event(before)), 'what is not changed keeps its bytes');
+          assert.equal(body, prime + event(before) + event(shown().trim()), JSON.stringify({ end, pieces }));
         }
       }
     });
 
     it('an event whose data has several lines, and one that is not ended', async () => {
       const data = list(`${SLOW} , `).trim().replace('"result":', '\n"result":');
-      answerWith(`data:${data.replace('\n', '\ndata: ')}\n`, { headers: EVENTS });
-      const wanted = shown().trim().replace('"result":', '\n"result":').replace('\n', '\ndata: ');
-      assert.equal((await ask()).body, `data: ${wanted}\n`);
+      const wanted = shown().trim().replace('"result":', '\n"result":');
+      for (const [end, last] of [['\n', '\n'], ['\r\n', ''], ['\r', '\r'], ['\n', '']]) {
+        answerWith(`data:${data.replace('\n', `${end}data: `)}${last}`, { headers: EVENTS });
+        assert.equal((await ask()).body, `data:${wanted.replace('\n', `${end}data: `)}${last}`, JSON.stringify({ end, last }));
+      }
     });
 
     it('prompts, resources and templates', async () => {

@@ -9,19 +9,13 @@ import { promisify } from 'node:util';
 import { Session } from '../../testbed/oauth-client.mjs';
 import { PYTHON, TESTBED } from '../../testbed/paths.mjs';
 import { machineToken } from '../../testbed/tokens.mjs';
+import { within } from './support/http.mjs';
 import { itStillServes, useStack } from './support/stack.mjs';
 import { startUpstream } from './support/upstream.mjs';
 
 const upstream = await startUpstream();
 const gated = await useStack({ edit: upstream.edit });
 const stacks = { typescript: await useStack(), python: await useStack({ kind: 'python' }) };
-const within = (what, promise) =>
-  Promise.race([
-    promise,
-    new Promise((_, reject) => {
-      setTimeout(() => reject(new Error(`not within 10 s: ${what}`)), 10_000).unref();
-    }),
-  ]);
 const open = (token, method, onResponse) =>
   request(
     gated.url,

@@ -26,8 +26,9 @@ pub(crate) fn on_headers(context: u32, ended: bool) -> Action {
             (State::Held(Body { ended, ..Body::default() }), Action::Pause)
         }
         Verdict::Hold => {
-            with_plugin(root, |plugin| plugin.gate.on_gone(context));
-            obey_reply(&Reply::refuse(Refusal::Host("proxy_set_tick_period_milliseconds")))
+            let refusal = Refusal::Host("proxy_set_tick_period_milliseconds");
+            let reply = with_plugin(root, |plugin| plugin.gate.refuse_held(context, refusal.clone())).flatten();
+            obey_reply(&reply.unwrap_or_else(|| Reply::refuse(refusal)))
         }
         Verdict::NotOurs(_) => {
             count((with_plugin(root, |plugin| plugin.insecure_forwards).flatten(), 1));
@@ -63,18 +64,18 @@ fn judge(context: u32, ended: bool) -> Judged {
 }
 
 /// Keeps a request until its body was read; its head too, unless the configuration lets that go.
-fn read_body(pending: Pending) -> (State, Action) {
+fn read_body(pending: Box<Pending>) -> (State, Action) {
     let Some(head) = pending.head() else {
-        return (State::Reading(Box::new(pending), Body::default()), Action::Pause);
+        return (State::Reading(pending, Body::default()), Action::Pause);
     };
     if apply(Map::Request, head.edits()).is_err() {
-        return obey_reply(&Reply::refuse(Refusal::Host("proxy_replace_header_map_value")));
+        return obey_reply(&pending.refuse(Refusal::Host("proxy_replace_header_map_value")));
     }
-    (State::Reading(Box::new(pending), Body::default()), Action::Continue)
+    (State::Reading(pending, Body::default()), Action::Continue)
 }
 
 /// The same for a request that waited for keys, whose body may have come meanwhile.
-fn read_held_body(pending: Pending, body: Body) -> (State, Action) {
+fn read_held_body(pending: Box<Pending>, body: Body) -> (State, Action) {
     if body.size == 0 && !body.ended {
         return read_body(pending);
     }
@@ -89,10 +90,12 @@ pub(crate) fn on_body(context: u32, size: usize, ended: bool) -> Action {
     let Some(state) = take_state(context) else { return Action::Pause };
     let (state, action) = match state {
         State::Reading(pending, body) => on_pending(pending, Body { size, ended, ..body }),
-        State::Held(body) => (State::Held(Body { size, ended, ..body }), Action::Pause),
+        State::Held(body) => on_held_body(context, Body { size, ended, ..body }),
         // Neither is a request that may go on: one has no verdict, the other was answered.
         State::New | State::Answered => (state, Action::Pause),
-        State::Forwarded(_) | State::Listing(_) | State::Withheld | State::Untouched => (state, Action::Continue),
+        State::Forwarded(_) | State::Listing(_) | State::Events(_) | State::Withheld | State::Untouched => {
+            (state, Action::Continue)
+        }
     };
     put_state(context, state);
     action
@@ -105,23 +108,37 @@ pub(crate) fn on_trailers(context: u32) -> Action {
         State::Reading(pending, body) => on_pending(pending, Body { ended: true, ..body }),
         State::Held(body) => (State::Held(Body { ended: true, ..body }), Action::Pause),
         State::New | State::Answered => (state, Action::Pause),
-        State::Forwarded(_) | State::Listing(_) | State::Withheld | State::Untouched => (state, Action::Continue),
+        State::Forwarded(_) | State::Listing(_) | State::Events(_) | State::Withheld | State::Untouched => {
+            (state, Action::Continue)
+        }
     };
     put_state(context, state);
     action
 }
 
-/// Judges the body if it is there, or too long already.
-fn on_pending(pending: Box<Pending>, body: Body) -> (State, Action) {
-    if body.size <= pending.max_body_bytes() && !body.ended {
-        return (State::Reading(pending, body), Action::Pause);
+/// The body of a request that waits for keys: the gate says how much of it may.
+fn on_held_body(context: u32, body: Body) -> (State, Action) {
+    let refused = with_vm(|vm| {
+        let root = vm.streams.get(&context)?.root;
+        vm.plugins.get_mut(&root)?.gate.on_held_body(context, body.size)
+    });
+    match refused.flatten() {
+        Some(reply) => obey_reply(&reply),
+        None => (State::Held(body), Action::Pause),
+    }
+}
+
+/// Judges the body if it is there, or if there is too much of it already.
+fn on_pending(mut pending: Box<Pending>, body: Body) -> (State, Action) {
+    if !body.ended {
+        return match pending.on_arrived(body.size) {
+            Some(reply) => obey_reply(&reply),
+            None => (State::Reading(pending, body), Action::Pause),
+        };
     }
     let is_edited = pending.head().is_some();
     match judge_body(*pending, body) {
-        // The head of the response has been sent as it was, so its list can no longer be filtered.
-        Verdict::Forward(forward) if body.answered && forward.response_guard().filters_list() => {
-            obey_reply(&Reply::refuse(Refusal::UnreadableList))
-        }
+        // The response has begun, and it is none that is filtered: see `response::on_early_headers`.
         Verdict::Forward(_) if body.answered => (State::Untouched, Action::Continue),
         Verdict::Forward(forward) if is_edited => (State::Forwarded(forward.into_response_guard()), Action::Continue),
         Verdict::Forward(forward) => obey_forward(forward),
@@ -141,7 +158,7 @@ fn judge_body(pending: Pending, body: Body) -> Verdict {
     match bytes {
         Ok(bytes) if bytes.len() == body.size => pending.judge(&bytes),
         // A host that hands over less than it announced would have the rest forwarded unread.
-        _ => Verdict::Reply(Reply::refuse(Refusal::Host("proxy_get_buffer_bytes"))),
+        _ => Verdict::Reply(pending.refuse(Refusal::Host("proxy_get_buffer_bytes"))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One stream: how far the proxy has come with it, and what is done to it.
 
 use mcp_oauth::{
+    event_stream::ListEvents,
     forward::{Edit, Forward},
     pending::Pending,
     refusal::Refusal,
@@ -37,6 +38,8 @@ pub(crate) enum State {
     Forwarded(ResponseGuard),
     /// Its response is a list that is being collected.
     Listing(Listing),
+    /// Its response is a list in an event stream, which passes event by event.
+    Events(Box<ListEvents>),
     /// It was answered here.
     Answered,
     /// What is left of its response must not be shown.
@@ -57,7 +60,6 @@ pub(crate) struct Body {
 /// A list on its way to the client.
 pub(crate) struct Listing {
     pub(crate) guard: ResponseGuard,
-    pub(crate) is_event_stream: bool,
     /// Whether the response says what its body is.
     pub(crate) is_typed: bool,
     pub(crate) size: usize,
@@ -99,7 +101,7 @@ pub(crate) fn apply<'e>(map: Map, edits: impl Iterator<Item = Edit<'e>>) -> Resu
 pub(crate) fn obey_forward(forward: Forward) -> (State, Action) {
     // Half-edited headers may still carry the token, so nothing less than all of the edits will do.
     if apply(Map::Request, forward.edits()).is_err() {
-        return obey_reply(&Reply::refuse(Refusal::Host("proxy_replace_header_map_value")));
+        return obey_reply(&forward.response_guard().refuse(Refusal::Host("proxy_replace_header_map_value")));
     }
     (State::Forwarded(forward.into_response_guard()), Action::Continue)
 }

@@ -115,9 +115,10 @@ fn a_byte_order_mark_stays_where_it_is() {
     let Verdict::Forward(forward) = verdict else { panic!("{verdict:?}") };
     let guard = forward.into_response_guard();
     let shown = "\u{feff}data: {\"result\":{\"tools\":[{\"name\":\"a\"}]}}\n\n";
-    assert_eq!(guard.filter_list(shown.as_bytes(), true).as_deref(), Some(shown.as_bytes()));
+    let filter = |text: &str| guard.clone().into_list_events().expect("a list").push(text.as_bytes(), true);
+    assert_eq!(filter(shown), shown.as_bytes());
     let hidden = "\u{feff}\u{feff}data: {\"result\":{\"tools\":[{\"name\":\"no\"}]}}\n\n";
-    let found = guard.filter_list(hidden.as_bytes(), true).expect("a list");
+    let found = filter(hidden);
     assert!(!found.starts_with("\u{feff}data".as_bytes()), "a client would take it for data");
 }
 

@@ -66,6 +66,9 @@ fn refusals() -> Vec<Refusal> {
         }),
         Refusal::KeysUnavailable { issuer: hostile(), retry_after: 17 },
         Refusal::Overloaded { held: 1024 },
+        Refusal::TooLarge { most: 1024 },
+        Refusal::UnreadableList,
+        Refusal::EarlyResponse,
         Refusal::Misconfigured,
         Refusal::Host("proxy_log"),
     ];

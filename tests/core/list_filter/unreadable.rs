@@ -29,12 +29,12 @@ fn a_body_that_cannot_be_read_becomes_an_error_with_the_id() {
         let mut gate = gate(&config());
         let guard = guard(&mut gate, &good_token(), "tools/list", id, &[]);
         for (name, body) in rows {
-            let found = guard.filter_list(body, false).expect("a list");
+            let found = guard.filter_list(body).expect("a list");
             assert_eq!(str::from_utf8(&found), Ok(&*error(id)), "{name}, id {id}");
             serde_json::from_slice::<serde_json::Value>(&found).expect("JSON");
         }
         let good = br#"{"result":{"tools":[{"name":"a"}]}}"#;
-        assert_eq!(guard.filter_list(good, false).as_deref(), Some(&good[..]), "id {id}");
+        assert_eq!(guard.filter_list(good).as_deref(), Some(&good[..]), "id {id}");
     }
 }
 
@@ -43,7 +43,5 @@ fn a_body_that_cannot_be_read_becomes_an_error_with_the_id() {
 fn a_list_that_is_too_long_becomes_the_same_error() {
     let mut gate = gate(&config());
     let guard = guard(&mut gate, &good_token(), "tools/list", "\"x\"", &[]);
-    assert_eq!(String::from_utf8(guard.unreadable_list(false)), Ok(error("\"x\"")));
-    let event = format!("event: message\ndata: {}\n\n", error("\"x\""));
-    assert_eq!(String::from_utf8(guard.unreadable_list(true)), Ok(event));
+    assert_eq!(String::from_utf8(guard.unreadable_list()), Ok(error("\"x\"")));
 }

@@ -133,7 +133,7 @@ fn without_rules_no_body_is_read() {
 fn pending(config: &serde_json::Value) -> Pending {
     let lines = [("authorization", AUTHORIZATION.as_str()), JSON];
     match ask(&mut gate(config), &head("/mcp", &lines)) {
-        Verdict::ReadBody(pending) => pending,
+        Verdict::ReadBody(pending) => *pending,
         other => panic!("{other:?}"),
     }
 }

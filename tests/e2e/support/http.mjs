@@ -78,6 +78,15 @@ export function send(
   });
 }
 
+/** The same promise, which fails if it takes more than ten seconds. */
+export const within = (what, promise) =>
+  Promise.race([
+    promise,
+    new Promise((_, reject) => {
+      setTimeout(() => reject(new Error(`not within 10 s: ${what}`)), 10_000).unref();
+    }),
+  ]);
+
 /** Sends bytes over a connection of their own and returns the answer. */
 export function sendRaw(port, bytes) {
   return new Promise((resolve, reject) => {

@@ -47,7 +47,9 @@ pub use fault::{Fault, HOST_FUNCTIONS, STATUSES, VERIFY};
 pub use foreign::VerifySignature;
 pub use headers::Headers;
 pub use idp::{Idp, JWKS_URL, METADATA_URL, fetching_config, inline_config, settle};
-pub use mcp::{ADMIN_SCOPE, ADMIN_TOOL, DENIED_TOOL, Hold, TOOL, call, good_post, message, tools};
+pub use mcp::{
+    ADMIN_SCOPE, ADMIN_TOOL, DENIED_TOOL, Hold, TOOL, all_tools, asked, call, good_post, message, response, tools,
+};
 pub use module::{Built, built};
 pub use promise::{FORGED, breach};
 pub use reply::Reply;

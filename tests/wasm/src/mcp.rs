@@ -1,9 +1,9 @@
 //! Resources with rules, and the messages that are sent to them.
 
 use crate::idp::{Idp, fetching_config, inline_config};
-use crate::request::Request;
+use crate::request::{Request, Response};
 use crate::token::{Key, PATH, Token};
-use crate::vm::Vm;
+use crate::vm::{Stream, Vm};
 use serde_json::{Value, json};
 
 /// The scope that [`ADMIN_TOOL`] needs besides.
@@ -85,4 +85,23 @@ pub fn call(tool: &str) -> String {
 pub fn tools(names: &[&str]) -> String {
     let tools: Vec<Value> = names.iter().map(|name| json!({"name": name, "inputSchema": {}})).collect();
     json!({"jsonrpc": "2.0", "id": 7, "result": {"tools": tools}}).to_string()
+}
+
+/// Every tool that rules know.
+pub fn all_tools() -> String {
+    tools(&[TOOL, ADMIN_TOOL, DENIED_TOOL])
+}
+
+/// A request for the list of tools, gone upstream.
+#[track_caller]
+pub fn asked(vm: &mut Vm, request: Request) -> Stream {
+    let stream = vm.request(request);
+    vm.send(stream, message("tools/list", json!({})), true);
+    assert!(vm.upstream(stream).ended, "{:?}\n{}", vm.outcome(stream), vm.world().log_text());
+    stream
+}
+
+/// A server's answer, with a length that filtering makes wrong.
+pub fn response(content_type: &str) -> Response {
+    Response::status(200).header("content-type", content_type).header("content-length", "4711")
 }

@@ -2,7 +2,7 @@
 
 use wasm_host_tests::{
     ADMIN_TOOL, DENIED_TOOL, Hold, Idp, PATH, Request, Stream, TOOL, Token, Vm, breach, call, fetching_config,
-    good_post,
+    good_post, message,
 };
 
 /// When the keys come.
@@ -141,17 +141,78 @@ fn requests_without_a_body_wait_for_keys_too() {
     }
 }
 
+/// Nobody has vouched for them yet: where the host tells of them, they are refused at once.
 #[test]
-fn bodies_that_are_too_long_while_they_wait_are_refused_with_the_keys() {
+fn bodies_that_are_too_long_while_they_wait_are_refused() {
     for hold in Hold::BOTH {
         let mut config = hold.ruled(fetching_config());
         config["resources"][0]["body"] = serde_json::json!({"max_size": "1KiB"});
         let mut vm = hold.start(&config);
-        let stream = vm.request(good_post());
-        vm.send(stream, " ".repeat(1025), false);
+        let (long, short) = (vm.request(good_post()), vm.request(good_post()));
+        vm.send(long, " ".repeat(1000), false);
+        assert!(vm.is_held(long));
+        vm.send(long, " ".repeat(25), false);
+        vm.send(short, " ".repeat(1024), false);
+        assert_eq!(vm.is_held(long), hold == Hold::Body, "the host keeps the body, or hands it over");
+        assert!(vm.is_held(short));
         Idp::default().serve(&mut vm);
-        vm.replied(stream).refuses(413, "invalid_request");
-        assert!(vm.upstream(stream).body.is_empty());
+        vm.replied(long).refuses(413, "invalid_request");
+        assert!(vm.upstream(long).body.is_empty());
+        vm.send(short, "", true);
+        vm.replied(short).refuses(400, "invalid_request");
+    }
+}
+
+/// Where bodies are not read, they are the proxy's.
+#[test]
+fn without_rules_a_body_of_any_length_waits() {
+    for stops_headers_only in [false, true] {
+        let mut vm = Vm::start(fetching_config().to_string());
+        vm.world().stops_headers_only = stops_headers_only;
+        let stream = vm.request(good_post());
+        let body = " ".repeat(3 << 20);
+        vm.send(stream, &body, false);
+        assert!(vm.is_held(stream));
+        Idp::default().serve(&mut vm);
+        vm.send(stream, "", true);
+        assert!(vm.upstream(stream).body == body.as_bytes());
+    }
+}
+
+#[test]
+fn so_many_requests_are_read_at_a_time_and_the_rest_is_told_to_come_back() {
+    const MOST: usize = 2048;
+    const MOST_ANONYMOUS: usize = 256;
+    let mut config = Hold::Headers.ruled(fetching_config());
+    config["resources"][0]["anonymous_methods"] = serde_json::json!(["ping"]);
+    let mut vm = Hold::Headers.start(&config);
+    Idp::default().serve(&mut vm);
+    let ping = message("ping", serde_json::json!({}));
+    let (good, anonymous) = (good_post(), Request::post(PATH));
+    for (request, most, other) in [(&anonymous, MOST_ANONYMOUS, &good), (&good, MOST, &anonymous)] {
+        let mut streams: Vec<Stream> = (0..most).map(|_| vm.request(request.clone())).collect();
+        for stream in &streams {
+            vm.send(*stream, &ping[..9], false);
+            assert!(vm.is_held(*stream), "{:?}", vm.outcome(*stream));
+        }
+        let refused = vm.request(request.clone());
+        vm.replied(refused).refuses(503, "temporarily_unavailable");
+        let stream = vm.request(other.clone());
+        vm.send(stream, &ping, true);
+        assert!(vm.upstream(stream).ended, "others are served");
+        // A verdict makes room, and so does a client that leaves.
+        vm.send(streams[0], &ping[9..], true);
+        assert_eq!(vm.upstream(streams[0]).body, ping.as_bytes());
+        vm.send(streams[1], "nonsense", true);
+        vm.replied(streams[1]);
+        vm.delete(streams[2]);
+        for index in 0..3 {
+            streams[index] = vm.request(request.clone());
+            assert!(vm.is_held(streams[index]), "{:?}", vm.outcome(streams[index]));
+        }
+        let refused = vm.request(request.clone());
+        vm.replied(refused).refuses(503, "temporarily_unavailable");
+        streams.into_iter().for_each(|stream| vm.delete(stream));
     }
 }
 

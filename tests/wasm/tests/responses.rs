@@ -3,30 +3,10 @@
 use serde_json::{Value, json};
 use wasm_host_tests::{
     ADMIN_SCOPE, ADMIN_TOOL, DENIED_TOOL, Fault, Headers, Hold, Key, PATH, Request, Response, SCOPE, STATUSES, Stream,
-    TOOL, Token, Vm, call, good_post, inline_config, message, tools,
+    TOOL, Token, Vm, all_tools, asked, call, good_post, inline_config, message, response,
 };
 
 const MAX_LIST_BYTES: usize = 768 << 10;
-
-fn all_tools() -> String {
-    tools(&[TOOL, ADMIN_TOOL, DENIED_TOOL])
-}
-
-fn as_events(message: &str) -> String {
-    format!(": hello\nid: 1\nevent: message\ndata: {message}\n\n")
-}
-
-/// A request for the list of tools, gone upstream.
-fn asked(vm: &mut Vm, request: Request) -> Stream {
-    let stream = vm.request(request);
-    vm.send(stream, message("tools/list", json!({})), true);
-    assert!(vm.upstream(stream).ended, "{:?}\n{}", vm.outcome(stream), vm.world().log_text());
-    stream
-}
-
-fn response(content_type: &str) -> Response {
-    Response::status(200).header("content-type", content_type).header("content-length", "4711")
-}
 
 /// The names of the tools in a list.
 fn names(body: &[u8]) -> Vec<String> {
@@ -74,45 +54,21 @@ fn a_list_shows_only_what_the_caller_may_use() {
 }
 
 #[test]
-fn a_list_in_events_keeps_everything_but_its_items() {
-    for hold in Hold::BOTH {
-        let mut vm = hold.warm();
-        let stream = asked(&mut vm, good_post());
-        let seen = vm.respond(stream, response("Text/Event-Stream"));
-        assert_eq!(seen.get("content-length"), None);
-        let events = as_events(&all_tools());
-        let (first, last) = events.split_at(60);
-        vm.send_back(stream, first, false);
-        assert_eq!(vm.client(stream).body, b"");
-        vm.send_back(stream, last, true);
-        let got = vm.client(stream);
-        assert_eq!(String::from_utf8_lossy(&got.body), as_events(&tools(&[TOOL])));
-        assert!(got.ended);
-    }
-}
-
-#[test]
 fn a_list_that_is_too_long_is_replaced_as_soon_as_that_is_known() {
-    for is_event_stream in [false, true] {
-        let mut vm = Hold::Headers.warm();
-        let stream = asked(&mut vm, good_post());
-        vm.respond(stream, response(if is_event_stream { "text/event-stream" } else { "application/json" }));
-        vm.send_back(stream, " ".repeat(MAX_LIST_BYTES), false);
-        assert_eq!(vm.client(stream).body, b"", "as long as may be");
-        vm.send_back(stream, " ", false);
-        let shown = vm.client(stream).body;
-        let text = String::from_utf8_lossy(&shown).into_owned();
-        let answer =
-            if is_event_stream { text.lines().find_map(|line| line.strip_prefix("data: ")) } else { Some(&*text) };
-        assert_unreadable(answer.expect("data").as_bytes());
-        vm.send_back(stream, all_tools(), false);
-        assert_eq!(vm.client(stream).body, shown, "nothing more is shown");
-        vm.send_back(stream, all_tools(), true);
-        assert_eq!(vm.client(stream).body, shown, "nothing more is shown");
-        assert!(vm.client(stream).ended);
-    }
-    // Trailers change nothing of that.
     let mut vm = Hold::Headers.warm();
+    let stream = asked(&mut vm, good_post());
+    vm.respond(stream, response("application/json"));
+    vm.send_back(stream, " ".repeat(MAX_LIST_BYTES), false);
+    assert_eq!(vm.client(stream).body, b"", "as long as may be");
+    vm.send_back(stream, " ", false);
+    let shown = vm.client(stream).body;
+    assert_unreadable(&shown);
+    vm.send_back(stream, all_tools(), false);
+    assert_eq!(vm.client(stream).body, shown, "nothing more is shown");
+    vm.send_back(stream, all_tools(), true);
+    assert_eq!(vm.client(stream).body, shown, "nothing more is shown");
+    assert!(vm.client(stream).ended);
+    // Trailers change nothing of that.
     let stream = asked(&mut vm, good_post());
     vm.respond(stream, response("application/json"));
     vm.send_back(stream, " ".repeat(MAX_LIST_BYTES + 1), false);
@@ -274,17 +230,6 @@ fn other_responses_pass_piece_by_piece_and_cost_nothing() {
             assert_eq!(vm.world().host_calls(), before);
         }
     }
-}
-
-#[test]
-fn a_list_whose_head_was_sent_before_the_request_was_read_is_filtered() {
-    let mut vm = Hold::Body.warm();
-    let stream = vm.request(good_post());
-    vm.respond(stream, response("text/event-stream"));
-    vm.send(stream, message("tools/list", json!({})), true);
-    vm.send_back(stream, as_events(&all_tools()), true);
-    let shown = String::from_utf8_lossy(&vm.client(stream).body).into_owned();
-    assert!(!shown.contains(DENIED_TOOL), "{shown}");
 }
 
 const VARIABLE: &str = "MCP_SESSION_KEYS";
