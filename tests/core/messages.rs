@@ -61,8 +61,8 @@ fn syntax(line: usize, column: usize) -> MessageError {
     MessageError::Json(JsonError::Syntax { line, column })
 }
 
-fn duplicate(name: &str) -> MessageError {
-    MessageError::Json(JsonError::Duplicate(name.to_owned()))
+fn duplicate(line: usize, column: usize) -> MessageError {
+    MessageError::Json(JsonError::Duplicate { line, column })
 }
 
 /// [`check`] for bodies that must be one message.

@@ -390,7 +390,7 @@ fn a_body_that_cannot_be_read_is_refused_whatever_the_headers_say() {
         (r#"{"id":[],"method":"tools/call","params":{"name":"add"}}"#, member("id"), None),
         (r#"{"method":"tools/call"}"#, member("params.name"), None),
         (r#"[{"id":"\u0061","method":"ping"}]"#, MessageError::Batch, None),
-        (r#"{"id":"\u0061","id":"\u0061","method":"ping"}"#, super::duplicate("id"), None),
+        (r#"{"id":"\u0061","id":"\u0061","method":"ping"}"#, super::duplicate(1, 16), None),
         (r#"{"id":"\u0061","method":"ping"},"#, super::syntax(1, 32), None),
         ("", super::syntax(1, 1), None),
     ] {

@@ -36,9 +36,9 @@ pub(crate) fn compare(body: &[u8], batches: bool) -> Result<bool, String> {
         }
         (Err(MessageError::Json(JsonError::NotAnObject)), _) => Err("a body need not be an object".to_owned()),
         (Err(MessageError::Json(_)), Err(_)) => Ok(false),
-        (Err(MessageError::Json(JsonError::Duplicate(name))), Ok(document)) => {
+        (Err(MessageError::Json(JsonError::Duplicate { line, column })), Ok(document)) => {
             let (written, found) = (colons(body), members(&document));
-            if written > found { Ok(false) } else { Err(format!("`{name}` is no duplicate")) }
+            if written > found { Ok(false) } else { Err(format!("what stands at {line}, {column} is no duplicate")) }
         }
         (Err(error), Err(syntax)) => Err(format!("read as far as `{error}`, but serde_json says: {syntax}")),
         (Err(_), Ok(_)) => Ok(false),

@@ -156,7 +156,7 @@ fn what_is_odd_is_told_in_its_order() {
             MessageError::Member("params.ref"),
         ),
         bad("a variant before a missing method", r#"{"Id":1}"#, variant("Id")),
-        bad("a duplicate behind a variant", r#"{"Method":"x","a":1,"a":1}"#, super::duplicate("a")),
+        bad("a duplicate behind a variant", r#"{"Method":"x","a":1,"a":1}"#, super::duplicate(1, 21)),
         bad("a syntax error behind a variant", r#"{"Method":"x","#, super::syntax(1, 15)),
     ]);
 }
