@@ -13,7 +13,7 @@ use crate::{
     refusal::Refusal,
     reply::Reply,
     response::ResponseGuard,
-    rules::{Access, Ruling, is_ambiguous},
+    rules::{Access, Ruling, is_ambiguous, is_ambiguous_template},
     scope_policy::Needs,
 };
 
@@ -228,12 +228,8 @@ fn rule<'p>(list: &[Message<'_>], caller: &Caller, access: &'p Access) -> Result
     Ok(all)
 }
 
-/// Completion may be about a template, whose braces are its own.
+/// Completion may be about a template.
 fn has_ambiguous_uri(message: &Message<'_>) -> bool {
-    let is_completion = message.method == "completion/complete";
-    message.targets.iter().any(|target| match target {
-        Target::Resource(uri) if is_completion => is_ambiguous(&uri.replace(['{', '}'], "")),
-        Target::Resource(uri) => is_ambiguous(uri),
-        _ => false,
-    })
+    let is_ambiguous = if message.method == "completion/complete" { is_ambiguous_template } else { is_ambiguous };
+    message.targets.iter().any(|target| matches!(target, Target::Resource(uri) if is_ambiguous(uri)))
 }

@@ -1,6 +1,6 @@
 //! Rules: who may call what. The first one that matches decides.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::ToOwned, string::String, vec::Vec};
 
 use crate::{
     message::{Kind, Message, Target},
@@ -197,9 +197,19 @@ pub(crate) fn is_ambiguous(uri: &str) -> bool {
     has_one_spelling(uri).is_none()
 }
 
+/// The same for what may be a template: the expressions in its braces (RFC 6570) are its own, and so is their case.
+pub(crate) fn is_ambiguous_template(template: &str) -> bool {
+    let mut parts = template.split('{');
+    let mut uri = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let Some((expression, after)) = part.split_once('}') else { return true };
+        uri.push_str(&expression.to_ascii_lowercase());
+        uri.push_str(after);
+    }
+    is_ambiguous(&uri)
+}
+
 fn has_one_spelling(uri: &str) -> Option<()> {
-    /// The URL standard has a normal form for these.
-    const SPECIAL: [&str; 6] = ["http", "https", "ws", "wss", "ftp", "file"];
     let (scheme, rest) = uri.split_once(':')?;
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
     if scheme.is_empty() || !scheme.bytes().all(legal) || !rest.bytes().all(|byte| matches!(byte, 0x21..=0x7E)) {
@@ -209,24 +219,26 @@ fn has_one_spelling(uri: &str) -> Option<()> {
     if uri.contains('#') || uri.ends_with('?') {
         return None;
     }
-    // What the URL standard would write otherwise: default ports, numbers as hosts, `file://localhost`, a missing slash.
-    if SPECIAL.contains(&scheme) && url::Url::parse(uri).ok()?.as_str() != uri {
+    // What the URL standard would write otherwise, and the TypeScript SDK does: empty and padded ports, empty users,
+    // default ports, numbers as hosts, `file://localhost`, a missing slash.
+    if url::Url::parse(uri).ok()?.as_str() != uri {
         return None;
     }
     let (hierarchy, after) = rest.split_at_checked(rest.find(['?', '#']).unwrap_or(rest.len()))?;
     let path = match hierarchy.strip_prefix("//") {
         Some(hierarchy) => {
             let (authority, path) = hierarchy.split_at_checked(hierarchy.find('/').unwrap_or(hierarchy.len()))?;
-            let has_user = SPECIAL.contains(&scheme) && authority.contains(['@', '%']);
+            // Python reads hosts in lower case, and nobody compares users.
+            let has_more = authority.bytes().any(|byte| byte.is_ascii_uppercase() || b"@%".contains(&byte));
             // A server that only cuts the scheme off reads the authority as the first segment.
-            if has_user || matches!(authority, "." | "..") || path::check_segment(authority).is_err() {
+            if has_more || matches!(authority, "." | "..") || path::check_segment(authority).is_err() {
                 return None;
             }
             path.strip_prefix('/').unwrap_or_default()
         }
-        // Readers add what is missing here.
-        None if SPECIAL.contains(&scheme) => return None,
-        None => hierarchy.strip_prefix('/').unwrap_or(hierarchy),
+        // Readers add what is missing here, or drop it: Python writes `x:/a` for `x:///a`.
+        None if hierarchy.is_empty() || hierarchy.starts_with('/') => return None,
+        None => hierarchy,
     };
     let mut segments = path.split('/').peekable();
     while let Some(segment) = segments.next() {

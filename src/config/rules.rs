@@ -9,7 +9,7 @@ use super::{
 use crate::{
     claim::{ClaimPath, Condition, Test},
     policy::HoldRequests,
-    rules::{Access, Effect, Otherwise, Pattern, Rule, TargetPattern, UriPattern, is_ambiguous},
+    rules::{Access, Effect, Otherwise, Pattern, Rule, TargetPattern, UriPattern, is_ambiguous_template},
     scope_policy::Needs,
 };
 
@@ -161,8 +161,8 @@ fn parse_uri(text: &str) -> Result<UriPattern, &'static str> {
     let base = if text.ends_with("/*") { text.strip_suffix('*').unwrap_or(text) } else { text };
     match () {
         () if base.contains('*') => Err("has a `*` that is not a last segment of its own"),
-        // The braces of a template, which no request has and lists do.
-        () if is_ambiguous(&base.replace(['{', '}'], "")) => {
+        // A template, which lists and completions name.
+        () if is_ambiguous_template(base) => {
             Err("is no URI, or one with several spellings, so no request for it is accepted")
         }
         () => Ok(UriPattern::parse(text)),

@@ -47,7 +47,11 @@ fn names_are_lists_of_texts_with_a_star_at_the_end_only() {
 fn resources_are_uris_with_a_star_as_the_last_segment_only() {
     let at = "resources[0].rules[0].resources";
     let config = |value: Value| with_rule(json!({ "resources": value }));
-    for good in [json!(["file:///a"]), json!(["file:///a/*", "x://y"]), json!(["file:///a/..b", "x://{id}"])] {
+    for good in [
+        json!(["file:///a"]),
+        json!(["file:///a/*", "x://y"]),
+        json!(["file:///a/..b", "x://{id}", "x://{stationId}/a", "x://*", "x://a:80/*"]),
+    ] {
         assert_eq!(findings(&config(good.clone())), NONE, "{good}");
     }
     let dots = |uri: &str| {
@@ -67,6 +71,17 @@ fn resources_are_uris_with_a_star_as_the_last_segment_only() {
         (json!(["file:///a/%2e%2E/*"]), dots("file:///a/%2e%2E/*")),
         (json!(["file:///a/%252e/b"]), dots("file:///a/%252e/b")),
         (json!(["a\\..\\b"]), dots("a\\..\\b")),
+        // No request for these is accepted, so the rule would be one for nothing.
+        (json!(["x://A/b"]), dots("x://A/b")),
+        (json!(["x://A/*"]), dots("x://A/*")),
+        (json!(["x://a:/b"]), dots("x://a:/b")),
+        (json!(["x://u@a/*"]), dots("x://u@a/*")),
+        (json!(["x://a:080/b"]), dots("x://a:080/b")),
+        (json!(["x:/a"]), dots("x:/a")),
+        (json!(["https://h.example"]), dots("https://h.example")),
+        (json!(["https://h.example:443/*"]), dots("https://h.example:443/*")),
+        (json!(["x://A/{id}"]), dots("x://A/{id}")),
+        (json!(["x://a/{id"]), dots("x://a/{id")),
     ];
     for (bad, expected) in rows {
         assert_eq!(findings(&config(bad.clone())), [expected], "{bad}");
