@@ -97,6 +97,15 @@ impl Pattern {
             Self::Prefix(start) => text.starts_with(start.as_str()),
         }
     }
+
+    /// Whether it matches all that `other` matches.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exact(own), Self::Exact(other)) => own == other,
+            (Self::Exact(_), Self::Prefix(_)) => false,
+            (Self::Prefix(start), Self::Exact(other) | Self::Prefix(other)) => other.starts_with(start.as_str()),
+        }
+    }
 }
 
 impl UriPattern {
@@ -111,6 +120,14 @@ impl UriPattern {
         match self {
             Self::Exact(own) => own == uri,
             Self::Below(base) => uri.starts_with(base.as_str()),
+        }
+    }
+
+    fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exact(own), Self::Exact(other)) => own == other,
+            (Self::Exact(_), Self::Below(_)) => false,
+            (Self::Below(base), Self::Exact(other) | Self::Below(other)) => other.starts_with(base.as_str()),
         }
     }
 }
@@ -140,13 +157,35 @@ impl TargetPattern {
             _ => false,
         }
     }
+
+    /// Whether it matches all that `other` matches.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tool(own), Self::Tool(other)) | (Self::Prompt(own), Self::Prompt(other)) => own.covers(other),
+            (Self::Resource(own), Self::Resource(other)) => own.covers(other),
+            _ => false,
+        }
+    }
+
+    /// Whether it matches every message of these methods, which must not be without a target.
+    pub(crate) fn covers_method(&self, method: &Pattern) -> bool {
+        let is = |name: &str| matches!(method, Pattern::Exact(method) if method == name);
+        match self {
+            Self::Tool(pattern) => is("tools/call") && pattern.matches_everything(),
+            Self::Prompt(pattern) => is("prompts/get") && pattern.matches_everything(),
+            Self::Resource(_) => false,
+        }
+    }
 }
 
 impl Rule {
+    pub(crate) fn is_for(&self, method: &str) -> bool {
+        self.methods.is_empty() || self.methods.iter().any(|pattern| pattern.matches(method))
+    }
+
     fn matches(&self, method: &str, target: Option<&Target<'_>>, facts: &[usize]) -> bool {
-        let is_method = self.methods.is_empty() || self.methods.iter().any(|pattern| pattern.matches(method));
         let is_target = |target| self.targets.iter().any(|pattern| pattern.matches(target));
-        is_method
+        self.is_for(method)
             && (self.targets.is_empty() || target.is_some_and(is_target))
             && self.conditions.iter().all(|condition| facts.contains(condition))
     }

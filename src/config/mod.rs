@@ -5,6 +5,7 @@
 
 mod authorization_servers;
 mod identity_headers;
+mod reach;
 mod reader;
 mod resources;
 mod rules;

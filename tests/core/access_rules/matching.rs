@@ -96,7 +96,7 @@ fn tools_are_named_in_full_or_by_their_start() {
         vec![accepted("a method without this target", call("a")), refused("the sibling", prompt("a"), denied(1))],
         |body| {
             let rules = json!([
-                { "tools": ["a"], "methods": ["prompts/get", "tools/*"], "claims": [{ "claim": "x", "equals": "y" }] },
+                { "tools": ["a"], "methods": ["tools/*"], "claims": [{ "claim": "x", "equals": "y" }] },
                 { "prompts": ["a"], "methods": ["prompts/get"], "deny": true },
             ]);
             judged(&with_rules(&rules), body)
@@ -130,7 +130,8 @@ fn prompts_are_named_in_full_or_by_their_start() {
 #[test]
 fn the_first_rule_that_matches_decides() {
     let first = |first: Value, second: Value| with_rules(&json!([first, second]));
-    let (allow, deny) = (json!({ "tools": ["a*"] }), json!({ "tools": ["ab"], "deny": true }));
+    // A rule that an earlier one covers does not load, so the second one has something of its own.
+    let (allow, deny) = (json!({ "tools": ["a*"] }), json!({ "tools": ["ab", "z"], "deny": true }));
     let (all, no) = (json!({ "scopes": ["admin"] }), json!({ "deny": true }));
     let rows: Vec<Row<(Value, String)>> = vec![
         accepted("allowed first, denied later", (first(allow.clone(), deny.clone()), call("ab"))),
@@ -149,7 +150,7 @@ fn the_first_rule_that_matches_decides() {
         ),
         refused(
             "scopes first, without them nothing else is tried",
-            (first(json!({ "tools": ["a"], "scopes": ["admin"] }), json!({ "tools": ["a"] })), call("a")),
+            (first(json!({ "tools": ["a"], "scopes": ["admin"] }), json!({ "tools": ["a*"] })), call("a")),
             super::lacking("mcp:read mcp:write", "admin mcp:read"),
         ),
     ];
