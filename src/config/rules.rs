@@ -33,7 +33,7 @@ pub(super) fn read_access(
     let rules = members.get("rules").map(|at| read_rules(&at, conditions, findings)).unwrap_or_default();
     let words = [("allow", Otherwise::Allow), ("deny", Otherwise::Deny)];
     let otherwise = findings.choice(members.get("default"), &words).unwrap_or_default();
-    let anonymous = members.get("anonymous_methods").map(|at| read_patterns(&at, findings)).unwrap_or_default();
+    let anonymous = read_anonymous(members, hold_requests, findings);
     let filter_lists = findings.truth(members.get("filter_lists"));
     let (max_body_bytes, batches) = read_body(members.get("body"), findings);
     if filter_lists && batches {
@@ -41,10 +41,6 @@ pub(super) fn read_access(
     }
     if filter_lists && rules.is_empty() {
         findings.add(&members.place("filter_lists"), "has nothing to filter by: there are no `rules`");
-    }
-    if !anonymous.is_empty() && hold_requests == Some(HoldRequests::Body) {
-        let reason = "needs `hold_requests: headers`: otherwise heads without a token would go upstream";
-        findings.add(&members.place("anonymous_methods"), reason);
     }
     let reads = !rules.is_empty() || otherwise == Otherwise::Deny || !anonymous.is_empty();
     if !reads && let Some(at) = members.get("body") {
@@ -54,6 +50,22 @@ pub(super) fn read_access(
         );
     }
     reads.then_some(Access { rules, otherwise, anonymous, batches, max_body_bytes, filter_lists })
+}
+
+fn read_anonymous(members: &Members<'_>, hold_requests: Option<HoldRequests>, findings: &mut Findings) -> Vec<Pattern> {
+    let Some(at) = members.get("anonymous_methods") else { return Vec::new() };
+    let patterns = read_patterns(&at, findings);
+    if patterns.iter().any(Pattern::matches_everything) {
+        findings.add(&at.path, "has `*`, which would switch authentication off: name the methods");
+    } else if members.get("sessions").is_some() && patterns.iter().any(|pattern| pattern.matches("initialize")) {
+        let reason = "cannot have `initialize` beside `sessions`: a session that nobody opened belongs to nobody";
+        findings.add(&at.path, reason);
+    }
+    if !patterns.is_empty() && hold_requests == Some(HoldRequests::Body) {
+        let reason = "needs `hold_requests: headers`: otherwise heads without a token would go upstream";
+        findings.add(&at.path, reason);
+    }
+    patterns
 }
 
 fn read_body(at: Option<At<'_>>, findings: &mut Findings) -> (usize, bool) {

@@ -206,7 +206,8 @@ fn alternatives_are_chosen_together() {
         ruled(&json!({ "scopes": { "required": ["r"], "implies": implies }, "rules": rules }))
     };
     let none = json!({});
-    let rows: [(&str, Value, &[&[&str]], &str, &str); 13] = [
+    type Choice<'r> = (&'r str, Value, &'r [&'r [&'r str]], &'r str, &'r str);
+    let rows: [Choice<'_>; 13] = [
         ("one list: the first", none.clone(), &[&["a", "b"]], "r", "a r"),
         ("one list: what the token has", none.clone(), &[&["a", "b"]], "b", "b r"),
         ("two lists: what both have", none.clone(), &[&["a", "b"], &["c", "b"]], "r", "b r"),

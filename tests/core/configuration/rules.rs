@@ -203,8 +203,16 @@ fn bodies_lists_and_anonymous_methods_have_settings_that_fit_together() {
             },
             Setting {
                 at: "/resources/0/anonymous_methods",
-                good: vec![json!(["tools/list"]), json!(["*"])],
+                good: vec![json!(["tools/list"]), json!(["i*"]), json!(["initialize"])],
                 bad: vec![
+                    (
+                        json!(["*"]),
+                        "resources[0].anonymous_methods: has `*`, which would switch authentication off: name the methods",
+                    ),
+                    (
+                        json!(["ping", "*"]),
+                        "resources[0].anonymous_methods: has `*`, which would switch authentication off: name the methods",
+                    ),
                     (json!([]), "resources[0].anonymous_methods: is empty: leave it out"),
                     (json!("a"), "resources[0].anonymous_methods: is a text where a list is expected"),
                     (json!(["a*b"]), "resources[0].anonymous_methods[0]: `a*b` has a `*` that is not at its end"),
