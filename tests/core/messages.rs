@@ -3,6 +3,7 @@
 mod against_serde_json;
 mod batches;
 mod compared_names;
+mod contradictions;
 mod header_checks;
 mod kinds;
 mod media;
