@@ -187,3 +187,53 @@ fn the_default_says_what_no_rule_says() {
     rows.push(refused("deny without any rules", (ruled(&json!({ "default": "deny" })), call("a")), none));
     check(rows, |(config, body)| judged(config, body));
 }
+
+/// 5.3, MCP 2026-07-28 multi round-trip requests: a retry is a request of its own, whatever it says that came before.
+#[test]
+fn a_retry_is_judged_again() {
+    let retry = |method: &str, mut params: Value| {
+        params["inputResponses"] =
+            json!({ "name": { "action": "accept", "content": { "name": "open", "method": "ping" } } });
+        params["requestState"] = json!("eyJuYW1lIjoib3BlbiJ9");
+        request(method, &params)
+    };
+    let config = with_rules(&json!([
+        { "tools": ["no"], "deny": true },
+        { "tools": ["admin"], "scopes": ["admin"] },
+        { "prompts": ["no"], "deny": true },
+        { "resources": ["x://no"], "deny": true },
+    ]));
+    let lacking = super::lacking("mcp:read mcp:write", "admin mcp:read");
+    let with_task = request("tools/call", &json!({ "name": "no", "arguments": {}, "task": { "ttl": 1000 } }));
+    let rows: Vec<Row<String>> = vec![
+        accepted("5.3: the retry of an open tool", retry("tools/call", json!({ "name": "open" }))),
+        refused("5.3: the retry of a tool that is denied", retry("tools/call", json!({ "name": "no" })), denied(0)),
+        refused("5.3: of a tool that needs a scope", retry("tools/call", json!({ "name": "admin" })), lacking),
+        accepted("5.3: the retry of an open prompt", retry("prompts/get", json!({ "name": "open" }))),
+        refused("5.3: of a prompt that is denied", retry("prompts/get", json!({ "name": "no" })), denied(2)),
+        accepted("5.3: the retry of an open resource", retry("resources/read", json!({ "uri": "x://open" }))),
+        refused("5.3: of a resource that is denied", retry("resources/read", json!({ "uri": "x://no" })), denied(3)),
+        refused("5.3: as a task", with_task, denied(0)),
+    ];
+    check(rows, |body| judged(&config, body));
+}
+
+/// 5.6: the server knows which tools there are, and answers -32602; a 403 here would tell which names the rules have.
+#[test]
+fn an_unknown_tool_goes_to_the_server() {
+    let rules = json!([{ "tools": ["delete"], "scopes": ["admin"] }, { "tools": ["no*"], "deny": true }]);
+    let open = with_rules(&rules);
+    let closed = ruled(&json!({ "rules": rules, "default": "deny" }));
+    let lacking = super::lacking("mcp:read mcp:write", "admin mcp:read");
+    let none = mcp_oauth::refusal::Refusal::Denied { rule: None };
+    check(
+        vec![
+            accepted("5.6: a tool that nobody knows", (&open, call("delet"))),
+            accepted("5.6: a tool without a name", (&open, call(""))),
+            refused("5.6: a tool that a rule knows", (&open, call("delete")), lacking),
+            refused("5.6: the start of a name that a rule knows", (&open, call("nobody")), denied(1)),
+            refused("5.6: with `default: deny` it is the operator's choice", (&closed, call("delet")), none),
+        ],
+        |(config, body)| judged(config, body),
+    );
+}
