@@ -2,10 +2,7 @@
 
 use core::cmp::Reverse;
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    vec::Vec,
-};
+use alloc::{collections::BTreeMap, vec::Vec};
 
 use crate::scope::{Scope, ScopeSet};
 
@@ -64,26 +61,32 @@ impl ScopePolicy {
     /// of it at once (MCP SEP-2350).
     pub(crate) fn needed(&self, granted: &ScopeSet, needs: &[&Needs]) -> ScopeSet {
         let all = self.required.iter().chain(needs.iter().flat_map(|needs| needs.all.iter()));
-        let mut asked: BTreeSet<&Scope> = all.collect();
+        let all: ScopeSet = all.cloned().collect();
         // Several targets may meet one rule.
         let mut open: Vec<&[Scope]> = Vec::new();
-        for any in needs.iter().map(|needs| &*needs.any).filter(|any| !any.is_empty()) {
-            let is_met = any.iter().any(|scope| self.is_in(scope, |other| asked.contains(other)));
+        for any in needs.iter().map(|needs| &*needs.any) {
+            let is_met = any.is_empty() || any.iter().any(|scope| self.includes(&all, scope));
             if !is_met && !open.iter().any(|known| core::ptr::eq(*known, any)) {
                 open.push(any);
             }
         }
+        let mut chosen: Vec<&Scope> = Vec::new();
         while let Some(next) = self.best(granted, open.get(..MAX_JOINT).unwrap_or(&open)) {
             open.retain(|any| !any.iter().any(|scope| self.is_in(scope, |other| other == next)));
-            asked.insert(next);
+            chosen.push(next);
         }
-        for scope in asked.clone() {
-            if self.is_in(scope, |other| other != scope && asked.contains(other)) {
-                asked.remove(scope);
+        let asked: Vec<&Scope> = all.iter().chain(chosen).collect();
+        let mut implied: Vec<&Scope> = Vec::new();
+        for scope in &asked {
+            // Of scopes that imply each other the last one stays.
+            let is_other = |other: &Scope| other != *scope && asked.contains(&other) && !implied.contains(&other);
+            if self.is_in(scope, is_other) {
+                implied.push(scope);
             }
         }
+        let needed = asked.iter().copied().filter(|scope| !implied.contains(scope));
         let granted = granted.iter().filter(|_| self.challenge == ChallengeScopes::GrantedAndNeeded);
-        asked.into_iter().chain(granted).map(|scope| self.requested(scope)).cloned().collect()
+        needed.chain(granted).map(|scope| self.requested(scope)).cloned().collect()
     }
 
     /// Of these alternatives what the token has, so that it does not get lost; else what is good for most of the lists;
