@@ -3,7 +3,7 @@
 use crate::{
     cors::Origin,
     forward::Cleaned,
-    message::McpHeaders,
+    message::{HeaderMismatch, McpHeaders},
     path::RequestPath,
     policy::ResourcePolicy,
     refusal::{MediaError, Refusal},
@@ -30,8 +30,9 @@ pub(crate) enum Expected {
     Anything,
     /// There is none, and there must not be: GET and DELETE.
     Nothing,
-    /// One JSON-RPC message, or a batch; it must fit these headers.
-    Message(McpHeaders),
+    /// One JSON-RPC message, or a batch; it must fit these headers. Where they contradict themselves, its id is still
+    /// needed for the answer.
+    Message(Result<McpHeaders, HeaderMismatch>),
     /// It will not be read, for this reason.
     Refused(Refusal),
 }
@@ -115,9 +116,7 @@ fn expect(request: &Request<'_>, resource: &ResourcePolicy) -> Expected {
         Line::One(value) if value.trim_ascii().eq_ignore_ascii_case(b"identity") => {}
         _ => return Expected::Refused(Refusal::Media(MediaError::Encoding)),
     }
-    request
-        .mcp_headers()
-        .map_or_else(|mismatch| Expected::Refused(Refusal::HeaderMismatch(mismatch)), Expected::Message)
+    Expected::Message(request.mcp_headers())
 }
 
 /// `application/json` in any case, with no parameter but `charset=utf-8`. Servers decode what another charset names:

@@ -8,12 +8,12 @@ use crate::{
     gate::Verdict,
     grant::{Caller, Grant},
     list_filter::ListFilter,
-    message::{self, Kind, McpHeaders, Message, Messages, Target},
+    message::{self, HeaderMismatch, Kind, McpHeaders, Message, MessageError, Messages, Target},
     policy::{HoldRequests, Policy, ResourcePolicy},
     refusal::Refusal,
     reply::Reply,
     response::ResponseGuard,
-    rules::{Access, Ruling, is_ambiguous},
+    rules::{Access, Ruling, is_ambiguous, is_ambiguous_template},
     scope_policy::Needs,
     waiting::{Place, Room, Rooms},
 };
@@ -127,8 +127,13 @@ pub(crate) fn admit(
     rooms: &Rooms,
 ) -> Verdict {
     let refuse = |refusal, arrival: &Arrival| Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin));
-    if let Expected::Refused(refusal) = &arrival.body {
-        return refuse(refusal.clone(), &arrival);
+    match &arrival.body {
+        Expected::Refused(refusal) => return refuse(refusal.clone(), &arrival),
+        // A head that contradicts itself must not go upstream, so it cannot wait for the id that its answer should have.
+        Expected::Message(Err(mismatch)) if policy.hold_requests() == HoldRequests::Body => {
+            return refuse(Refusal::HeaderMismatch(*mismatch), &arrival);
+        }
+        _ => {}
     }
     // Without a token it is not known yet whether one is needed, and a 404 would end the session.
     if !caller.is_anonymous() && open_session(&mut arrival, &caller, resource, policy).is_err() {
@@ -217,13 +222,13 @@ type Decision<'b> = Result<(Grant, Option<ListFilter>), (Refusal, Option<&'b str
 /// The algorithm of the MCP specification's body checks: parse, compare with the headers, judge every target.
 fn decide<'b>(
     caller: Caller,
-    headers: &McpHeaders,
+    headers: &Result<McpHeaders, HeaderMismatch>,
     body: &'b [u8],
     access: &Access,
     resource: &ResourcePolicy,
     events: &Room,
 ) -> Decision<'b> {
-    let batches = access.batches && !headers.exclude_batches();
+    let batches = access.batches && !headers.as_ref().is_ok_and(McpHeaders::exclude_batches);
     let messages = message::read(body, batches);
     // Whoever has no token is told like every other request without one, unless the method is known to need none.
     let Messages { list, is_batch } = messages.map_err(|error| {
@@ -235,7 +240,11 @@ fn decide<'b>(
     if caller.is_anonymous() && !list.iter().all(|message| access.is_anonymous(message)) {
         return Err((Refusal::MissingToken, None));
     }
+    let headers = headers.as_ref().map_err(|mismatch| refuse(Refusal::HeaderMismatch(*mismatch)))?;
     for message in &list {
+        if message.kind == Kind::Response && headers.are_modern() {
+            return Err(refuse(Refusal::Message(MessageError::Response)));
+        }
         headers.check(message).map_err(|mismatch| refuse(Refusal::HeaderMismatch(mismatch)))?;
         if access.has_uris() && has_ambiguous_uri(message) {
             return Err(refuse(Refusal::AmbiguousUri));
@@ -268,12 +277,8 @@ fn rule<'p>(list: &[Message<'_>], caller: &Caller, access: &'p Access) -> Result
     Ok(all)
 }
 
-/// Completion may be about a template, whose braces are its own.
+/// Completion may be about a template.
 fn has_ambiguous_uri(message: &Message<'_>) -> bool {
-    let is_completion = message.method == "completion/complete";
-    message.targets.iter().any(|target| match target {
-        Target::Resource(uri) if is_completion => is_ambiguous(&uri.replace(['{', '}'], "")),
-        Target::Resource(uri) => is_ambiguous(uri),
-        _ => false,
-    })
+    let is_ambiguous = if message.method == "completion/complete" { is_ambiguous_template } else { is_ambiguous };
+    message.targets.iter().any(|target| matches!(target, Target::Resource(uri) if is_ambiguous(uri)))
 }

@@ -1,6 +1,6 @@
 //! Rules: who may call what. The first one that matches decides.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::ToOwned, string::String, vec::Vec};
 
 use crate::{
     message::{Kind, Message, Target},
@@ -97,6 +97,15 @@ impl Pattern {
             Self::Prefix(start) => text.starts_with(start.as_str()),
         }
     }
+
+    /// Whether it matches all that `other` matches.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exact(own), Self::Exact(other)) => own == other,
+            (Self::Exact(_), Self::Prefix(_)) => false,
+            (Self::Prefix(start), Self::Exact(other) | Self::Prefix(other)) => other.starts_with(start.as_str()),
+        }
+    }
 }
 
 impl UriPattern {
@@ -111,6 +120,14 @@ impl UriPattern {
         match self {
             Self::Exact(own) => own == uri,
             Self::Below(base) => uri.starts_with(base.as_str()),
+        }
+    }
+
+    fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exact(own), Self::Exact(other)) => own == other,
+            (Self::Exact(_), Self::Below(_)) => false,
+            (Self::Below(base), Self::Exact(other) | Self::Below(other)) => other.starts_with(base.as_str()),
         }
     }
 }
@@ -140,13 +157,35 @@ impl TargetPattern {
             _ => false,
         }
     }
+
+    /// Whether it matches all that `other` matches.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tool(own), Self::Tool(other)) | (Self::Prompt(own), Self::Prompt(other)) => own.covers(other),
+            (Self::Resource(own), Self::Resource(other)) => own.covers(other),
+            _ => false,
+        }
+    }
+
+    /// Whether it matches every message of these methods, which must not be without a target.
+    pub(crate) fn covers_method(&self, method: &Pattern) -> bool {
+        let is = |name: &str| matches!(method, Pattern::Exact(method) if method == name);
+        match self {
+            Self::Tool(pattern) => is("tools/call") && pattern.matches_everything(),
+            Self::Prompt(pattern) => is("prompts/get") && pattern.matches_everything(),
+            Self::Resource(_) => false,
+        }
+    }
 }
 
 impl Rule {
+    pub(crate) fn is_for(&self, method: &str) -> bool {
+        self.methods.is_empty() || self.methods.iter().any(|pattern| pattern.matches(method))
+    }
+
     fn matches(&self, method: &str, target: Option<&Target<'_>>, facts: &[usize]) -> bool {
-        let is_method = self.methods.is_empty() || self.methods.iter().any(|pattern| pattern.matches(method));
         let is_target = |target| self.targets.iter().any(|pattern| pattern.matches(target));
-        is_method
+        self.is_for(method)
             && (self.targets.is_empty() || target.is_some_and(is_target))
             && self.conditions.iter().all(|condition| facts.contains(condition))
     }
@@ -197,9 +236,19 @@ pub(crate) fn is_ambiguous(uri: &str) -> bool {
     has_one_spelling(uri).is_none()
 }
 
+/// The same for what may be a template: the expressions in its braces (RFC 6570) are its own, and so is their case.
+pub(crate) fn is_ambiguous_template(template: &str) -> bool {
+    let mut parts = template.split('{');
+    let mut uri = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let Some((expression, after)) = part.split_once('}') else { return true };
+        uri.push_str(&expression.to_ascii_lowercase());
+        uri.push_str(after);
+    }
+    is_ambiguous(&uri)
+}
+
 fn has_one_spelling(uri: &str) -> Option<()> {
-    /// The URL standard has a normal form for these.
-    const SPECIAL: [&str; 6] = ["http", "https", "ws", "wss", "ftp", "file"];
     let (scheme, rest) = uri.split_once(':')?;
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
     if scheme.is_empty() || !scheme.bytes().all(legal) || !rest.bytes().all(|byte| matches!(byte, 0x21..=0x7E)) {
@@ -209,24 +258,26 @@ fn has_one_spelling(uri: &str) -> Option<()> {
     if uri.contains('#') || uri.ends_with('?') {
         return None;
     }
-    // What the URL standard would write otherwise: default ports, numbers as hosts, `file://localhost`, a missing slash.
-    if SPECIAL.contains(&scheme) && url::Url::parse(uri).ok()?.as_str() != uri {
+    // What the URL standard would write otherwise, and the TypeScript SDK does: empty and padded ports, empty users,
+    // default ports, numbers as hosts, `file://localhost`, a missing slash.
+    if url::Url::parse(uri).ok()?.as_str() != uri {
         return None;
     }
     let (hierarchy, after) = rest.split_at_checked(rest.find(['?', '#']).unwrap_or(rest.len()))?;
     let path = match hierarchy.strip_prefix("//") {
         Some(hierarchy) => {
             let (authority, path) = hierarchy.split_at_checked(hierarchy.find('/').unwrap_or(hierarchy.len()))?;
-            let has_user = SPECIAL.contains(&scheme) && authority.contains(['@', '%']);
+            // Python reads hosts in lower case, and nobody compares users.
+            let has_more = authority.bytes().any(|byte| byte.is_ascii_uppercase() || b"@%".contains(&byte));
             // A server that only cuts the scheme off reads the authority as the first segment.
-            if has_user || matches!(authority, "." | "..") || path::check_segment(authority).is_err() {
+            if has_more || matches!(authority, "." | "..") || path::check_segment(authority).is_err() {
                 return None;
             }
             path.strip_prefix('/').unwrap_or_default()
         }
-        // Readers add what is missing here.
-        None if SPECIAL.contains(&scheme) => return None,
-        None => hierarchy.strip_prefix('/').unwrap_or(hierarchy),
+        // Readers add what is missing here, or drop it: Python writes `x:/a` for `x:///a`.
+        None if hierarchy.is_empty() || hierarchy.starts_with('/') => return None,
+        None => hierarchy,
     };
     let mut segments = path.split('/').peekable();
     while let Some(segment) = segments.next() {

@@ -1,8 +1,14 @@
 //! What a token must carry, what a challenge asks for, and how the one becomes the other.
 
+use core::cmp::Reverse;
+
 use alloc::{collections::BTreeMap, vec::Vec};
 
 use crate::scope::{Scope, ScopeSet};
+
+/// Of so many lists of alternatives one choice is made that fits as many as it can; more are chosen for in turn. A
+/// subscription can meet hundreds of rules, and to compare each list with each costs their square.
+const MAX_JOINT: usize = 32;
 
 /// The scopes of one resource. Three lists that clients use differently, kept apart: what a token must carry for anything
 /// at all, what a 401 asks for, and (in the metadata only) what is advertised.
@@ -54,32 +60,53 @@ impl ScopePolicy {
     /// What a client must ask for so that [`ScopePolicy::allows`], in its own names: the smallest set that is enough, all
     /// of it at once (MCP SEP-2350).
     pub(crate) fn needed(&self, granted: &ScopeSet, needs: &[&Needs]) -> ScopeSet {
-        let all = needs.iter().flat_map(|needs| needs.all.iter()).chain(self.required.iter());
+        let all = self.required.iter().chain(needs.iter().flat_map(|needs| needs.all.iter()));
         let all: ScopeSet = all.cloned().collect();
-        // Of alternatives, what is asked for anyway is enough; else the one that the token has must not get lost.
-        let open = needs.iter().filter(|needs| !needs.any.iter().any(|scope| self.includes(&all, scope)));
-        let any = open.filter_map(|needs| {
-            needs.any.iter().find(|scope| self.includes(granted, scope)).or_else(|| needs.any.first())
-        });
-        let of_rules = all.iter().filter(|scope| !self.required.contains(scope));
-        let asked = of_rules.chain(any).map(|scope| self.requested(scope));
+        // Several targets may meet one rule.
+        let mut open: Vec<&[Scope]> = Vec::new();
+        for any in needs.iter().map(|needs| &*needs.any) {
+            let is_met = any.is_empty() || any.iter().any(|scope| self.includes(&all, scope));
+            if !is_met && !open.iter().any(|known| core::ptr::eq(*known, any)) {
+                open.push(any);
+            }
+        }
+        let mut chosen: Vec<&Scope> = Vec::new();
+        while let Some(next) = self.best(granted, open.get(..MAX_JOINT).unwrap_or(&open)) {
+            open.retain(|any| !any.iter().any(|scope| self.is_in(scope, |other| other == next)));
+            chosen.push(next);
+        }
+        let asked: Vec<&Scope> = all.iter().chain(chosen).collect();
+        let mut implied: Vec<&Scope> = Vec::new();
+        for scope in &asked {
+            // Of scopes that imply each other the last one stays.
+            let is_other = |other: &Scope| other != *scope && asked.contains(&other) && !implied.contains(&other);
+            if self.is_in(scope, is_other) {
+                implied.push(scope);
+            }
+        }
+        let needed = asked.iter().copied().filter(|scope| !implied.contains(scope));
         let granted = granted.iter().filter(|_| self.challenge == ChallengeScopes::GrantedAndNeeded);
-        asked.chain(self.base().iter()).chain(granted.map(|scope| self.requested(scope))).cloned().collect()
+        needed.chain(granted).map(|scope| self.requested(scope)).cloned().collect()
+    }
+
+    /// Of these alternatives what the token has, so that it does not get lost; else what is good for most of the lists;
+    /// else what comes first.
+    fn best<'n>(&self, granted: &ScopeSet, lists: &[&'n [Scope]]) -> Option<&'n Scope> {
+        let fits = |one: &Scope, any: &[Scope]| any.iter().any(|scope| self.is_in(scope, |other| other == one));
+        let alternatives = lists.iter().flat_map(|any| any.iter());
+        alternatives.min_by_key(|scope| {
+            let met = lists.iter().filter(|any| fits(scope, any)).count();
+            Reverse((self.includes(granted, scope), met))
+        })
     }
 
     /// Whether these scopes have this one in them, or one that implies it.
     fn includes(&self, scopes: &ScopeSet, scope: &Scope) -> bool {
-        let implied_by = self.implied_by.get(scope);
-        scopes.contains(scope) || implied_by.is_some_and(|by| by.iter().any(|scope| scopes.contains(scope)))
+        self.is_in(scope, |other| scopes.contains(other))
     }
 
-    /// All that is required or challenged. Where the challenged scopes have nothing in common with the required ones, they
-    /// are the names that an authorization server knows the same rights by, and all of them are asked for.
-    fn base(&self) -> ScopeSet {
-        let required: ScopeSet = self.required.iter().map(|scope| self.requested(scope)).cloned().collect();
-        let same_names = required.iter().any(|scope| self.challenged.contains(scope));
-        let required = required.iter().filter(|_| same_names);
-        required.chain(self.challenged.iter()).cloned().collect()
+    fn is_in(&self, scope: &Scope, contains: impl Fn(&Scope) -> bool) -> bool {
+        contains(scope) || self.implied_by.get(scope).is_some_and(|by| by.iter().any(contains))
     }
 
     /// The name by which a client asks for a scope.

@@ -339,7 +339,7 @@ fn scopes(claims: &Object<'_>, server: &AuthorizationServer) -> Result<ScopeSet,
         return claim::scopes(value).ok_or(TokenError::Claim(claim, ClaimFault::Type));
     };
     let mut all = ScopeSet::default();
-    for (claim, value) in listed.iter().filter_map(|claim| Some((claim, claim.find(claims)?))) {
+    for (claim, value) in listed.iter().filter_map(|claim| Some((claim, claim.find(claims).ok()?))) {
         let scopes = claim::scopes(value).ok_or_else(|| TokenError::ScopeClaim(claim.0.clone()))?;
         all = all.iter().chain(scopes.iter()).cloned().collect();
     }

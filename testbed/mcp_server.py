@@ -11,6 +11,7 @@ import time
 
 import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.types import Completion, EmptyResult, SubscribeRequestParams, UnsubscribeRequestParams
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--port", type=int, required=True)
@@ -41,6 +42,60 @@ async def slow(ctx: Context, steps: int, ms: int) -> str:
         await asyncio.sleep(ms / 1000)
         await ctx.report_progress(progress, steps)
     return f"done {steps}"
+
+
+def read(uri, name):
+    record_run("read", uri=uri, name=name)
+    return f"about {name}"
+
+
+# The same resources, templates and prompts as in mcp-server.mjs.
+@server.resource("weather://about")
+def about() -> str:
+    return read("weather://about", "about")
+
+
+@server.resource("weather://towns/{name}")
+def towns(name: str) -> str:
+    return read("weather://towns/{name}", name)
+
+
+@server.resource("weather://stations/{name}")
+def stations(name: str) -> str:
+    return read("weather://stations/{name}", name)
+
+
+@server.prompt()
+def greet(who: str) -> str:
+    record_run("prompt", name="greet", who=who)
+    return f"greet {who}"
+
+
+@server.prompt()
+def debrief(who: str) -> str:
+    record_run("prompt", name="debrief", who=who)
+    return f"debrief {who}"
+
+
+@server.completion()
+async def complete(ref, argument, context):
+    record_run("complete", ref=getattr(ref, "uri", None) or ref.name, value=argument.value)
+    return Completion(values=[f"{argument.value}-1"])
+
+
+# MCPServer has no decorator for these two, which later revisions do not have.
+async def subscribe(_context, params):
+    record_run("subscribe", uri=str(params.uri))
+    return EmptyResult()
+
+
+async def unsubscribe(_context, params):
+    record_run("unsubscribe", uri=str(params.uri))
+    return EmptyResult()
+
+
+server._lowlevel_server.add_request_handler("resources/subscribe", SubscribeRequestParams, subscribe)
+server._lowlevel_server.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, unsubscribe)
 
 
 def recorded(app, path):

@@ -5,6 +5,7 @@
 
 mod authorization_servers;
 mod identity_headers;
+mod reach;
 mod reader;
 mod resources;
 mod rules;
@@ -12,11 +13,7 @@ mod scopes;
 
 use core::time::Duration;
 
-use alloc::{
-    borrow::Cow,
-    string::{String, ToString as _},
-    vec::Vec,
-};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 
 pub use reader::Finding;
 use reader::{At, Findings, Members};
@@ -24,6 +21,7 @@ use reader::{At, Findings, Members};
 use crate::{
     json,
     policy::{AuthorizationServer, HoldRequests, Policy, Unmatched, VerifySignature},
+    shown::Shown,
     token_cache::TokenCacheLimits,
 };
 
@@ -65,7 +63,9 @@ pub fn parse_in(bytes: &[u8], environment: &dyn Fn(&str) -> Option<String>) -> R
     let policy = match json::object(bytes) {
         Ok(document) => read(&Members::root(document), environment, &mut findings),
         Err(error) => {
-            findings.add("", error.to_string());
+            // Nothing in a configuration is secret, so it may be told which name it is.
+            let name = json::duplicate(bytes).map(|name| alloc::format!("`{}`: ", Shown(&name)));
+            findings.add("", alloc::format!("{}{error}", name.unwrap_or_default()));
             Policy::refusing()
         }
     };

@@ -1,15 +1,16 @@
 //! `rules` of a resource, and the settings that only matter where bodies are read.
 
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 
 use super::{
+    reach::find_unreached,
     reader::{At, Findings, Members},
     scopes::{read_scope_list, read_scopes_in_order},
 };
 use crate::{
     claim::{ClaimPath, Condition, Test},
     policy::HoldRequests,
-    rules::{Access, Effect, Otherwise, Pattern, Rule, TargetPattern, UriPattern, is_ambiguous},
+    rules::{Access, Effect, Otherwise, Pattern, Rule, TargetPattern, UriPattern, is_ambiguous_template},
     scope_policy::Needs,
 };
 
@@ -32,7 +33,7 @@ pub(super) fn read_access(
     let rules = members.get("rules").map(|at| read_rules(&at, conditions, findings)).unwrap_or_default();
     let words = [("allow", Otherwise::Allow), ("deny", Otherwise::Deny)];
     let otherwise = findings.choice(members.get("default"), &words).unwrap_or_default();
-    let anonymous = members.get("anonymous_methods").map(|at| read_patterns(&at, findings)).unwrap_or_default();
+    let anonymous = read_anonymous(members, hold_requests, findings);
     let filter_lists = findings.truth(members.get("filter_lists"));
     let (max_body_bytes, batches) = read_body(members.get("body"), findings);
     if filter_lists && batches {
@@ -40,10 +41,6 @@ pub(super) fn read_access(
     }
     if filter_lists && rules.is_empty() {
         findings.add(&members.place("filter_lists"), "has nothing to filter by: there are no `rules`");
-    }
-    if !anonymous.is_empty() && hold_requests == Some(HoldRequests::Body) {
-        let reason = "needs `hold_requests: headers`: otherwise heads without a token would go upstream";
-        findings.add(&members.place("anonymous_methods"), reason);
     }
     let reads = !rules.is_empty() || otherwise == Otherwise::Deny || !anonymous.is_empty();
     if !reads && let Some(at) = members.get("body") {
@@ -53,6 +50,22 @@ pub(super) fn read_access(
         );
     }
     reads.then_some(Access { rules, otherwise, anonymous, batches, max_body_bytes, filter_lists })
+}
+
+fn read_anonymous(members: &Members<'_>, hold_requests: Option<HoldRequests>, findings: &mut Findings) -> Vec<Pattern> {
+    let Some(at) = members.get("anonymous_methods") else { return Vec::new() };
+    let patterns = read_patterns(&at, findings);
+    if patterns.iter().any(Pattern::matches_everything) {
+        findings.add(&at.path, "has `*`, which would switch authentication off: name the methods");
+    } else if members.get("sessions").is_some() && patterns.iter().any(|pattern| pattern.matches("initialize")) {
+        let reason = "cannot have `initialize` beside `sessions`: a session that nobody opened belongs to nobody";
+        findings.add(&at.path, reason);
+    }
+    if !patterns.is_empty() && hold_requests == Some(HoldRequests::Body) {
+        let reason = "needs `hold_requests: headers`: otherwise heads without a token would go upstream";
+        findings.add(&at.path, reason);
+    }
+    patterns
 }
 
 fn read_body(at: Option<At<'_>>, findings: &mut Findings) -> (usize, bool) {
@@ -69,34 +82,25 @@ fn read_rules(at: &At<'_>, conditions: &mut Vec<Condition>, findings: &mut Findi
         findings.add(&at.path, alloc::format!("has `{}` entries, more than {MAX_RULES}", items.len()));
         return Vec::new();
     }
-    let mut rules: Vec<Rule> = Vec::new();
-    let mut catch_all = None;
+    let (mut rules, mut whole): (Vec<Rule>, Vec<(usize, usize)>) = (Vec::new(), Vec::new());
     for (number, at) in items.iter().enumerate() {
-        if let Some(before) = catch_all {
-            findings.add(&at.path, alloc::format!("is never reached: rule {before} matches everything"));
-        }
         let before = findings.0.len();
         let Some(rule) = read_rule(at, conditions, findings) else { continue };
         // A rule with a mistake may match less than it seems to.
-        let is_whole = findings.0.len() == before;
-        if is_whole
-            && (rule.methods.is_empty() || rule.methods.iter().any(Pattern::matches_everything))
-            && rule.targets.is_empty()
-            && rule.conditions.is_empty()
-            && catch_all.is_none()
-        {
-            catch_all = Some(number);
-        }
+        whole.extend((findings.0.len() == before).then_some((number, rules.len())));
         rules.push(rule);
     }
+    let whole = whole.into_iter().filter_map(|(number, index)| Some((number, rules.get(index)?)));
+    find_unreached(&whole.collect::<Vec<_>>(), &at.path, conditions, findings);
     rules
 }
 
 fn read_rule(at: &At<'_>, conditions: &mut Vec<Condition>, findings: &mut Findings) -> Option<Rule> {
     let known = ["methods", "tools", "prompts", "resources", "claims", "scopes", "any_of", "deny"];
     let members = findings.object(at, &known)?;
+    let denies = findings.truth(members.get("deny"));
+    let methods = read_methods(&members, findings);
     let mut patterns = |name| members.get(name).map(|at| read_patterns(&at, findings)).unwrap_or_default();
-    let methods = patterns("methods");
     let tools = patterns("tools").into_iter().map(TargetPattern::Tool);
     let prompts = patterns("prompts").into_iter().map(TargetPattern::Prompt);
     let mut targets: Vec<TargetPattern> = tools.chain(prompts).collect();
@@ -104,16 +108,54 @@ fn read_rule(at: &At<'_>, conditions: &mut Vec<Condition>, findings: &mut Findin
         let uris = filled(&at, findings);
         targets.extend(uris.iter().filter_map(|at| findings.parsed(at, parse_uri)).map(TargetPattern::Resource));
     }
-    let known_conditions = conditions.len();
-    let is_for = |target: &TargetPattern| {
-        let named_by = |name: &&str| methods.iter().any(|method| method.matches(name));
-        methods.is_empty() || target.methods().iter().any(named_by)
-    };
-    if !targets.iter().all(is_for) {
+    check_methods(&methods, &targets, &members, findings);
+    let all = members.get("scopes").map(|at| read_scope_list(&at, findings)).unwrap_or_default();
+    let any = members.get("any_of").map(|at| read_scopes_in_order(&filled(&at, findings), findings));
+    if denies && (members.get("scopes").is_some() || members.get("any_of").is_some()) {
+        findings.add(&members.place("deny"), "has no use for scopes: nothing cures a denial");
+    }
+    let effect = if denies { Effect::Deny } else { Effect::Allow(Needs { all, any: any.unwrap_or_default() }) };
+    let methods = methods.into_iter().map(|(_, pattern)| pattern).collect();
+    let conditions = read_conditions(&members, denies, conditions, findings);
+    Some(Rule { methods, targets, conditions, effect })
+}
+
+/// The methods of a rule, each with its place.
+fn read_methods(members: &Members<'_>, findings: &mut Findings) -> Vec<(String, Pattern)> {
+    let items = members.get("methods").map(|at| filled(&at, findings)).unwrap_or_default();
+    items.into_iter().filter_map(|at| findings.parsed(&at, parse_pattern).map(|pattern| (at.path, pattern))).collect()
+}
+
+/// Methods and targets of a rule must be able to meet.
+fn check_methods(
+    methods: &[(String, Pattern)],
+    targets: &[TargetPattern],
+    members: &Members<'_>,
+    findings: &mut Findings,
+) {
+    let fits = |pattern: &Pattern, target: &TargetPattern| target.methods().iter().any(|name| pattern.matches(name));
+    let before = findings.0.len();
+    for (path, _) in methods.iter().filter(|(_, pattern)| !targets.iter().any(|target| fits(pattern, target))) {
+        if !targets.is_empty() {
+            findings.add(path, "is no method that names such tools, prompts or resources");
+        }
+    }
+    let is_left_out = |target| !methods.iter().any(|(_, pattern)| fits(pattern, target));
+    if findings.0.len() == before && !methods.is_empty() && targets.iter().any(is_left_out) {
         findings.add(&members.place("methods"), "leaves out the methods that name such tools, prompts or resources");
     }
+}
+
+/// The numbers of a rule's conditions.
+fn read_conditions(
+    members: &Members<'_>,
+    denies: bool,
+    conditions: &mut Vec<Condition>,
+    findings: &mut Findings,
+) -> Vec<usize> {
+    let known_conditions = conditions.len();
     let claims = members.get("claims").map(|at| filled(&at, findings)).unwrap_or_default();
-    let numbers = claims.iter().filter_map(|at| read_condition(at, findings)).map(|condition| {
+    let numbers = claims.iter().filter_map(|at| read_condition(at, denies, findings)).map(|condition| {
         conditions.iter().position(|known| *known == condition).unwrap_or_else(|| {
             conditions.push(condition);
             conditions.len().saturating_sub(1)
@@ -126,14 +168,7 @@ fn read_rule(at: &At<'_>, conditions: &mut Vec<Condition>, findings: &mut Findin
             alloc::format!("is more than the {MAX_CONDITIONS} conditions that one configuration may have"),
         );
     }
-    let all = members.get("scopes").map(|at| read_scope_list(&at, findings)).unwrap_or_default();
-    let any = members.get("any_of").map(|at| read_scopes_in_order(&filled(&at, findings), findings));
-    let denies = findings.truth(members.get("deny"));
-    if denies && (members.get("scopes").is_some() || members.get("any_of").is_some()) {
-        findings.add(&members.place("deny"), "has no use for scopes: nothing cures a denial");
-    }
-    let effect = if denies { Effect::Deny } else { Effect::Allow(Needs { all, any: any.unwrap_or_default() }) };
-    Some(Rule { methods, targets, conditions: numbers, effect })
+    numbers
 }
 
 /// A list that is not empty: an empty one would match everything, or could never be fulfilled.
@@ -161,15 +196,15 @@ fn parse_uri(text: &str) -> Result<UriPattern, &'static str> {
     let base = if text.ends_with("/*") { text.strip_suffix('*').unwrap_or(text) } else { text };
     match () {
         () if base.contains('*') => Err("has a `*` that is not a last segment of its own"),
-        // The braces of a template, which no request has and lists do.
-        () if is_ambiguous(&base.replace(['{', '}'], "")) => {
+        // A template, which lists and completions name.
+        () if is_ambiguous_template(base) => {
             Err("is no URI, or one with several spellings, so no request for it is accepted")
         }
         () => Ok(UriPattern::parse(text)),
     }
 }
 
-fn read_condition(at: &At<'_>, findings: &mut Findings) -> Option<Condition> {
+fn read_condition(at: &At<'_>, denies: bool, findings: &mut Findings) -> Option<Condition> {
     let members = findings.object(at, &["claim", "equals", "contains"])?;
     let Some(claim) = members.get("claim") else {
         findings.add(&members.place("claim"), "is missing");
@@ -184,5 +219,6 @@ fn read_condition(at: &At<'_>, findings: &mut Findings) -> Option<Condition> {
             return None;
         }
     };
-    Some(Condition { claim: claim?, test })
+    // What cannot be judged must neither open a door nor fail to close one.
+    Some(Condition { claim: claim?, test, holds_if_unclear: denies })
 }

@@ -59,7 +59,10 @@ fn read_hierarchy(at: &At<'_>, findings: &mut Findings) -> BTreeMap<Scope, Scope
             }
         }
     }
-    implied_by.into_iter().map(|(scope, by)| (scope, by.into_iter().collect())).collect()
+    // `collect` would bring a sort of its own into the module.
+    let mut sets = BTreeMap::new();
+    sets.extend(implied_by.into_iter().map(|(scope, by)| (scope, by.into_iter().collect())));
+    sets
 }
 
 pub(super) fn read_scope_list(at: &At<'_>, findings: &mut Findings) -> ScopeSet {

@@ -4,6 +4,7 @@
 //! readers that differ are how one token means two things, so they are refused at every depth. Why this is not
 //! `serde_json`: docs/decisions/0008-json.md.
 
+mod names;
 mod scanner;
 mod text;
 
@@ -11,6 +12,7 @@ use core::fmt;
 
 use alloc::{borrow::Cow, string::String, vec::Vec};
 
+use names::MAX_NAMES;
 pub(crate) use scanner::{Fault, Scanner};
 
 /// Why bytes are no acceptable JSON document.
@@ -24,8 +26,15 @@ pub enum JsonError {
         /// Counted from 1, in bytes.
         column: usize,
     },
-    /// Two members of one object have this name.
-    Duplicate(String),
+    /// Two members of one object have the same name, which may be a secret: this is where the second one stands.
+    Duplicate {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1, in bytes.
+        column: usize,
+    },
+    /// Objects that are open at a time have more than 16 384 members.
+    Names,
     /// The document is not an object.
     NotAnObject,
 }
@@ -34,7 +43,8 @@ impl fmt::Display for JsonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Syntax { line, column } => write!(f, "not one JSON value (line {line}, column {column})"),
-            Self::Duplicate(name) => write!(f, "the member `{}` appears twice", crate::shown::Shown(name)),
+            Self::Duplicate { line, column } => write!(f, "a member appears twice (line {line}, column {column})"),
+            Self::Names => write!(f, "more than {MAX_NAMES} members in objects that are open at a time"),
             Self::NotAnObject => f.write_str("not a JSON object"),
         }
     }
@@ -52,15 +62,22 @@ pub(crate) fn document<'j, T>(
 ) -> Result<T, JsonError> {
     let mut scanner = Scanner::new(text);
     let value = read(&mut scanner).and_then(|value| scanner.end().map(|()| value));
-    value.map_err(|fault| match fault {
-        Fault::Duplicate => JsonError::Duplicate(scanner.duplicate()),
-        Fault::Syntax => {
-            let before = text.get(..scanner.at()).unwrap_or(text);
-            let lines = before.split(|byte| *byte == b'\n');
-            let column = lines.clone().next_back().map_or(0, <[u8]>::len).saturating_add(1);
-            JsonError::Syntax { line: lines.count(), column }
+    value.map_err(|fault| {
+        let before = text.get(..scanner.at()).unwrap_or(text);
+        let lines = before.split(|byte| *byte == b'\n');
+        let column = lines.clone().next_back().map_or(0, <[u8]>::len).saturating_add(1);
+        match fault {
+            Fault::Syntax => JsonError::Syntax { line: lines.count(), column },
+            Fault::Duplicate => JsonError::Duplicate { line: lines.count(), column },
+            Fault::Names => JsonError::Names,
         }
     })
+}
+
+/// The name behind [`JsonError::Duplicate`], for texts whose names may be shown.
+pub(crate) fn duplicate(text: &[u8]) -> Option<String> {
+    let mut scanner = Scanner::new(text);
+    scanner.peek().and_then(|_| scanner.skip()).err().and_then(|_| scanner.duplicate())
 }
 
 /// A JSON object: its members in their order. Everything in it was checked.

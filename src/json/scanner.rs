@@ -1,19 +1,19 @@
 //! One pass over a JSON text (RFC 8259) that checks everything and builds nothing.
 //!
 //! It refuses what readers read in different ways: two members of one name in an object at any depth, however they are
-//! escaped; half a surrogate pair; a byte order mark; anything after the value; more than [`MAX_DEPTH`] levels.
+//! escaped; half a surrogate pair; a byte order mark; anything after the value; more than [`MAX_DEPTH`] levels or
+//! [`MAX_NAMES`] names at a time.
 
 use alloc::{string::String, vec::Vec};
 
-use super::text::Text;
+use super::{
+    names::{FEW_NAMES, MAX_NAMES, find_same},
+    text::Text,
+};
 
 /// As many objects and arrays may be open at a time. Real requests and documents have fewer than twenty; each level
 /// costs a stack frame here and in every reader behind.
 pub(crate) const MAX_DEPTH: usize = 127;
-
-/// The first so many names of an object are compared with each other at once, and with the rest when the object ends:
-/// comparing each with each would cost the square.
-const FEW_NAMES: usize = 24;
 
 /// Why the text is refused; [`Scanner::at`] tells where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     Syntax,
     /// Two members of one object have the name that [`Scanner::duplicate`] tells.
     Duplicate,
+    /// There are more than [`MAX_NAMES`].
+    Names,
 }
 
 pub(crate) struct Scanner<'j> {
@@ -40,14 +42,14 @@ impl<'j> Scanner<'j> {
         Self { text, at: 0, open: Vec::new(), names: Vec::new(), duplicate: None }
     }
 
-    /// How many bytes were read.
+    /// How many bytes were read; after [`Fault::Duplicate`], how many stand before the second of the two names.
     pub(crate) const fn at(&self) -> usize {
         self.at
     }
 
     /// The name behind [`Fault::Duplicate`].
-    pub(crate) fn duplicate(self) -> String {
-        self.duplicate.map(|name| name.decode().into_owned()).unwrap_or_default()
+    pub(crate) fn duplicate(self) -> Option<String> {
+        self.duplicate.map(|name| name.decode().into_owned())
     }
 
     /// The first byte of the value that comes next.
@@ -181,8 +183,10 @@ impl<'j> Scanner<'j> {
         let first = self.open.last().copied().unwrap_or_default();
         let few = self.names.get(first..).unwrap_or_default();
         if few.len() < FEW_NAMES && few.iter().any(|other| other.is(name)) {
-            self.duplicate = Some(name);
-            return Err(Fault::Duplicate);
+            return Err(self.found_duplicate(name));
+        }
+        if self.names.len() == self.names.capacity() {
+            self.grow_names()?;
         }
         self.names.push(name);
         self.skip_whitespace();
@@ -241,14 +245,28 @@ impl<'j> Scanner<'j> {
 
     #[cold]
     fn compare_names(&mut self, first: usize) -> Result<(), Fault> {
-        let names = self.names.get_mut(first..).unwrap_or_default();
-        names.sort_by_cached_key(|name| name.bytes());
-        let same = names.windows(2).find_map(|pair| match pair {
-            [one, other] if one.is(*other) => Some(*one),
-            _ => None,
-        });
-        self.duplicate = same;
-        if same.is_some() { Err(Fault::Duplicate) } else { Ok(()) }
+        let same = find_same(self.names.get_mut(first..).unwrap_or_default());
+        same.map_or(Ok(()), |name| Err(self.found_duplicate(name)))
+    }
+
+    /// The bound is looked at where it costs nothing: when memory is asked for.
+    #[cold]
+    fn grow_names(&mut self) -> Result<(), Fault> {
+        let names = self.names.len();
+        if names >= MAX_NAMES {
+            return Err(Fault::Names);
+        }
+        self.names.reserve_exact(names.max(16).min(MAX_NAMES.saturating_sub(names)));
+        Ok(())
+    }
+
+    #[cold]
+    fn found_duplicate(&mut self, name: Text<'j>) -> Fault {
+        // Where its quote is: a part of the text begins as far behind its start as their addresses differ.
+        let start = name.written.as_ptr().addr().wrapping_sub(self.text.as_ptr().addr());
+        self.at = start.saturating_sub(1);
+        self.duplicate = Some(name);
+        Fault::Duplicate
     }
 
     #[inline(always)]

@@ -1,5 +1,7 @@
 //! Texts in JSON (RFC 8259 section 7): as they are written, and what they say.
 
+use core::cmp::Ordering;
+
 use alloc::{borrow::Cow, string::String};
 
 /// A text as it is written, without its quotes. Its escapes were checked.
@@ -15,17 +17,30 @@ impl<'j> Text<'j> {
     #[inline(always)]
     pub(super) fn is(self, other: Self) -> bool {
         if self.escaped || other.escaped {
-            return self.decode() == other.decode();
+            return self.cmp(other) == Ordering::Equal;
         }
         // The first byte tells most names apart without a call.
         self.written.first() == other.written.first() && self.written == other.written
     }
 
-    pub(super) fn bytes(self) -> Cow<'j, [u8]> {
-        if self.escaped {
-            return Cow::Owned(self.decode().into_owned().into_bytes());
-        }
-        Cow::Borrowed(self.written)
+    /// The order of what they say, however they are written.
+    #[cold]
+    pub(super) fn cmp(self, other: Self) -> Ordering {
+        self.chars().cmp(other.chars())
+    }
+
+    /// A number that is the same for all that say the same (FNV-1a over code points); others may have it too.
+    pub(super) fn digest(self) -> u64 {
+        let add = |digest: u64, letter| (digest ^ u64::from(u32::from(letter))).wrapping_mul(0x0100_0000_01B3);
+        self.chars().fold(0xCBF2_9CE4_8422_2325, add)
+    }
+
+    fn chars(self) -> impl Iterator<Item = char> {
+        let mut rest = str::from_utf8(self.written).unwrap_or_default().chars();
+        core::iter::from_fn(move || match rest.next()? {
+            '\\' => decode_escape(&mut rest),
+            itself => Some(itself),
+        })
     }
 
     /// What it says.
@@ -39,19 +54,24 @@ impl<'j> Text<'j> {
         while let Some((plain, escape)) = rest.split_once('\\') {
             decoded.push_str(plain);
             let mut chars = escape.chars();
-            match chars.next() {
-                Some('u') => decoded.extend(decode_unit(&mut chars)),
-                Some('b') => decoded.push('\u{8}'),
-                Some('f') => decoded.push('\u{c}'),
-                Some('n') => decoded.push('\n'),
-                Some('r') => decoded.push('\r'),
-                Some('t') => decoded.push('\t'),
-                itself => decoded.extend(itself),
-            }
+            decoded.extend(decode_escape(&mut chars));
             rest = chars.as_str();
         }
         decoded.push_str(rest);
         Cow::Owned(decoded)
+    }
+}
+
+/// The character that follows a backslash.
+fn decode_escape(chars: &mut core::str::Chars<'_>) -> Option<char> {
+    match chars.next() {
+        Some('u') => decode_unit(chars),
+        Some('b') => Some('\u{8}'),
+        Some('f') => Some('\u{c}'),
+        Some('n') => Some('\n'),
+        Some('r') => Some('\r'),
+        Some('t') => Some('\t'),
+        itself => itself,
     }
 }
 

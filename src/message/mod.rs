@@ -109,6 +109,8 @@ pub enum MessageError {
     Control(&'static str),
     /// It is neither request nor notification nor response, or more than one of them.
     NoMessage,
+    /// It is a response, and its headers say 2026-07-28 or later, when servers ask nothing.
+    Response,
     /// It is an array, and batches are not allowed.
     Batch,
     /// It is an array of this many messages: none, or more than [`MAX_BATCH`].
@@ -125,6 +127,7 @@ impl fmt::Display for MessageError {
             Self::Member(member) => write!(f, "`{member}` is missing or of the wrong type"),
             Self::Control(member) => write!(f, "`{member}` has control characters"),
             Self::NoMessage => f.write_str("neither a request nor a notification nor a response"),
+            Self::Response => f.write_str("a response, which revisions from 2026-07-28 on do not have"),
             Self::Batch => f.write_str("a batch, which is not allowed here"),
             Self::Subscriptions => write!(f, "more than {MAX_SUBSCRIPTIONS} resources in one subscription"),
             Self::BatchLength(messages) => write!(f, "a batch of `{messages}` messages"),

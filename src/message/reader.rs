@@ -182,15 +182,24 @@ fn field<'b>(scanner: &mut Scanner<'b>) -> Result<Field<'b>, Fault> {
 }
 
 /// Whether another reader takes `name` for `known`, which is ASCII: Go's `encoding/json` folds case as Unicode does, and
-/// Java's `equalsIgnoreCase` as Turkish does; four letters outside ASCII fold into it.
+/// Java's `equalsIgnoreCase` as Turkish does; four letters outside ASCII fold into it. Python's models take the names of
+/// their fields too, which are in snake case (`task_id`).
 fn is_variant(name: &str, known: &str) -> bool {
-    let fold = |letter: char| match letter {
+    folded(name).eq(folded(known))
+}
+
+fn folded(name: &str) -> impl Iterator<Item = char> {
+    let is_separator = |letter| matches!(letter, '_' | '-' | '.' | '/');
+    // Those at an end belong to the name: `meta` is not `_meta`.
+    let start = name.len().saturating_sub(name.trim_start_matches(is_separator).len());
+    let inner = start..name.trim_end_matches(is_separator).len();
+    let kept = name.char_indices().filter(move |(at, letter)| !(is_separator(*letter) && inner.contains(at)));
+    kept.map(|(_, letter)| match letter {
         'ſ' => 's',
         'ı' | 'İ' => 'i',
         '\u{212A}' => 'k',
         other => other.to_ascii_lowercase(),
-    };
-    name.chars().map(fold).eq(known.chars().map(fold))
+    })
 }
 
 impl<'b> Draft<'b> {

@@ -196,23 +196,34 @@ fn check(row: &Row, reply: &Reply, scope: &str) {
 
 #[test]
 fn each_refusal_has_its_exact_challenge() {
+    // The scopes that a client without a good token is told, and one with too few.
     let cases = [
-        (json!({}), ""),
-        (json!({ "required": ["mcp:read"] }), "mcp:read"),
-        (json!({ "required": ["mcp:read"], "challenged": ["mcp:write", "mcp:read"] }), "mcp:read mcp:write"),
+        (json!({}), "", ""),
+        (json!({ "required": ["mcp:read"] }), "mcp:read", "mcp:read"),
+        (
+            json!({ "required": ["mcp:read"], "challenged": ["mcp:write", "mcp:read"] }),
+            "mcp:read mcp:write",
+            "mcp:read",
+        ),
+        (json!({ "required": ["mcp:read"], "challenged": ["other"] }), "other", "mcp:read"),
         // Entra: what is asked for is not what the token says.
-        (json!({ "required": ["mcp:read"], "challenged": ["api://app/mcp.read"] }), "api://app/mcp.read"),
-        (json!({ "required": ["mcp:read"], "advertised": ["all"] }), "mcp:read"),
-        (json!({ "challenged": ["mcp:read"] }), "mcp:read"),
-        (json!({ "advertised": ["mcp:read"] }), ""),
+        (
+            json!({ "required": ["mcp:read"], "request_as": { "mcp:read": "api://app/mcp.read" } }),
+            "api://app/mcp.read",
+            "api://app/mcp.read",
+        ),
+        (json!({ "required": ["mcp:read"], "advertised": ["all"] }), "mcp:read", "mcp:read"),
+        (json!({ "challenged": ["mcp:read"] }), "mcp:read", ""),
+        (json!({ "advertised": ["mcp:read"] }), "", ""),
     ];
-    for (scopes, scope) in cases {
+    for (scopes, without, with_too_few) in cases {
         let mut gate = gate(&config(&scopes));
         for row in rows() {
             // What is not required cannot be missing.
             if row.status == 403 && scopes["required"].is_null() {
                 continue;
             }
+            let scope = if row.status == 403 { with_too_few } else { without };
             check(&row, &refused(&mut gate, "/mcp", &row.credentials), scope);
         }
         let good = [format!("Bearer {}", good_token())];
@@ -325,20 +336,19 @@ fn a_challenge_belongs_to_its_resource() {
     }
 }
 
-/// MCP SEP-2350: all that the operation needs, in one challenge. MCP Scope Minimization: no more than a start before
-/// that. And where an authorization server knows the rights by other names, those.
+/// MCP SEP-2350: all that the operation needs and no more, in one challenge. MCP Scope Minimization: no more than a start
+/// before that, which is another list.
 #[test]
 fn a_token_with_too_few_scopes_is_told_all_that_are_needed() {
     // What the configuration says, what a client without a token is told, and one with a token without scopes.
     let rows = [
         (json!({ "required": ["a", "b"] }), "a b", "a b"),
         (json!({ "required": ["a", "b"], "challenged": ["a"] }), "a", "a b"),
-        (json!({ "required": ["a", "b"], "challenged": ["a", "b", "c"] }), "a b c", "a b c"),
-        (
-            json!({ "required": ["a"], "challenged": ["api://app/a", "api://app/b"] }),
-            "api://app/a api://app/b",
-            "api://app/a api://app/b",
-        ),
+        (json!({ "required": ["a", "b"], "challenged": ["a", "b", "c"] }), "a b c", "a b"),
+        (json!({ "required": ["a"], "challenged": ["api://app/.default"] }), "api://app/.default", "a"),
+        (json!({ "required": ["a"], "request_as": { "a": "api://app/a" } }), "api://app/a", "api://app/a"),
+        (json!({ "required": ["a"], "challenged": ["b"], "request_as": { "a": "api://app/a" } }), "b", "api://app/a"),
+        (json!({ "required": ["a", "b"], "implies": { "a": ["b"] } }), "a b", "a"),
     ];
     for (scopes, without, with_too_few) in rows {
         let mut gate = gate(&put(inline_config(), "/resources/0/scopes", scopes.clone()));

@@ -3,6 +3,7 @@
 mod against_serde_json;
 mod batches;
 mod compared_names;
+mod contradictions;
 mod header_checks;
 mod kinds;
 mod media;
@@ -61,8 +62,8 @@ fn syntax(line: usize, column: usize) -> MessageError {
     MessageError::Json(JsonError::Syntax { line, column })
 }
 
-fn duplicate(name: &str) -> MessageError {
-    MessageError::Json(JsonError::Duplicate(name.to_owned()))
+fn duplicate(line: usize, column: usize) -> MessageError {
+    MessageError::Json(JsonError::Duplicate { line, column })
 }
 
 /// [`check`] for bodies that must be one message.

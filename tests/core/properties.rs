@@ -26,7 +26,7 @@ use crate::support::{
     ISSUER, NOW, claims, gate, good_token, header, inline_config, jwk, jwks, present, put, remote_config, sign_texts,
 };
 
-fn cases(cases: u32) -> ProptestConfig {
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, rng_seed: RngSeed::Fixed(9728), ..ProptestConfig::default() }
 }
 

@@ -7,7 +7,8 @@ import { describe, it } from 'node:test';
 import { connectionManagerOf } from '../../testbed/envoy.mjs';
 import { machineToken } from '../../testbed/tokens.mjs';
 import { send } from './support/http.mjs';
-import { HOLDS, toolCall, withRules } from './support/rules.mjs';
+import { assertRefusal } from './support/replies.mjs';
+import { HOLDS, call, toolCall, withRules } from './support/rules.mjs';
 import { startStandIn } from './support/stand-in.mjs';
 import { useStack } from './support/stack.mjs';
 import { startUpstream } from './support/upstream.mjs';
@@ -31,14 +32,21 @@ async function recordingUpstream() {
   return upstream;
 }
 
-const set = {};
-for (const hold of HOLDS) {
+/** A stack whose MCP server only records. */
+async function recordingStack(hold, settings) {
   const upstream = await recordingUpstream();
-  const edit = withRules(hold, RULES, (bootstrap) => {
+  const edit = withRules(hold, settings, (bootstrap) => {
     upstream.edit(bootstrap);
     connectionManagerOf(bootstrap).http2_protocol_options = {};
   });
-  set[hold] = { upstream, stack: await useStack({ edit }) };
+  return { upstream, stack: await useStack({ edit }) };
+}
+
+const set = {};
+const small = {};
+for (const hold of HOLDS) {
+  set[hold] = await recordingStack(hold, RULES);
+  small[hold] = await recordingStack(hold, { ...RULES, body: { max_size: '4KiB' } });
 }
 
 for (const hold of HOLDS) {
@@ -104,6 +112,46 @@ for (const hold of HOLDS) {
       const answer = await send(stack.url, { token, body: ' '.repeat(1024 * 1024 + 1) });
       assert.equal(answer.status, 413);
       assert.deepEqual(payloads(), []);
+    });
+
+    it('a body that is longer than body.max_size gets the answer of the filter, and its payload does not arrive', async () => {
+      const { upstream, stack } = small[hold];
+      const token = await machineToken(stack.issuer, stack.url, 'mcp:read');
+      const empty = call('tools/call', { name: 'echo', arguments: { x: '' } });
+      const sized = (size) => empty.replace('""', `"${'x'.repeat(size - empty.length)}"`);
+      const arrived = () => upstream.received.map(({ body }) => body).filter(Boolean);
+      assert.equal((await send(stack.url, { token, body: sized(4096) })).status, 200);
+      assert.deepEqual(arrived().map(({ length }) => length), [4096]);
+      for (const size of [4097, 100_000]) {
+        upstream.received.length = 0;
+        const answer = await send(stack.url, { token, body: sized(size) });
+        assertRefusal(answer, { status: 413, error: 'invalid_request', description: 'the body is too large' });
+        assert.equal(await inPieces(stack.url, token, sized(size)), 413, 'without a length');
+        assert.deepEqual(arrived(), []);
+        if (hold === 'headers') assert.deepEqual(upstream.received, [], 'not even a head');
+      }
+    });
+
+    it('a header that comes twice is a mismatch, told with the id where the whole request waits', async () => {
+      const token = await fresh();
+      for (const [header, value] of [['mcp-method', 'tools/call'], ['mcp-name', 'echo'], ['mcp-protocol-version', '2026-07-28']]) {
+        const answer = await send(stack.url, { token, body: toolCall('echo', 'seven'), headers: { [header]: [value, value] } });
+        assert.equal(answer.status, 400, header);
+        if (hold === 'headers') assert.deepEqual([answer.json.id, answer.json.error.code], ['seven', -32020]);
+        else assert.equal(answer.json.error, 'invalid_request');
+      }
+      assert.deepEqual(upstream.received, [], 'neither a payload nor a head');
+    });
+
+    it('the answer to a request of the server passes up to 2025-11-25, and not later', async () => {
+      const token = await fresh();
+      const body = JSON.stringify({ jsonrpc: '2.0', id: 1, result: {} });
+      for (const [version, status] of [[undefined, 200], ['2025-11-25', 200], ['2026-07-28', 400], ['2027-01-01', 400]]) {
+        upstream.received.length = 0;
+        const answer = await send(stack.url, { token, body, headers: { 'mcp-protocol-version': version } });
+        assert.equal(answer.status, status, version);
+        assert.deepEqual(payloads(), status === 200 ? [body] : []);
+      }
     });
 
     it('no token, no reading: 401 while the client still writes', async () => {

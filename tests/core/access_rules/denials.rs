@@ -169,15 +169,6 @@ fn what_was_not_read_is_answered_without_an_id() {
             None,
             plain("invalid_request", "the body must not be compressed"),
         ),
-        (
-            "5.2 step 7: a header twice",
-            &good,
-            vec![("mcp-method", "tools/call"), ("mcp-method", "tools/call")],
-            &body,
-            400,
-            None,
-            plain("invalid_request", MISMATCH),
-        ),
     ];
     for (name, token, more, body, status, challenge, expected) in rows {
         assert_is(&answer(token, &more, body), status, challenge, &expected, name);

@@ -96,7 +96,7 @@ fn tools_are_named_in_full_or_by_their_start() {
         vec![accepted("a method without this target", call("a")), refused("the sibling", prompt("a"), denied(1))],
         |body| {
             let rules = json!([
-                { "tools": ["a"], "methods": ["prompts/get", "tools/*"], "claims": [{ "claim": "x", "equals": "y" }] },
+                { "tools": ["a"], "methods": ["tools/*"], "claims": [{ "claim": "x", "equals": "y" }] },
                 { "prompts": ["a"], "methods": ["prompts/get"], "deny": true },
             ]);
             judged(&with_rules(&rules), body)
@@ -130,7 +130,8 @@ fn prompts_are_named_in_full_or_by_their_start() {
 #[test]
 fn the_first_rule_that_matches_decides() {
     let first = |first: Value, second: Value| with_rules(&json!([first, second]));
-    let (allow, deny) = (json!({ "tools": ["a*"] }), json!({ "tools": ["ab"], "deny": true }));
+    // A rule that an earlier one covers does not load, so the second one has something of its own.
+    let (allow, deny) = (json!({ "tools": ["a*"] }), json!({ "tools": ["ab", "z"], "deny": true }));
     let (all, no) = (json!({ "scopes": ["admin"] }), json!({ "deny": true }));
     let rows: Vec<Row<(Value, String)>> = vec![
         accepted("allowed first, denied later", (first(allow.clone(), deny.clone()), call("ab"))),
@@ -149,7 +150,7 @@ fn the_first_rule_that_matches_decides() {
         ),
         refused(
             "scopes first, without them nothing else is tried",
-            (first(json!({ "tools": ["a"], "scopes": ["admin"] }), json!({ "tools": ["a"] })), call("a")),
+            (first(json!({ "tools": ["a"], "scopes": ["admin"] }), json!({ "tools": ["a*"] })), call("a")),
             super::lacking("mcp:read mcp:write", "admin mcp:read"),
         ),
     ];
@@ -185,4 +186,54 @@ fn the_default_says_what_no_rule_says() {
     }
     rows.push(refused("deny without any rules", (ruled(&json!({ "default": "deny" })), call("a")), none));
     check(rows, |(config, body)| judged(config, body));
+}
+
+/// 5.3, MCP 2026-07-28 multi round-trip requests: a retry is a request of its own, whatever it says that came before.
+#[test]
+fn a_retry_is_judged_again() {
+    let retry = |method: &str, mut params: Value| {
+        params["inputResponses"] =
+            json!({ "name": { "action": "accept", "content": { "name": "open", "method": "ping" } } });
+        params["requestState"] = json!("eyJuYW1lIjoib3BlbiJ9");
+        request(method, &params)
+    };
+    let config = with_rules(&json!([
+        { "tools": ["no"], "deny": true },
+        { "tools": ["admin"], "scopes": ["admin"] },
+        { "prompts": ["no"], "deny": true },
+        { "resources": ["x://no"], "deny": true },
+    ]));
+    let lacking = super::lacking("mcp:read mcp:write", "admin mcp:read");
+    let with_task = request("tools/call", &json!({ "name": "no", "arguments": {}, "task": { "ttl": 1000 } }));
+    let rows: Vec<Row<String>> = vec![
+        accepted("5.3: the retry of an open tool", retry("tools/call", json!({ "name": "open" }))),
+        refused("5.3: the retry of a tool that is denied", retry("tools/call", json!({ "name": "no" })), denied(0)),
+        refused("5.3: of a tool that needs a scope", retry("tools/call", json!({ "name": "admin" })), lacking),
+        accepted("5.3: the retry of an open prompt", retry("prompts/get", json!({ "name": "open" }))),
+        refused("5.3: of a prompt that is denied", retry("prompts/get", json!({ "name": "no" })), denied(2)),
+        accepted("5.3: the retry of an open resource", retry("resources/read", json!({ "uri": "x://open" }))),
+        refused("5.3: of a resource that is denied", retry("resources/read", json!({ "uri": "x://no" })), denied(3)),
+        refused("5.3: as a task", with_task, denied(0)),
+    ];
+    check(rows, |body| judged(&config, body));
+}
+
+/// 5.6: the server knows which tools there are, and answers -32602; a 403 here would tell which names the rules have.
+#[test]
+fn an_unknown_tool_goes_to_the_server() {
+    let rules = json!([{ "tools": ["delete"], "scopes": ["admin"] }, { "tools": ["no*"], "deny": true }]);
+    let open = with_rules(&rules);
+    let closed = ruled(&json!({ "rules": rules, "default": "deny" }));
+    let lacking = super::lacking("mcp:read mcp:write", "admin mcp:read");
+    let none = mcp_oauth::refusal::Refusal::Denied { rule: None };
+    check(
+        vec![
+            accepted("5.6: a tool that nobody knows", (&open, call("delet"))),
+            accepted("5.6: a tool without a name", (&open, call(""))),
+            refused("5.6: a tool that a rule knows", (&open, call("delete")), lacking),
+            refused("5.6: the start of a name that a rule knows", (&open, call("nobody")), denied(1)),
+            refused("5.6: with `default: deny` it is the operator's choice", (&closed, call("delet")), none),
+        ],
+        |(config, body)| judged(config, body),
+    );
 }

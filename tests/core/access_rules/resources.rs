@@ -139,6 +139,27 @@ fn a_uri_that_could_be_resolved_to_another_is_refused() {
         "x://..",
         "x:../y",
         "x:/../y",
+        // What the TypeScript SDK (`new URL(uri).toString()`) writes otherwise, and Python (`urlsplit`), in any scheme.
+        "x://y:/z",
+        "x://@y/z",
+        "x://:@y/z",
+        "x://u@y/z",
+        "x://u:p@y/z",
+        "x://y:0080/z",
+        "x://y:080",
+        "x://y:00/z",
+        "x://y:65536/z",
+        "x://y:a/z",
+        "x://Y/z",
+        "x://stationS/z",
+        "x://y.Z:80/z",
+        "x://%79/z",
+        "x://a%C3%BC/z",
+        "x://a%c3%bc/z",
+        "x:/z",
+        "x:/",
+        "x:",
+        "x:?a",
         // RFC 3986 section 6.2.2: another spelling of the same.
         "FILE:///a/b",
         "file://HOST/a",
@@ -174,9 +195,19 @@ fn a_uri_that_could_be_resolved_to_another_is_refused() {
         "x://a/b?c=d/e",
         "https://h.example:8443/secret?x",
         "https://127.0.0.1/",
-        "x://A/b",
+        "x://a/B",
+        "x://y",
+        "x://y/z",
+        "x://y:80/z",
+        "x://y:8080",
+        "x://y:0/z",
+        "x://a.b-c_d/z",
+        "x:///z",
+        "x:z",
+        "x:z/a",
+        "x+y.z-1://a/b?c",
     ];
-    let config = denying(&["x://y"]);
+    let config = denying(&["x://no"]);
     let mut rows: Vec<Row<(Value, String)>> = Vec::new();
     // Where no rule is about URIs, no URI means anything.
     let without = with_rules(&json!([{ "tools": ["a"], "deny": true }]));
@@ -191,4 +222,43 @@ fn a_uri_that_could_be_resolved_to_another_is_refused() {
         rows.push(accepted(format!("{uri} has one meaning"), (config.clone(), read(uri))));
     }
     check(rows, |(config, body)| judged(config, body));
+}
+
+/// The attacks of a review: each of these was read as the resource that the rule denies, and met no rule.
+#[test]
+fn a_rule_for_a_scheme_of_its_own_is_not_passed_by_another_spelling() {
+    let config = denying(&["weather://stations/*"]);
+    let rows = [
+        "weather://stations:/secret",
+        "weather://@stations/secret",
+        "weather://:@stations/secret",
+        "weather://stations:0080/secret",
+        "weather://STATIONS/secret",
+        "weather://u@stations/secret",
+        "WEATHER://stations/secret",
+    ];
+    let rows = rows.map(|uri| refused(format!("5.3: {uri}"), read(uri), Refusal::AmbiguousUri));
+    let itself = refused("5.3: as the rule says", read("weather://stations/secret"), denied(0));
+    let rows = rows.into_iter().chain([itself, accepted("5.3: another", read("weather://towns/open"))]);
+    check(rows.collect(), |body| judged(&config, body));
+}
+
+/// RFC 6570: the names of variables have their own case, and only completion is about templates.
+#[test]
+fn the_case_of_a_template_is_its_own() {
+    let config = denying(&["x://{townId}/secret", "x://a/{Id}"]);
+    let of = |uri: &str| complete(&json!({ "type": "ref/resource", "uri": uri }));
+    let ambiguous =
+        ["x://{townId}:/a", "x://{townId}/../a", "x://A/{Id}", "x://{a", "x://a}", "x://u@{h}/a", "x://{a}{B"];
+    let mut rows: Vec<Row<String>> =
+        ambiguous.iter().map(|uri| refused(format!("5.3: {uri}"), of(uri), Refusal::AmbiguousUri)).collect();
+    rows.extend([
+        refused("5.3: in the host", of("x://{townId}/secret"), denied(0)),
+        refused("5.3: in the path", of("x://a/{Id}"), denied(0)),
+        accepted("5.3: another template", of("x://{townId}/open")),
+        accepted("5.3: the name in another case is another template", of("x://a/{id}")),
+        accepted("RFC 6570 3.2: operators", of("x://a/{+path}{?q,R}")),
+        refused("5.3: a URI has no braces", read("x://{townId}/open"), Refusal::AmbiguousUri),
+    ]);
+    check(rows, |body| judged(&config, body));
 }

@@ -1,5 +1,6 @@
 //! The settings of rules, bodies, lists, sessions and origins: every finding, and the sibling that is accepted.
 
+mod reach;
 mod surroundings;
 
 use serde_json::{Value, json};
@@ -47,7 +48,11 @@ fn names_are_lists_of_texts_with_a_star_at_the_end_only() {
 fn resources_are_uris_with_a_star_as_the_last_segment_only() {
     let at = "resources[0].rules[0].resources";
     let config = |value: Value| with_rule(json!({ "resources": value }));
-    for good in [json!(["file:///a"]), json!(["file:///a/*", "x://y"]), json!(["file:///a/..b", "x://{id}"])] {
+    for good in [
+        json!(["file:///a"]),
+        json!(["file:///a/*", "x://y"]),
+        json!(["file:///a/..b", "x://{id}", "x://{stationId}/a", "x://*", "x://a:80/*"]),
+    ] {
         assert_eq!(findings(&config(good.clone())), NONE, "{good}");
     }
     let dots = |uri: &str| {
@@ -67,6 +72,17 @@ fn resources_are_uris_with_a_star_as_the_last_segment_only() {
         (json!(["file:///a/%2e%2E/*"]), dots("file:///a/%2e%2E/*")),
         (json!(["file:///a/%252e/b"]), dots("file:///a/%252e/b")),
         (json!(["a\\..\\b"]), dots("a\\..\\b")),
+        // No request for these is accepted, so the rule would be one for nothing.
+        (json!(["x://A/b"]), dots("x://A/b")),
+        (json!(["x://A/*"]), dots("x://A/*")),
+        (json!(["x://a:/b"]), dots("x://a:/b")),
+        (json!(["x://u@a/*"]), dots("x://u@a/*")),
+        (json!(["x://a:080/b"]), dots("x://a:080/b")),
+        (json!(["x:/a"]), dots("x:/a")),
+        (json!(["https://h.example"]), dots("https://h.example")),
+        (json!(["https://h.example:443/*"]), dots("https://h.example:443/*")),
+        (json!(["x://A/{id}"]), dots("x://A/{id}")),
+        (json!(["x://a/{id"]), dots("x://a/{id")),
     ];
     for (bad, expected) in rows {
         assert_eq!(findings(&config(bad.clone())), [expected], "{bad}");
@@ -78,6 +94,7 @@ fn a_rule_has_the_members_it_may_have() {
     let known = "methods, tools, prompts, resources, claims, scopes, any_of, deny";
     let at = "resources[0].rules[0]";
     let leaves_out = format!("{at}.methods: leaves out the methods that name such tools, prompts or resources");
+    let unfit = |number| format!("{at}.methods[{number}]: is no method that names such tools, prompts or resources");
     let nothing_cures = format!("{at}.deny: has no use for scopes: nothing cures a denial");
     let rows = [
         (json!({}), None),
@@ -96,12 +113,18 @@ fn a_rule_has_the_members_it_may_have() {
         (json!({ "scopes": ["a b"] }), Some(format!("{at}.scopes[0]: `a b` is no scope (RFC 6749 section 3.3)"))),
         (json!({ "any_of": ["a", "\""] }), Some(format!("{at}.any_of[1]: `\"` is no scope (RFC 6749 section 3.3)"))),
         (json!({ "any_of": [] }), Some(format!("{at}.any_of: is empty: leave it out"))),
-        (json!({ "tools": ["a"], "methods": ["tools/list"], "deny": true }), Some(leaves_out.clone())),
+        (json!({ "tools": ["a"], "methods": ["tools/list"], "deny": true }), Some(unfit(0))),
         (json!({ "tools": ["a"], "methods": ["tools/c*"], "deny": true }), None),
-        (json!({ "prompts": ["a"], "methods": ["prompts/list", "completion/complete"] }), None),
-        (json!({ "resources": ["x://y"], "methods": ["prompts/get"] }), Some(leaves_out.clone())),
+        (json!({ "tools": ["a"], "methods": ["*"] }), None),
+        (json!({ "tools": ["a"], "methods": ["tools/call", "prompts/get"] }), Some(unfit(1))),
+        (json!({ "tools": ["a"], "prompts": ["b"], "methods": ["tools/call", "prompts/get"] }), None),
+        (json!({ "prompts": ["a"], "methods": ["prompts/list", "completion/complete"] }), Some(unfit(0))),
+        (json!({ "prompts": ["a"], "methods": ["prompts/*", "completion/complete"] }), None),
+        (json!({ "resources": ["x://y"], "methods": ["prompts/get"] }), Some(unfit(0))),
+        (json!({ "resources": ["x://y"], "methods": ["resources/list", "resources/read"] }), Some(unfit(0))),
         (json!({ "resources": ["x://y"], "methods": ["subscriptions/listen"] }), None),
         (json!({ "resources": ["x://y"], "tools": ["a"], "methods": ["tools/call"] }), Some(leaves_out)),
+        (json!({ "methods": ["resources/list", "x"] }), None),
         (
             json!({ "scopes": ["offline_access"] }),
             Some(format!("{at}.scopes[0]: `offline_access` is between a client and its authorization server")),
@@ -150,23 +173,16 @@ fn a_condition_has_a_claim_and_one_test() {
 }
 
 #[test]
-fn rules_are_a_list_without_dead_ends() {
+fn rules_are_a_list() {
     let config = |rules: Value| put(base(), "/resources/0/rules", rules);
-    let many = |n: usize| json!((0..n).map(|_| json!({ "tools": ["a"] })).collect::<Vec<_>>());
-    for good in [many(1000), json!([{ "tools": ["a"] }, {}]), json!([{ "methods": ["t*"] }, { "tools": ["a"] }])] {
-        assert_eq!(findings(&config(good)), NONE);
-    }
-    let dead = |number: usize| format!("resources[0].rules[{number}]: is never reached: rule 0 matches everything");
+    let many = |n: usize| json!((0..n).map(|n| json!({ "tools": [n.to_string()] })).collect::<Vec<_>>());
+    assert_eq!(findings(&config(many(1000))), NONE);
     let rows = [
-        (many(1001), vec!["resources[0].rules: has `1001` entries, more than 1000".to_owned()]),
-        (json!({}), vec!["resources[0].rules: is an object where a list is expected".to_owned()]),
-        (json!([{}, { "tools": ["a"] }]), vec![dead(1)]),
-        (json!([{ "methods": ["x", "*"] }, { "tools": ["a"] }]), vec![dead(1)]),
-        (json!([{ "deny": true }, {}, { "tools": ["a"] }]), vec![dead(1), dead(2)]),
-        (json!([{ "scopes": ["a"] }, { "deny": true }]), vec![dead(1)]),
+        (many(1001), "resources[0].rules: has `1001` entries, more than 1000"),
+        (json!({}), "resources[0].rules: is an object where a list is expected"),
     ];
     for (rules, expected) in rows {
-        assert_eq!(findings(&config(rules)), expected);
+        assert_eq!(findings(&config(rules)), [expected]);
     }
 }
 
@@ -187,8 +203,16 @@ fn bodies_lists_and_anonymous_methods_have_settings_that_fit_together() {
             },
             Setting {
                 at: "/resources/0/anonymous_methods",
-                good: vec![json!(["tools/list"]), json!(["*"])],
+                good: vec![json!(["tools/list"]), json!(["i*"]), json!(["initialize"])],
                 bad: vec![
+                    (
+                        json!(["*"]),
+                        "resources[0].anonymous_methods: has `*`, which would switch authentication off: name the methods",
+                    ),
+                    (
+                        json!(["ping", "*"]),
+                        "resources[0].anonymous_methods: has `*`, which would switch authentication off: name the methods",
+                    ),
                     (json!([]), "resources[0].anonymous_methods: is empty: leave it out"),
                     (json!("a"), "resources[0].anonymous_methods: is a text where a list is expected"),
                     (json!(["a*b"]), "resources[0].anonymous_methods[0]: `a*b` has a `*` that is not at its end"),

@@ -42,6 +42,7 @@ fn elsewhere() -> Vec<Row> {
     let jwks_uri = |uri: &str| metadata(ISSUER, uri);
     let cut = full.to_string();
     let twice = cut.replacen('{', "{\"jwks_uri\":\"https://evil.example\",", 1);
+    let second = twice.rfind("\"jwks_uri\"").expect("the second one") + 1;
     let too_long = format!("{cut}{}", " ".repeat(MAX_DOCUMENT_BYTES + 1 - cut.len()));
     vec![
         status("400", "answered `400`"),
@@ -90,7 +91,7 @@ fn elsewhere() -> Vec<Row> {
             &format!("the metadata: not one JSON value (line 1, column {})", cut.len() + 1),
         ),
         document("a list", format!("[{cut}]"), "the metadata: not a JSON object"),
-        document("a member twice", twice, "the metadata: the member `jwks_uri` appears twice"),
+        document("a member twice", twice, &format!("the metadata: a member appears twice (line 1, column {second})")),
         document(
             "another issuer",
             metadata("https://evil.example", KEYS),
@@ -274,7 +275,7 @@ fn keys_that_cannot_be_used_end_the_attempt() {
     rows.extend([
         document("HTML called JSON", "<!doctype html>", "the JWK Set: not one JSON value (line 1, column 1)"),
         document("a list", "[]", "the JWK Set: not a JSON object"),
-        document("keys twice", "{\"keys\":[],\"keys\":[]}", "the JWK Set: the member `keys` appears twice"),
+        document("keys twice", "{\"keys\":[],\"keys\":[]}", "the JWK Set: a member appears twice (line 1, column 12)"),
         document("no keys", "{}", "the JWK Set has no `keys` array"),
         document("keys that are no list", "{\"keys\":{}}", "the JWK Set has no `keys` array"),
         document("the metadata", metadata(ISSUER, KEYS), "the JWK Set has no `keys` array"),

@@ -322,7 +322,7 @@ fn a_set_without_a_usable_key_is_refused() {
 fn what_is_no_set_is_refused() {
     let set = jwks(&[ec()]).to_string();
     let syntax = |line, column| KeySetError::Json(JsonError::Syntax { line, column });
-    let duplicate = |name: &str| KeySetError::Json(JsonError::Duplicate(name.to_owned()));
+    let duplicate = |column| KeySetError::Json(JsonError::Duplicate { line: 1, column });
     let not_an_object = || KeySetError::Json(JsonError::NotAnObject);
     let rows = vec![
         ("RFC 7517 5: a set", set.clone(), Ok((1, 0))),
@@ -343,8 +343,12 @@ fn what_is_no_set_is_refused() {
         ("RFC 8259 8.1: a byte order mark", format!("\u{feff}{set}"), Err(syntax(1, 1))),
         ("RFC 8259 2: cut off", set[..set.len() - 1].to_owned(), Err(syntax(1, set.len()))),
         ("RFC 8259 2: two sets", format!("{set}{set}"), Err(syntax(1, set.len() + 1))),
-        ("RFC 7517 5: `keys` twice", set.replacen('{', r#"{"keys":[],"#, 1), Err(duplicate("keys"))),
-        ("RFC 7517 4: a member twice", set.replacen(r#""kty""#, r#""kty":"EC","kty""#, 1), Err(duplicate("kty"))),
+        ("RFC 7517 5: `keys` twice", set.replacen('{', r#"{"keys":[],"#, 1), Err(duplicate(12))),
+        (
+            "RFC 7517 4: a member twice",
+            set.replacen(r#""kty""#, r#""kty":"EC","kty""#, 1),
+            Err(duplicate(set.find(r#""kty""#).expect("a key") + r#""kty":"EC","#.len() + 1)),
+        ),
     ];
     let wrong: Vec<String> = rows
         .iter()

@@ -3,24 +3,21 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mcp_oauth::{
-    message::{
-        HeaderMismatch::{self, Differs, Doubled, Malformed, Missing},
-        MessageError,
-    },
+    message::HeaderMismatch::{self, Differs, Doubled, Malformed, Missing},
     refusal::Refusal,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{JSON, config, post};
-use crate::support::{Row, accepted, check, gate, outcome, put, refused, reply, reply_header};
+use crate::support::{Row, accepted, check, gate, outcome, refused};
 
 type Lines = Vec<(&'static str, String)>;
 type Question = (Lines, String);
 
-const METHOD: &str = "Mcp-Method";
-const NAME: &str = "Mcp-Name";
-const VERSION: &str = "MCP-Protocol-Version";
-const MODERN: &str = "2026-07-28";
+pub(super) const METHOD: &str = "Mcp-Method";
+pub(super) const NAME: &str = "Mcp-Name";
+pub(super) const VERSION: &str = "MCP-Protocol-Version";
+pub(super) const MODERN: &str = "2026-07-28";
 
 fn lines(lines: &[(&'static str, &str)]) -> Lines {
     lines.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
@@ -180,7 +177,6 @@ fn an_older_request_needs_no_headers_and_must_not_contradict_them() {
         differs("5.2 item 7: another name, no version", &[(NAME, "delete")], &*body, Differs(NAME)),
         differs("5.2 item 7: another method in a notification", &[(METHOD, "a")], r#"{"method":"b"}"#, Differs(METHOD)),
         differs("5.2 item 7: a method and a response", &[(METHOD, "a")], r#"{"id":1,"result":{}}"#, Differs(METHOD)),
-        fits("5.2 item 7: a response", &[(VERSION, "2025-11-25")], r#"{"id":1,"result":{}}"#),
         fits("B20: a notification of a modern client", &[(VERSION, MODERN)], r#"{"method":"notifications/cancelled"}"#),
         differs("B20: but no contradiction", &[(VERSION, MODERN), (METHOD, "a")], r#"{"method":"b"}"#, Differs(METHOD)),
         fits("no date, so not later", &[(VERSION, "draft")], &*body),
@@ -315,94 +311,4 @@ fn a_method_and_a_version_are_literal() {
         differs(METHOD, encoded("tools/call")),
         differs(VERSION, encoded(MODERN)),
     ]);
-}
-
-/// Server Validation: hosts show the error, and clients take it for an answer only if the id is theirs.
-#[test]
-fn a_contradiction_is_answered_with_the_id_of_the_request() {
-    let header = [JSON, (METHOD, "tools/list")];
-    for id in [
-        "1",
-        "-0",
-        "1.50",
-        "1E+2",
-        "1e400",
-        "123456789012345678901234567890",
-        r#""""#,
-        r#""a""#,
-        r#""\u0061\/\"\\""#,
-        r#""é😀\ud83d\ude00""#,
-        r#""\u0000""#,
-    ] {
-        let body = format!(r#"{{"method":"ping","id" : {id} }}"#);
-        let reply = reply(post(&mut gate(&config()), &header, body.as_bytes()));
-        assert_eq!(reply.refusal(), Some(&Refusal::HeaderMismatch(Differs(METHOD))), "{id}");
-        assert_eq!((reply.status(), reply_header(&reply, "content-type")), (400, Some("application/json")), "{id}");
-        let expected = format!(
-            r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32020,"message":"the headers do not fit the body","data":{{"error":"invalid_request"}}}}}}"#
-        );
-        assert_eq!(String::from_utf8_lossy(reply.body()), expected, "{id}");
-    }
-}
-
-#[test]
-fn without_a_request_there_is_no_id_to_repeat() {
-    let batches = put(config(), "/resources/0/body", json!({ "batches": true }));
-    let plain = json!({ "error": "invalid_request", "error_description": "the headers do not fit the body" });
-    for (name, lines, body) in [
-        ("a notification", vec![(METHOD, "a")], r#"{"method":"b"}"#),
-        ("a response", vec![(METHOD, "a")], r#"{"id":7,"result":{}}"#),
-        ("a batch", vec![(METHOD, "a")], r#"[{"id":7,"method":"b"}]"#),
-        ("a second message", vec![(METHOD, "a")], r#"[{"id":6,"method":"a"},{"id":7,"method":"b"}]"#),
-        ("headers that are refused before the body", vec![(METHOD, "b"), (METHOD, "b")], r#"{"id":7,"method":"b"}"#),
-    ] {
-        let lines: Vec<_> = lines.into_iter().chain([JSON]).collect();
-        let reply = reply(post(&mut gate(&batches), &lines, body.as_bytes()));
-        assert!(matches!(reply.refusal(), Some(Refusal::HeaderMismatch(_))), "{name}: {reply:?}");
-        let found: Value = serde_json::from_slice(reply.body()).expect("JSON");
-        assert_eq!((reply.status(), found), (400, plain.clone()), "{name}");
-    }
-}
-
-/// What is wrong with the body is told first. Its sender waits for an answer to its id, if there is one (JSON-RPC 5.1).
-#[test]
-fn a_body_that_cannot_be_read_is_refused_whatever_the_headers_say() {
-    let header = [JSON, (METHOD, "tools/call"), (NAME, "add"), (VERSION, MODERN)];
-    let variant = |name: &str| MessageError::Variant(name.to_owned());
-    let id = r#""\u0061""#;
-    let member = MessageError::Member;
-    for (body, error, answer) in [
-        (r#"{"id":"\u0061","method":"tools/call","params":{}}"#, member("params.name"), Some(-32602)),
-        (r#"{"params":{"name":1},"method":"tools/call","id":"\u0061"}"#, member("params.name"), Some(-32602)),
-        (
-            r#"{"id":"\u0061","method":"tools/call","params":{"name":"\u0000"}}"#,
-            MessageError::Control("params.name"),
-            Some(-32602),
-        ),
-        (r#"{"id":"\u0061","method":"x","params":[]}"#, member("params"), Some(-32600)),
-        (r#"{"id":"\u0061","method":"\u0000"}"#, MessageError::Control("method"), Some(-32600)),
-        (r#"{"id":"\u0061","method":"ping","ID":2}"#, variant("ID"), Some(-32600)),
-        (r#"{"id":"\u0061","Method":"ping"}"#, variant("Method"), None),
-        (r#"{"id":"\u0061","method":1}"#, member("method"), None),
-        (r#"{"id":"\u0061","method":"ping","result":1}"#, MessageError::NoMessage, None),
-        (r#"{"id":"\u0061","result":1,"error":1}"#, MessageError::NoMessage, None),
-        (r#"{"id":null,"method":"tools/call","params":{"name":"add"}}"#, member("id"), None),
-        (r#"{"id":[],"method":"tools/call","params":{"name":"add"}}"#, member("id"), None),
-        (r#"{"method":"tools/call"}"#, member("params.name"), None),
-        (r#"[{"id":"\u0061","method":"ping"}]"#, MessageError::Batch, None),
-        (r#"{"id":"\u0061","id":"\u0061","method":"ping"}"#, super::duplicate("id"), None),
-        (r#"{"id":"\u0061","method":"ping"},"#, super::syntax(1, 32), None),
-        ("", super::syntax(1, 1), None),
-    ] {
-        let reply = reply(post(&mut gate(&config()), &header, body.as_bytes()));
-        assert_eq!((reply.status(), reply.refusal()), (400, Some(&Refusal::Message(error))), "{body}");
-        let text = "the body is no well-formed message";
-        let expected = match answer {
-            None => format!(r#"{{"error":"invalid_request","error_description":"{text}"}}"#),
-            Some(code) => format!(
-                r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":"{text}","data":{{"error":"invalid_request"}}}}}}"#
-            ),
-        };
-        assert_eq!(String::from_utf8_lossy(reply.body()), expected, "{body}");
-    }
 }

@@ -36,9 +36,9 @@ pub(crate) fn compare(body: &[u8], batches: bool) -> Result<bool, String> {
         }
         (Err(MessageError::Json(JsonError::NotAnObject)), _) => Err("a body need not be an object".to_owned()),
         (Err(MessageError::Json(_)), Err(_)) => Ok(false),
-        (Err(MessageError::Json(JsonError::Duplicate(name))), Ok(document)) => {
+        (Err(MessageError::Json(JsonError::Duplicate { line, column })), Ok(document)) => {
             let (written, found) = (colons(body), members(&document));
-            if written > found { Ok(false) } else { Err(format!("`{name}` is no duplicate")) }
+            if written > found { Ok(false) } else { Err(format!("what stands at {line}, {column} is no duplicate")) }
         }
         (Err(error), Err(syntax)) => Err(format!("read as far as `{error}`, but serde_json says: {syntax}")),
         (Err(_), Ok(_)) => Ok(false),
@@ -77,13 +77,20 @@ fn agree(message: &Message<'_>, document: &Value) -> Result<(), String> {
     ];
     for (value, names) in known {
         for name in value.as_object().into_iter().flat_map(|members| members.keys()) {
-            let folded = name.replace('\u{17F}', "s").replace('\u{212A}', "k");
-            if names.iter().any(|known| known.eq_ignore_ascii_case(&folded) && known != name) {
+            if names.iter().any(|known| plain(known) == plain(name) && known != name) {
                 return Err(format!("{name:?} is a variant"));
             }
         }
     }
     Ok(())
+}
+
+/// A name without what some readers ignore: case, and marks between its words.
+fn plain(name: &str) -> String {
+    const MARKS: [char; 4] = ['_', '-', '.', '/'];
+    let words = name.trim_matches(MARKS);
+    let joined = name.replacen(words, &words.replace(MARKS, ""), 1);
+    joined.replace('\u{17F}', "s").replace('\u{212A}', "k").to_ascii_lowercase()
 }
 
 fn kind(document: &Value) -> Option<Kind> {

@@ -1,8 +1,12 @@
 //! The grammar of a body (RFC 8259), and what is refused beyond it (docs/decisions/0008-json.md).
 
-use mcp_oauth::message::{MessageError, read};
+use mcp_oauth::{
+    json::JsonError,
+    message::{MessageError, read},
+};
 
 use super::{bad, broken, check_bodies, duplicate, good, hex, syntax};
+use crate::support::Row;
 
 #[test]
 fn a_body_is_utf_8_without_a_mark() {
@@ -237,6 +241,12 @@ fn as_many_as_127_levels_are_read() {
     ]);
 }
 
+/// A body with a `§` before the second of two names: where it stands is what is told, and never the name.
+fn twice(name: &str, marked: impl AsRef<str>) -> Row<Vec<u8>> {
+    let (before, after) = marked.as_ref().split_once('§').expect("a mark");
+    bad(name, format!("{before}{after}"), duplicate(1, before.len() + 1))
+}
+
 #[test]
 fn no_object_has_two_members_of_one_name() {
     let call = |params: &str| format!(r#"{{"id":1,"method":"tools/call","params":{{{params}}}}}"#);
@@ -245,50 +255,68 @@ fn no_object_has_two_members_of_one_name() {
         good("RFC 8259 4: once in each", call(r#""name":"add","arguments":[{"a":1},{"a":1,"b":{"a":1}}],"a":1"#)),
         good("RFC 8259 4: names differ by case", call(r#""name":"add","arguments":{"a":1,"A":1}"#)),
         good("RFC 8259 4: names differ by normalization", call("\"name\":\"add\",\"é\":1,\"e\u{301}\":1")),
-        bad("RFC 8259 4: method", r#"{"id":1,"method":"ping","method":"tools/call"}"#, duplicate("method")),
-        bad("RFC 8259 4: method, the same", r#"{"id":1,"method":"ping","method":"ping"}"#, duplicate("method")),
-        bad("RFC 8259 4: id", r#"{"id":1,"method":"ping","id":2}"#, duplicate("id")),
-        bad("RFC 8259 4: jsonrpc", r#"{"jsonrpc":"2.0","jsonrpc":"2.0","id":1,"method":"ping"}"#, duplicate("jsonrpc")),
-        bad("RFC 8259 4: params", r#"{"id":1,"method":"x","params":{},"params":{}}"#, duplicate("params")),
-        bad("RFC 8259 4: params, null", r#"{"id":1,"method":"x","params":null,"params":{}}"#, duplicate("params")),
-        bad("RFC 8259 4: result", r#"{"id":1,"result":{},"result":{}}"#, duplicate("result")),
-        bad("RFC 8259 4: an unknown one", r#"{"id":1,"method":"x","y":1,"y":1}"#, duplicate("y")),
-        bad("RFC 8259 4: the empty name", r#"{"id":1,"method":"x","":1,"":1}"#, duplicate("")),
-        bad("RFC 8259 4: in params", call(r#""name":"add","name":"delete""#), duplicate("name")),
-        bad("RFC 8259 4: in params, apart", call(r#""name":"add","a":{"name":1},"name":"b""#), duplicate("name")),
-        bad("RFC 8259 4: in params, unknown", call(r#""name":"add","x":1,"x":1"#), duplicate("x")),
-        bad("RFC 8259 4: arguments", call(r#""name":"add","arguments":{},"arguments":{}"#), duplicate("arguments")),
-        bad("RFC 8259 4: in _meta", call(r#""name":"add","_meta":{"a":1,"a":1}"#), duplicate("a")),
-        bad("RFC 8259 4: in ref", call(r#""name":"add","ref":{"uri":"a","uri":"b"}"#), duplicate("uri")),
-        bad("RFC 8259 4: in notifications", call(r#""name":"a","notifications":{"x":1,"x":1}"#), duplicate("x")),
-        bad("RFC 8259 4: in arguments", call(r#""name":"add","arguments":{"a":1,"a":1}"#), duplicate("a")),
-        bad("RFC 8259 4: deeper", call(r#""name":"add","arguments":[0,{"b":[{"a":1,"a":1}]}]"#), duplicate("a")),
-        bad("RFC 8259 4: in a result", r#"{"id":1,"result":{"a":{"b":1,"b":1}}}"#, duplicate("b")),
-        bad("RFC 8259 4: in an id", r#"{"id":{"a":1,"a":1},"method":"x"}"#, duplicate("a")),
-        bad("RFC 8259 8.3: escaped", call(r#""name":"add","n\u0061me":"delete""#), duplicate("name")),
-        bad("RFC 8259 8.3: escaped first", call(r#""\u006Eame":"add","name":"delete""#), duplicate("name")),
-        bad("RFC 8259 8.3: escaped twice", r#"{"\u006dethod":"a","\u006Dethod":"b"}"#, duplicate("method")),
+        twice("RFC 8259 4: method", r#"{"id":1,"method":"ping",§"method":"tools/call"}"#),
+        twice("RFC 8259 4: method, the same", r#"{"id":1,"method":"ping",§"method":"ping"}"#),
+        twice("RFC 8259 4: id", r#"{"id":1,"method":"ping",§"id":2}"#),
+        twice("RFC 8259 4: jsonrpc", r#"{"jsonrpc":"2.0",§"jsonrpc":"2.0","id":1,"method":"ping"}"#),
+        twice("RFC 8259 4: params", r#"{"id":1,"method":"x","params":{},§"params":{}}"#),
+        twice("RFC 8259 4: params, null", r#"{"id":1,"method":"x","params":null,§"params":{}}"#),
+        twice("RFC 8259 4: result", r#"{"id":1,"result":{},§"result":{}}"#),
+        twice("RFC 8259 4: an unknown one", r#"{"id":1,"method":"x","y":1,§"y":1}"#),
+        twice("RFC 8259 4: the empty name", r#"{"id":1,"method":"x","":1,§"":1}"#),
+        twice("RFC 8259 4: in params", call(r#""name":"add",§"name":"delete""#)),
+        twice("RFC 8259 4: in params, apart", call(r#""name":"add","a":{"name":1},§"name":"b""#)),
+        twice("RFC 8259 4: in params, unknown", call(r#""name":"add","x":1,§"x":1"#)),
+        twice("RFC 8259 4: arguments", call(r#""name":"add","arguments":{},§"arguments":{}"#)),
+        twice("RFC 8259 4: in _meta", call(r#""name":"add","_meta":{"a":1,§"a":1}"#)),
+        twice("RFC 8259 4: in ref", call(r#""name":"add","ref":{"uri":"a",§"uri":"b"}"#)),
+        twice("RFC 8259 4: in notifications", call(r#""name":"a","notifications":{"x":1,§"x":1}"#)),
+        twice("RFC 8259 4: in arguments", call(r#""name":"add","arguments":{"a":1,§"a":1}"#)),
+        twice("RFC 8259 4: deeper", call(r#""name":"add","arguments":[0,{"b":[{"a":1,§"a":1}]}]"#)),
+        twice("RFC 8259 4: in a result", r#"{"id":1,"result":{"a":{"b":1,§"b":1}}}"#),
+        twice("RFC 8259 4: in an id", r#"{"id":{"a":1,§"a":1},"method":"x"}"#),
+        twice("RFC 8259 8.3: escaped", call(r#""name":"add",§"n\u0061me":"delete""#)),
+        twice("RFC 8259 8.3: escaped first", call(r#""\u006Eame":"add",§"name":"delete""#)),
+        twice("RFC 8259 8.3: escaped twice", r#"{"\u006dethod":"a",§"\u006Dethod":"b"}"#),
         good("RFC 8259 8.3: short escapes are no letters", call(r#""name":"a","\b":1,"b":1,"\f":1,"f":1"#)),
-        bad("RFC 8259 8.3: a backspace", call(r#""name":"a","\b":1,"\u0008":1"#), duplicate("\u{8}")),
-        bad("RFC 8259 8.3: a form feed", call(r#""name":"a","\f":1,"\u000C":1"#), duplicate("\u{C}")),
-        bad("RFC 8259 8.3: a line feed", call(r#""name":"a","\n":1,"\u000a":1"#), duplicate("\n")),
-        bad("RFC 8259 8.3: a carriage return", call(r#""name":"a","\r":1,"\u000d":1"#), duplicate("\r")),
-        bad("RFC 8259 8.3: a tab", call(r#""name":"a","\t":1,"\u0009":1"#), duplicate("\t")),
-        bad("RFC 8259 8.3: a quote", call(r#""name":"a","\"":1,"\u0022":1"#), duplicate("\"")),
-        bad("RFC 8259 8.3: a backslash", call(r#""name":"a","\\":1,"\u005c":1"#), duplicate("\\")),
-        bad("RFC 8259 8.3: a solidus", call(r#""name":"a","b/":1,"b\/":1"#), duplicate("b/")),
-        bad("RFC 8259 8.3: a pair of units", call("\"name\":\"a\",\"😀\":1,\"\\ud83d\\uDE00\":1"), duplicate("😀")),
-        bad("RFC 8259 4: what comes first counts", r#"{"a":1,"a":1,}"#, duplicate("a")),
+        twice("RFC 8259 8.3: a backspace", call(r#""name":"a","\b":1,§"\u0008":1"#)),
+        twice("RFC 8259 8.3: a form feed", call(r#""name":"a","\f":1,§"\u000C":1"#)),
+        twice("RFC 8259 8.3: a line feed", call(r#""name":"a","\n":1,§"\u000a":1"#)),
+        twice("RFC 8259 8.3: a carriage return", call(r#""name":"a","\r":1,§"\u000d":1"#)),
+        twice("RFC 8259 8.3: a tab", call(r#""name":"a","\t":1,§"\u0009":1"#)),
+        twice("RFC 8259 8.3: a quote", call(r#""name":"a","\"":1,§"\u0022":1"#)),
+        twice("RFC 8259 8.3: a backslash", call(r#""name":"a","\\":1,§"\u005c":1"#)),
+        twice("RFC 8259 8.3: a solidus", call(r#""name":"a","b/":1,§"b\/":1"#)),
+        twice("RFC 8259 8.3: a pair of units", call("\"name\":\"a\",\"😀\":1,§\"\\ud83d\\uDE00\":1")),
+        twice("RFC 8259 4: what comes first counts", r#"{"a":1,§"a":1,}"#),
         broken("RFC 8259 4: likewise", r#"{"a":1,"#, r#","a":1}"#),
     ]);
+}
+
+/// A name in a body may be a secret, and a log is no place for it.
+#[test]
+fn what_a_member_is_called_is_not_told() {
+    let few = r#"{"method":"x","params":{"arguments":{"s3cret":1,"s3cret":1}}}"#.to_owned();
+    let many =
+        few.replace('1', &format!("{{{}}}", (0..30).map(|n| format!(r#""{n}":0"#)).collect::<Vec<_>>().join(",")));
+    let sorted = few.replace(r#""s3cret":1,"#, &(0..30).map(|n| format!(r#""{n}":0,"#)).collect::<String>());
+    let sorted = sorted.replace(r#""s3cret":1"#, r#""s3cret":1,"s3\u0063ret":1"#);
+    for body in [few, many, sorted] {
+        let error = read(body.as_bytes(), false).expect_err("a name twice");
+        assert!(matches!(&error, MessageError::Json(JsonError::Duplicate { .. })), "{error}");
+        let told = format!("{error} {error:?}");
+        assert!(told.contains("line") && !told.contains("s3"), "{told}");
+    }
 }
 
 /// However many there are: beyond some number they are compared in another way.
 #[test]
 fn names_are_compared_however_many_there_are() {
+    let wrapped =
+        |members: &[String]| format!(r#"{{"method":"x","params":{{"arguments":{{{}}}}}}}"#, members.join(","));
     for count in 1..80 {
         let names: Vec<_> = (0..count).map(|number| format!(r#""n{number}":{{"n0":1,"n1":[]}}"#)).collect();
-        let unique = format!(r#"{{"method":"x","params":{{"arguments":{{{}}}}}}}"#, names.join(","));
+        let unique = wrapped(&names);
         assert_eq!(read(unique.as_bytes(), false).map(drop), Ok(()), "{count} names");
         let outer = unique.replace("n0", "params").replace("n1\"", "method\"");
         assert_eq!(read(outer.as_bytes(), false).map(drop), Ok(()), "{count} names, some of them used outside");
@@ -296,10 +324,34 @@ fn names_are_compared_however_many_there_are() {
             for spelling in ["n", "\\u006e"] {
                 let mut names = names.clone();
                 names.insert(at, format!(r#""{spelling}{again}":0"#));
-                let body = format!(r#"{{"method":"x","params":{{"arguments":{{{}}}}}}}"#, names.join(","));
-                let expected = Err(duplicate(&format!("n{again}")));
+                // The second of the two is the one that was put in, unless that stands before the other.
+                let second = if at <= again { again + 1 } else { at };
+                let before = wrapped(&names[..second]).len() - "}}}".len() + 2;
+                let expected = Err(duplicate(1, before));
+                let body = wrapped(&names);
                 assert_eq!(read(body.as_bytes(), false).map(drop), expected, "{spelling}{again} at {at} of {count}");
             }
         }
     }
+}
+
+/// Names are kept until their object ends, so there may be so many in all objects that are open.
+#[test]
+fn as_many_as_16384_members_are_open_at_a_time() {
+    let names = |count: usize| (0..count).map(|number| format!(r#""{number}":0"#)).collect::<Vec<_>>().join(",");
+    let params = |value: String| format!(r#"{{"method":"x","params":{{"arguments":{value}}}}}"#);
+    let flat = |count: usize| params(format!("{{{}}}", names(count)));
+    // `method`, `params` and `arguments` are open too.
+    let most = 16_384 - 3;
+    let nested = |count: usize| params(format!(r#"{{{},"in":{{{}}}}}"#, names(8_000), names(count - 8_001)));
+    let many = MessageError::Json(JsonError::Names);
+    check_bodies(vec![
+        good("in one object", flat(most)),
+        bad("in one object, one more", flat(most + 1), many.clone()),
+        good("in two objects", nested(most)),
+        bad("in two objects, one more", nested(most + 1), many.clone()),
+        good("one after the other", params(format!("[{0},{0},{0}]", format!("{{{}}}", names(10_000))))),
+        bad("all of a megabyte", params(format!("{{{}}}", names(100_000))), many.clone()),
+        bad("and a name twice, later", params(format!(r#"{{{},"0":0}}"#, names(most))), many),
+    ]);
 }

@@ -1,4 +1,5 @@
-//! Names that some readers take for known ones (CVE-2026-27896: Go's `encoding/json` ignores case, as Unicode folds it).
+//! Names that some readers take for known ones (CVE-2026-27896: Go's `encoding/json` ignores case, as Unicode folds it;
+//! Python's models take the names of their fields, in snake case).
 
 use mcp_oauth::message::{MessageError, read};
 
@@ -56,6 +57,50 @@ fn no_known_name_comes_in_another_case() {
     }
     // s: jsonrpc, params, result, notifications, arguments, resourceSubscriptions (four), protocolVersion; k: taskId.
     assert_eq!(kelvin_and_long_s, 12, "every letter that folds into ASCII");
+}
+
+/// The Python SDK's models have `populate_by_name`: of `taskId` and `task_id` whichever it finds counts.
+#[test]
+fn no_known_name_comes_in_snake_case() {
+    let mut snakes = 0;
+    for (level, before, names, after) in LEVELS {
+        for name in names {
+            let snake = name.chars().fold(String::new(), |mut snake, letter| {
+                snake.extend(letter.is_ascii_uppercase().then_some('_'));
+                snake.push(letter.to_ascii_lowercase());
+                snake
+            });
+            let slug = snake.replace(['.', '/'], "_");
+            let (start, end) = name.split_at(name.len() / 2);
+            let mut spellings: Vec<_> = ["_", "-", "__", "_-"].map(|mark| format!("{start}{mark}{end}")).to_vec();
+            spellings.extend([snake.replace('_', "-"), snake.to_ascii_uppercase(), snake, slug]);
+            // `_meta` is itself, and `-meta` is another name.
+            spellings.retain(|spelling| spelling != name && !spelling.starts_with('-'));
+            snakes += spellings.len();
+            for spelling in spellings {
+                let body = format!(r#"{before}"{spelling}":"x"{after}"#);
+                let expected = Err(MessageError::Variant(spelling));
+                assert_eq!(read(body.as_bytes(), false).map(drop), expected, "in {level}: {body}");
+            }
+        }
+    }
+    assert!(snakes > 60, "{snakes}");
+    check_bodies(vec![
+        bad("task_id", r#"{"method":"x","params":{"task_id":"a"}}"#, MessageError::Variant("task_id".into())),
+        bad(
+            "resource_subscriptions",
+            r#"{"method":"subscriptions/listen","params":{"notifications":{"resource_subscriptions":["x://y"]}}}"#,
+            MessageError::Variant("resource_subscriptions".into()),
+        ),
+        bad(
+            "a field of the Python SDK",
+            r#"{"method":"x","params":{"_meta":{"io_modelcontextprotocol_protocol_version":"2026-07-28"}}}"#,
+            MessageError::Variant("io_modelcontextprotocol_protocol_version".into()),
+        ),
+        good("meta is another name", r#"{"method":"x","params":{"meta":{}}}"#),
+        good("__meta is another name", r#"{"method":"x","params":{"__meta":{}}}"#),
+        good("task_id in arguments", r#"{"method":"x","params":{"arguments":{"task_id":1}}}"#),
+    ]);
 }
 
 /// What is like a known name for nobody.
@@ -156,7 +201,7 @@ fn what_is_odd_is_told_in_its_order() {
             MessageError::Member("params.ref"),
         ),
         bad("a variant before a missing method", r#"{"Id":1}"#, variant("Id")),
-        bad("a duplicate behind a variant", r#"{"Method":"x","a":1,"a":1}"#, super::duplicate("a")),
+        bad("a duplicate behind a variant", r#"{"Method":"x","a":1,"a":1}"#, super::duplicate(1, 21)),
         bad("a syntax error behind a variant", r#"{"Method":"x","#, super::syntax(1, 15)),
     ]);
 }

@@ -164,6 +164,7 @@ const ATTACKS = {
   'params and a long s': [400, ({ slow, echo, message }) => body(message(`${echo},"param\u017f":${slow}`))],
   'name and Name': [400, ({ named, message }) => body(message(named('"echo","Name":"slow"')))],
   'taskId with a Kelvin sign': [400, ({ named, message }) => body(message(named('"slow","tas\u212aId":"echo"')))],
+  'taskId in snake case': [400, ({ named, message }) => body(message(named('"slow","task_id":"echo"')))],
   'a NUL behind the name': [400, ({ named, message }) => body(message(named('"slow\\u0000"')))],
   'a NUL within the name': [400, ({ named, message }) => body(message(named('"echo\\u0000slow"')))],
   'a bare NUL in the name': [400, ({ named, message }) => body(message(named('"slow\0"')))],

@@ -62,6 +62,30 @@ fn an_authorization_server_says_where_scopes_stand() {
     );
 }
 
+/// A session that nobody opened belongs to nobody, and whoever comes with a token gets 404 for it.
+#[test]
+fn sessions_are_opened_with_a_token() {
+    let config = |methods: Value, sessions: bool| {
+        let config = put(base(), "/resources/0/anonymous_methods", methods);
+        if sessions { put(config, "/resources/0/sessions", json!({ "key_variable": "KEYS" })) } else { config }
+    };
+    let found = |config: &Value| -> Vec<String> {
+        let parsed = config::parse_in(config.to_string().as_bytes(), &|_| Some("A".repeat(43)));
+        parsed.err().unwrap_or_default().iter().map(ToString::to_string).collect()
+    };
+    let both = "resources[0].anonymous_methods: cannot have `initialize` beside `sessions`: a session that nobody opened \
+                belongs to nobody";
+    for (methods, with_sessions) in [
+        (json!(["tools/list", "notifications/initialized"]), None),
+        (json!(["initialized", "Initialize"]), None),
+        (json!(["initialize"]), Some(both)),
+        (json!(["ping", "init*"]), Some(both)),
+    ] {
+        assert_eq!(found(&config(methods.clone(), false)), NONE, "{methods}");
+        assert_eq!(found(&config(methods.clone(), true)), Vec::from_iter(with_sessions), "{methods}");
+    }
+}
+
 #[test]
 fn session_keys_come_from_an_environment_variable() {
     let key = "A".repeat(43);
