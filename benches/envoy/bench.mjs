@@ -22,32 +22,38 @@ const { values: options } = parseArgs({ options: {
 const [ROUNDS, REQUESTS, TOKENS] = [options.rounds, options.requests, options.tokens].map(Number);
 const MODULE = options.module || join(ROOT, 'target/mcp_resource_server.wasm');
 const ALGORITHMS = ['RS256', 'ES256', 'EdDSA'];
+const MOST_MINUTES = 20;
 
-/** The cases: name → how its listener filters, and which tokens it is asked with. */
+/**
+ * The cases: name → how its listener filters, which tokens it is asked with, and what it is compared with. New tokens are
+ * more than the cache holds, in turn: each is read, verified, remembered and forgotten.
+ */
 function plan(jwks, tokens) {
-  const one = (algorithm) => [tokens[algorithm]];
-  const cold = { token_cache: { max_entries: 0 } };
-  const cases = new Map([['none', { filters: () => [], tokens: one('RS256') }]]);
+  const cold = { token_cache: { max_entries: 64 } };
+  const cases = new Map([['none', { filters: () => [], tokens: tokens.RS256 }]]);
   for (const algorithm of ALGORITHMS) {
     const name = algorithm.toLowerCase();
-    const add = (kind, filters) => cases.set(`${kind}_${name}`, { filters, tokens: one(algorithm) });
-    add('native', (resource) => [native(resource, jwks)]);
-    add('native_cached', (resource) => [native(resource, jwks, 1000)]);
-    add('warm', (resource) => [ours(MODULE, resource, jwks)]);
-    if (algorithm !== 'EdDSA') add('cold', (resource) => [ours(MODULE, resource, jwks, { settings: cold })]);
-    add('cold_in_wasm', (resource) => [ours(MODULE, resource, jwks, { settings: { ...cold, verify_signature: 'never' } })]);
+    const add = (kind, tokens, filters) => cases.set(`${kind}_${name}`, { filters, tokens });
+    const [all, one] = [tokens[algorithm], tokens[algorithm].slice(0, 1)];
+    add('native', all, (resource) => [native(resource, jwks)]);
+    add('native_cached', one, (resource) => [native(resource, jwks, { cache: 1000 })]);
+    add('warm', one, (resource) => [ours(MODULE, resource, jwks)]);
+    if (algorithm !== 'EdDSA') add('cold', all, (resource) => [ours(MODULE, resource, jwks, { settings: cold })]);
+    add('cold_in_wasm', all, (resource) => [ours(MODULE, resource, jwks, { settings: { ...cold, verify_signature: 'never' } })]);
   }
+  cases.set('native_identity_rs256', { filters: (resource) => [native(resource, jwks, { identity: true })], tokens: tokens.RS256 });
   cases.set('warm_many_tokens', { filters: (resource) => [ours(MODULE, resource, jwks)], tokens: tokens.many });
-  cases.set('native_cached_many_tokens', { filters: (resource) => [native(resource, jwks, 20_000)], tokens: tokens.many });
+  cases.set('native_cached_many_tokens', { filters: (resource) => [native(resource, jwks, { cache: 20_000 })], tokens: tokens.many });
   for (const resources of [100, 1000]) {
-    cases.set(`warm_${resources}_resources`, { filters: (resource) => [ours(MODULE, resource, jwks, { resources })], tokens: one('RS256') });
+    cases.set(`warm_${resources}_resources`, { filters: (resource) => [ours(MODULE, resource, jwks, { resources })], tokens: tokens.RS256.slice(0, 1) });
   }
-  const ruled = { hold_requests: 'headers' };
+  const ruled = { settings: { hold_requests: 'headers' }, rules: [{ tools: ['add'], scopes: ['mcp:write'] }] };
   for (const [size, body] of Object.entries(BODIES)) {
-    const add = (kind, filters) => cases.set(`${kind}_body_${size}`, { filters, tokens: one('RS256'), body, base: `none_body_${size}` });
-    add('none', () => [buffer]); // without it Envoy answers before the body came, and closes the connection
-    add('native_cached_mcp', (resource) => [native(resource, jwks, 1000), mcp]);
-    add('warm', (resource) => [ours(MODULE, resource, jwks, { settings: ruled, rules: [{ tools: ['add'], scopes: ['mcp:write'] }] })]);
+    // Each waits for the body: a listener that answers before it came closes the connection, which costs more than all else.
+    const add = (kind, filters) => cases.set(`${kind}_body_${size}`, { filters: (resource) => [...filters(resource), buffer], tokens: tokens.RS256.slice(0, 1), body, base: `none_body_${size}` });
+    add('none', () => []);
+    add('native_cached_mcp', (resource) => [native(resource, jwks, { cache: 1000 }), mcp]);
+    add('warm', (resource) => [ours(MODULE, resource, jwks, ruled)]);
   }
   // Everything is compared with no filter.
   return new Map([...cases].filter(([name]) => name.startsWith('none') || !options.only || new RegExp(options.only).test(name)));
@@ -75,21 +81,25 @@ async function startUp(directory, filters, workers = 1) {
   return { milliseconds, kib };
 }
 
+/** The same several times: the middle of each figure. */
+async function starts(directory, filters, workers) {
+  const all = [];
+  for (let i = 0; i < 3; i++) all.push(await startUp(directory, filters, workers));
+  return { milliseconds: median(all.map(({ milliseconds }) => milliseconds)), kib: median(all.map(({ kib }) => kib)) };
+}
+
 async function main() {
   const directory = runDirectory('bench');
   console.log(`Bench: ${ROUNDS} rounds of ${REQUESTS} requests per case, ${TOKENS} tokens, ${availableParallelism()} cores`);
   const { jwks, keys } = makeKeys();
-  // All listeners answer for one resource by name; the port in it differs, so each gets a token of its own.
-  const template = plan(jwks, { RS256: '', ES256: '', EdDSA: '', many: [] });
-  const ports = new Map();
-  for (const name of template.keys()) ports.set(name, await freePort());
   const resource = 'https://mcp.example.com/demo/mcp';
-  const tokens = makeTokens(keys, resource, TOKENS);
-  const cases = plan(jwks, tokens);
+  const cases = plan(jwks, makeTokens(keys, resource, TOKENS));
+  const ports = new Map();
+  for (const name of cases.keys()) ports.set(name, await freePort());
 
-  const plain = await startUp(directory, []);
-  const filtered = await startUp(directory, [ours(MODULE, resource, jwks)]);
-  const five = { plain: await startUp(directory, [], 5), filtered: await startUp(directory, [ours(MODULE, resource, jwks)], 5) };
+  const filter = [ours(MODULE, resource, jwks)];
+  const [plain, filtered] = [await starts(directory, []), await starts(directory, filter)];
+  const five = { plain: await starts(directory, [], 5), filtered: await starts(directory, filter, 5) };
 
   const admin = await freePort();
   const config = bootstrap(admin, [...cases].map(([name, { filters }]) => listener(ports.get(name), filters(resource))));
@@ -109,10 +119,15 @@ async function main() {
   const memory = residentKiB(envoy.pid);
   await envoy.stop();
 
-  const middle = (name, field) => median(samples.get(name).map((sample) => sample[field]));
-  const base = (name) => middle(cases.get(name).base ?? 'none', 'microseconds');
+  const each = (name, field) => samples.get(name).map((sample) => sample[field]);
+  const middle = (name, field) => median(each(name, field));
+  // Compared within a round, so that a slow minute of the machine is in both.
+  const added = (name) => {
+    const base = each(cases.get(name).base ?? 'none', 'microseconds');
+    return median(each(name, 'microseconds').map((microseconds, round) => microseconds - base[round]));
+  };
   const results = Object.fromEntries([...cases.keys()].map((name) => [name, {
-    added_cpu_us: round2(middle(name, 'microseconds') - base(name)), cpu_us: round2(middle(name, 'microseconds')),
+    added_cpu_us: round2(added(name)), cpu_us: round2(middle(name, 'microseconds')),
     requests_per_second: Math.round(middle(name, 'requestsPerSecond')), p50_ms: middle(name, 'p50'), p99_ms: middle(name, 'p99'),
   }]));
   const ratio = (of, to) => results[of] && results[to] && round2(results[of].added_cpu_us / results[to].added_cpu_us);
@@ -132,9 +147,10 @@ async function main() {
   };
   mkdirSync(join(ROOT, 'target'), { recursive: true });
   writeFileSync(join(ROOT, 'target/bench.json'), `${JSON.stringify(summary, null, 2)}\n`);
-  report(summary, { plot: options.plot && join(ROOT, 'docs/bench.svg') });
+  report(summary, { plot: options.plot && !options.only && join(ROOT, 'docs/bench.svg') });
 }
 
 const round2 = (number) => Math.round(number * 100) / 100;
 
-try { await main(); } finally { await stopAll(); }
+const deadline = setTimeout(() => { console.error(`bench: not done after ${MOST_MINUTES} minutes; cure: fewer --rounds or --requests`); stopAll().finally(() => process.exit(1)); }, MOST_MINUTES * 60_000);
+try { await main(); } finally { clearTimeout(deadline); await stopAll(); }

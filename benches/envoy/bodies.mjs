@@ -8,7 +8,7 @@ const call = (length) => JSON.stringify({
   },
 });
 
-export const BODIES = { '1k': call(660), '36k': call(26_000) };
+export const BODIES = { '1k': call(660), '36k': call(28_100) };
 
 export const MCP_HEADERS = {
   'content-type': 'application/json', 'accept': 'application/json, text/event-stream',

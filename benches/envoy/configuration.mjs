@@ -18,14 +18,21 @@ export const listener = (port, filters) => ({
   }] }],
 });
 
-/** Envoy's own filter, with the keys inline like ours. */
-export const native = (resource, jwks, cache) => ({
+/** The claims that our filter tells the MCP server, and the headers that it does so in. */
+const IDENTITY = { sub: 'x-mcp-subject', client_id: 'x-mcp-client-id', scope: 'x-mcp-scopes', iss: 'x-mcp-issuer' };
+
+/**
+ * Envoy's own filter, with the keys inline like ours. As it is by default, it tells nobody who calls; with `identity` it
+ * sets the headers that ours sets. It checks no scopes.
+ */
+export const native = (resource, jwks, { cache, identity } = {}) => ({
   name: 'jwt_authn',
   typed_config: {
     '@type': `${TYPES}http.jwt_authn.v3.JwtAuthentication`,
     providers: { idp: {
       issuer: ISSUER, audiences: [resource], forward: false, local_jwks: { inline_string: JSON.stringify(jwks) },
       ...(cache && { jwt_cache_config: { jwt_cache_size: cache, jwt_max_token_size: 8192 } }),
+      ...(identity && { claim_to_headers: Object.entries(IDENTITY).map(([claim_name, header_name]) => ({ claim_name, header_name })) }),
     } },
     rules: [{ match: { prefix: '/' }, requires: { provider_name: 'idp' } }],
   },

@@ -14,7 +14,7 @@ export function makeKeys() {
   return { jwks: { keys: Object.entries(keys).map(jwk) }, keys };
 }
 
-/** One token per algorithm, and `many` different ones of RS256. */
+/** A few hundred different tokens per algorithm, and `many` of RS256. */
 export function makeTokens(keys, resource, many) {
   const now = Math.floor(Date.now() / 1000);
   const base64url = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
@@ -25,5 +25,6 @@ export function makeTokens(keys, resource, many) {
     const input = `${base64url({ typ: 'at+jwt', alg, kid: alg })}.${base64url(claims)}`;
     return `${input}.${SIGNERS[alg].sign(keys[alg].privateKey, Buffer.from(input)).toString('base64url')}`;
   };
-  return { ...Object.fromEntries(Object.keys(SIGNERS).map((alg) => [alg, token(alg, 'user')])), many: Array.from({ length: many }, (_, i) => token('RS256', `user-${i}`)) };
+  const different = (alg, count) => Array.from({ length: count }, (_, i) => token(alg, `user-${i}`));
+  return { ...Object.fromEntries(Object.keys(SIGNERS).map((alg) => [alg, different(alg, 512)])), many: different('RS256', many) };
 }
