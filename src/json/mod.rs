@@ -4,6 +4,7 @@
 //! readers that differ are how one token means two things, so they are refused at every depth. Why this is not
 //! `serde_json`: docs/decisions/0008-json.md.
 
+mod cursor;
 mod names;
 mod scanner;
 mod text;
