@@ -46,9 +46,7 @@ impl ListEvents {
     #[must_use]
     pub fn push(&mut self, mut piece: &[u8], ended: bool) -> Vec<u8> {
         let mut shown = Vec::with_capacity(piece.len());
-        while self.place.is_some()
-            && let Some(end) = self.boundary.find(piece)
-        {
+        while let Some(end) = self.boundary.find(piece) {
             let (last, next) = piece.split_at_checked(end).unwrap_or((piece, &[]));
             piece = next;
             self.keep(last, &mut shown);

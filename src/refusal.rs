@@ -170,7 +170,7 @@ impl Refusal {
             Self::HeaderMismatch(_) => "the headers do not fit the body",
             Self::AmbiguousUri => "the resource URI is ambiguous",
             Self::Denied { .. } => "this is not allowed to the caller",
-            Self::UnreadableList => "the server's list cannot be read",
+            Self::UnreadableList => "the list of the server cannot be read",
             Self::EarlyResponse => "the server answered before the request was complete",
             Self::Session => "no such session",
             Self::KeysUnavailable { .. } => "the keys of the authorization server are not available",

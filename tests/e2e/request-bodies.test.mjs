@@ -39,7 +39,8 @@ async function recordingStack(hold, settings) {
     upstream.edit(bootstrap);
     connectionManagerOf(bootstrap).http2_protocol_options = {};
   });
-  return { upstream, stack: await useStack({ edit }) };
+  // one worker: what a request leads to is over when a later one was served
+  return { upstream, stack: await useStack({ edit, workers: 1 }) };
 }
 
 const set = {};
@@ -51,11 +52,20 @@ for (const hold of HOLDS) {
 
 for (const hold of HOLDS) {
   const { upstream, stack } = set[hold];
-  const payloads = () => upstream.received.map(({ body }) => body).filter(Boolean);
+  const LATER = toolCall('echo', 'a later request');
   const fresh = async () => {
     upstream.received.length = 0;
     return machineToken(stack.issuer, stack.url, 'mcp:read');
   };
+  /** What the upstream got, now that it got a later request, too. */
+  const arrived = async () => {
+    const token = await machineToken(stack.issuer, stack.url, 'mcp:read');
+    assert.equal((await send(stack.url, { token, body: LATER })).status, 200);
+    const others = upstream.received.filter(({ body }) => body !== LATER);
+    assert.ok(others.length < upstream.received.length, 'the later request arrived');
+    return others;
+  };
+  const payloads = async () => (await arrived()).map(({ body }) => body).filter(Boolean);
 
   describe(`hold_requests: ${hold}`, () => {
     it('what a rule allows arrives as it was sent, without the token and with the identity', async () => {
@@ -63,7 +73,7 @@ for (const hold of HOLDS) {
       const body = toolCall('echo');
       const answer = await send(stack.url, { token, body });
       assert.deepEqual([answer.status, answer.body], [200, 'served']);
-      assert.deepEqual(payloads(), [body]);
+      assert.deepEqual(await payloads(), [body]);
       const [{ headers }] = upstream.received;
       assert.equal(headers.authorization, undefined);
       assert.equal(headers['x-mcp-client-id'], 'machine');
@@ -83,8 +93,8 @@ for (const hold of HOLDS) {
           data: { error: 'insufficient_scope' },
         },
       });
-      assert.deepEqual(payloads(), []);
-      if (hold === 'headers') assert.deepEqual(upstream.received, [], 'not even a head');
+      assert.deepEqual(await payloads(), []);
+      if (hold === 'headers') assert.deepEqual(await arrived(), [], 'not even a head');
     });
 
     it('a body in many pieces is judged as a whole', async () => {
@@ -94,7 +104,7 @@ for (const hold of HOLDS) {
         upstream.received.length = 0;
         const got = await inPieces(stack.url, token, body);
         assert.equal(got, status, tool);
-        assert.deepEqual(payloads(), status === 200 ? [body] : []);
+        assert.deepEqual(await payloads(), status === 200 ? [body] : []);
       }
     });
 
@@ -103,7 +113,7 @@ for (const hold of HOLDS) {
       for (const [tool, status] of [['echo', 200], ['other', 403]]) {
         upstream.received.length = 0;
         assert.equal(await overHttp2WithTrailers(stack, token, toolCall(tool)), status, tool);
-        assert.deepEqual(payloads(), status === 200 ? [toolCall(tool)] : []);
+        assert.deepEqual(await payloads(), status === 200 ? [toolCall(tool)] : []);
       }
     });
 
@@ -111,7 +121,7 @@ for (const hold of HOLDS) {
       const token = await fresh();
       const answer = await send(stack.url, { token, body: ' '.repeat(1024 * 1024 + 1) });
       assert.equal(answer.status, 413);
-      assert.deepEqual(payloads(), []);
+      assert.deepEqual(await payloads(), []);
     });
 
     it('a body that is longer than body.max_size gets the answer of the filter, and its payload does not arrive', async () => {
@@ -159,7 +169,7 @@ for (const hold of HOLDS) {
       const head = await firstAnswer(stack.ports.listen, ['POST /mcp HTTP/1.1', `host: 127.0.0.1:${stack.ports.listen}`, 'content-type: application/json', 'content-length: 100', '', '{']);
       assert.match(head, /^HTTP\/1\.1 401 /);
       // the head of the request before may have come only now
-      assert.deepEqual(upstream.received.filter(({ headers }) => headers['content-length'] === '100'), []);
+      assert.deepEqual((await arrived()).filter(({ headers }) => headers['content-length'] === '100'), []);
     });
 
     it('a body and its length, its type and its encoding are what they seem', async () => {
@@ -176,7 +186,7 @@ for (const hold of HOLDS) {
       assert.equal((await send(stack.url, { token, method: 'PUT', body: toolCall('echo') })).status, 405);
       assert.equal((await send(stack.url, { token, method: 'GET' })).status, 200);
       assert.equal((await send(stack.url, { token, method: 'GET', body: toolCall('other') })).status, 400);
-      assert.deepEqual(payloads(), [toolCall('echo')]);
+      assert.deepEqual(await payloads(), [toolCall('echo')]);
     });
   });
 }
@@ -194,6 +204,7 @@ for (const hold of HOLDS) {
       return true;
     });
     const stack = await useStack({
+      workers: 1,
       edit: withRules(hold, RULES, (bootstrap, plugin) => {
         upstream.edit(bootstrap);
         plugin.authorization_servers[0].issuer = standIn.issuer;
@@ -205,7 +216,9 @@ for (const hold of HOLDS) {
     const answers = ['echo', 'other'].map((tool) => send(stack.url, { token, body: toolCall(tool) }));
     setTimeout(release, 500);
     assert.deepEqual((await Promise.all(answers)).map(({ status }) => status), [200, 403]);
-    assert.deepEqual(upstream.received.map(({ body }) => body).filter(Boolean), [toolCall('echo')]);
+    assert.equal((await send(stack.url, { token, body: toolCall('echo', 'later') })).status, 200);
+    const bodies = upstream.received.map(({ body }) => body).filter(Boolean);
+    assert.deepEqual(bodies, [toolCall('echo'), toolCall('echo', 'later')]);
   });
 }
 

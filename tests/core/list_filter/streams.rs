@@ -160,6 +160,9 @@ fn data_in_several_lines_stays_in_several_lines() {
     for (name, stream, expected) in rows {
         assert_eq!(streamed(stream), expected, "{name}");
     }
+    let stream = "data: {\"result\":{\"tools\":[],\"cacheScope\": {\r\ndata:\"a\":1\rdata: }}}\n\n";
+    let expected = "data: {\"result\":{\"tools\":[],\"cacheScope\": \"private\"}}\n\n";
+    assert_eq!(streamed(stream), expected, "a value in several lines is replaced once");
 }
 
 /// The member is put behind the bracket, even if the line ends there.
@@ -183,6 +186,8 @@ fn a_stream_that_hides_nothing_stays_as_it_was() {
             format!(
                 "dat: {WHOLE}{end}data2: {WHOLE}{end}DATA: {WHOLE}{end} data: {WHOLE}{end}:data: {WHOLE}{end}{end}"
             ),
+            // A byte order mark is one at the very beginning only.
+            format!("data: {KEPT}{end}{end}\u{feff}data: {WHOLE}{end}{end}"),
             String::new(),
         ] {
             assert_eq!(streamed(&stream), stream, "{end:?}");

@@ -79,6 +79,11 @@ pub struct Response {
 }
 
 impl Response {
+    /// A response of a host that does not tell its status.
+    pub fn without_status() -> Self {
+        Self { headers: Headers::default() }
+    }
+
     /// A response with a status and nothing else.
     pub fn status(status: u16) -> Self {
         let mut headers = Headers::default();

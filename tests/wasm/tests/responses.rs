@@ -154,6 +154,11 @@ fn what_has_no_type_is_read_as_a_list_if_it_is_anything() {
     vm.respond(stream, Response::status(200));
     vm.send_back(stream, all_tools(), true);
     assert_eq!(names(&vm.client(stream).body), [TOOL]);
+    // A status that the host does not tell might be a success.
+    let stream = asked(&mut vm, good_post());
+    vm.respond(stream, Response::without_status().header("content-type", "application/json"));
+    vm.send_back(stream, all_tools(), true);
+    assert_eq!(names(&vm.client(stream).body), [TOOL]);
     let stream = asked(&mut vm, good_post());
     vm.respond(stream, Response::status(202));
     vm.send_back(stream, "", true);
