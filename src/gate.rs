@@ -92,6 +92,8 @@ struct Checks {
     keys: Vec<KeyCache>,
     tokens: TokenCache,
     acceleration: Acceleration,
+    /// The time of the last call.
+    clock: UnixTime,
 }
 
 /// A request that waits. Its token is a secret, so it has no `Debug` of its own.
@@ -145,6 +147,7 @@ impl Gate {
             keys: servers.map(|(index, server)| KeyCache::new(index, server, seed)).collect(),
             tokens: TokenCache::new(policy.token_cache()),
             acceleration: Acceleration::new(policy.verify_signature(), crypto),
+            clock: UnixTime(0),
         };
         Self { policy: Arc::new(policy), checks, held: BTreeMap::new(), rooms: Rooms::new() }
     }
@@ -193,6 +196,7 @@ impl Gate {
         if request.is_preflight() {
             return Verdict::Reply(resource.origins().preflight(&origin, request.preflight_headers()));
         }
+        self.checks.set_clock(now);
         let presented = match self.checks.read(request.authorization(), now) {
             Ok(presented) => presented,
             Err(error) => return Verdict::Reply(Reply::challenge(Refusal::Credentials(error), resource, &origin)),
@@ -249,11 +253,13 @@ impl Gate {
 
     /// The next fetch to start now; to be called until there is none.
     pub fn poll_fetch(&mut self, now: UnixTime) -> Option<Fetch> {
+        self.checks.set_clock(now);
         self.checks.keys.iter_mut().find_map(|cache| cache.poll_fetch(now))
     }
 
     /// Takes the answer to a fetch; one to a fetch that is no longer waited for changes nothing.
     pub fn on_answer(&mut self, id: FetchId, answer: Answer<'_>, now: UnixTime) -> Outcome {
+        self.checks.set_clock(now);
         let Some(cache) = self.checks.keys.get_mut(id.issuer) else { return Outcome::default() };
         let progress = cache.on_answer(id, answer, now);
         self.after(id.issuer, progress, now)
@@ -261,6 +267,7 @@ impl Gate {
 
     /// Gives up fetches whose end the host never reported.
     pub fn on_time(&mut self, now: UnixTime) -> Vec<Outcome> {
+        self.checks.set_clock(now);
         let mut outcomes = Vec::new();
         for issuer in 0..self.checks.keys.len() {
             let Some(cache) = self.checks.keys.get_mut(issuer) else { continue };
@@ -333,6 +340,17 @@ impl Gate {
 }
 
 impl Checks {
+    /// Notes what time it is. A clock that was ahead and is set right would leave whatever was planned by it hours ahead:
+    /// without keys, or with keys that were taken back.
+    fn set_clock(&mut self, now: UnixTime) {
+        if now < self.clock {
+            let seconds = self.clock.seconds_from(now);
+            self.keys.iter_mut().for_each(|cache| cache.set_back(seconds));
+            self.tokens.forget_good();
+        }
+        self.clock = now;
+    }
+
     /// What a request presents. The bytes of a token that is remembered were read before, and are only compared.
     fn read<'r>(&mut self, authorization: Authorization<'r>, now: UnixTime) -> Result<Presented<'r>, CredentialsError> {
         if let Some(token) = authorization.unread().and_then(|text| self.recall(text, now)) {

@@ -13,6 +13,12 @@ impl UnixTime {
         Self(self.0.saturating_add(duration.as_secs()))
     }
 
+    /// This time moved into the past, at most to the beginning of time.
+    #[must_use]
+    pub const fn minus(self, seconds: u64) -> Self {
+        Self(self.0.saturating_sub(seconds))
+    }
+
     /// Whole seconds from `now` to this time; 0 if it has passed.
     #[must_use]
     pub const fn seconds_from(self, now: Self) -> u64 {

@@ -181,7 +181,7 @@ fn the_issuer_is_judged_for_each_resource() {
 /// A key that was taken back takes what it proved with it, and does not bring it back when it returns.
 #[test]
 fn a_rotation_forgets_what_the_old_key_proved() {
-    let mut worker = Worker::new(&remote_config());
+    let mut worker = Worker::new(&put(remote_config(), "/token_cache", json!({ "ttl": "1h" })));
     worker.serve(&json!({ "issuer": ISSUER, "jwks_uri": "https://idp.example.com/keys" }), NOW);
     worker.serve(&jwks(&[jwk(1, "k1")]), NOW);
     let claims = with(claims(), "exp", json!(NOW.0 + 100_000));
@@ -191,18 +191,32 @@ fn a_rotation_forgets_what_the_old_key_proved() {
     assert_eq!(worker.checked(), PROVING + 1);
 
     worker.serve(&jwks(&[jwk(1, "k1"), jwk(2, "k2")]), later(600));
-    worker.accepts(&token, later(10));
+    worker.accepts(&token, later(600));
     assert_eq!(worker.checked(), 0, "the key stayed");
 
     worker.serve(&jwks(&[jwk(2, "k2")]), later(1200));
-    assert!(matches!(worker.present("/mcp", &token, later(10)), Verdict::Hold), "one refetch for an unknown key");
+    assert!(matches!(worker.present("/mcp", &token, later(1200)), Verdict::Hold), "one refetch for an unknown key");
     worker.serve(&jwks(&[jwk(2, "k2")]), later(1200));
-    let refused = refusal(worker.present("/mcp", &token, later(10)));
+    let refused = refusal(worker.present("/mcp", &token, later(1200)));
     assert_eq!(refused, Refusal::Token(TokenError::UnknownKey(Some("k1".to_owned()))));
 
     worker.serve(&jwks(&[jwk(1, "k1")]), later(1800));
-    worker.accepts(&token, later(10));
+    worker.accepts(&token, later(1800));
     assert_eq!(worker.checked(), 1, "the key came back: checked anew");
+}
+
+/// An entry's end was reckoned by the clock that was wrong.
+#[test]
+fn a_clock_that_is_set_back_empties_the_cache() {
+    for (back, checked) in [(0, 0), (1, 1), (200, 1)] {
+        let mut worker = Worker::new(&inline_config());
+        worker.accepts(&good_token(), later(200));
+        worker.checked();
+        worker.accepts(&good_token(), later(200 - back));
+        assert_eq!(worker.checked(), checked, "{back} s back");
+        worker.accepts(&good_token(), later(200 - back));
+        assert_eq!(worker.checked(), 0, "{back} s back: remembered anew");
+    }
 }
 
 #[test]

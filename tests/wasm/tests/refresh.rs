@@ -120,6 +120,34 @@ fn a_failed_refresh_is_tried_again_soon_and_then_back_to_the_usual_pace() {
     assert_about(timer(&mut vm), MAX_AGE, "after a failure");
 }
 
+/// A proxy starts before its clock is set right. What is planned meanwhile must not be hours ahead afterwards.
+#[test]
+fn a_clock_that_is_set_back_does_not_keep_the_keys_away() {
+    const AHEAD: u64 = 8 * 3600;
+    for fails in [true, false] {
+        let mut vm = Vm::new();
+        vm.world().now = NOW + AHEAD;
+        assert!(vm.root(fetching_config().to_string()).1);
+        if fails {
+            settle(&mut vm, |_| Answer::refused());
+        } else {
+            Idp::with_keys(&[Key::OTHER]).serve(&mut vm);
+            let stream = vm.request(Request::post(PATH).bearer(&late().sign()));
+            assert!(vm.is_held(stream), "one refetch for an unknown key");
+            Idp::with_keys(&[Key::OTHER]).serve(&mut vm);
+            vm.replied(stream).refuses(401, "invalid_token");
+        }
+        vm.world().now = NOW;
+        let stream = vm.request(good());
+        vm.replied(stream);
+        // At the latest when the pause or the cooldown of the wrong clock is over.
+        vm.sleep(u64::from(COOLDOWN));
+        let stream = vm.request(good());
+        Idp::default().serve(&mut vm);
+        vm.forwarded(stream);
+    }
+}
+
 #[test]
 fn with_keys_in_the_configuration_there_is_no_timer() {
     let mut vm = Vm::start(inline_config(&[Key::GOOD]).to_string());

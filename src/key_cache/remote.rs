@@ -1,24 +1,16 @@
-//! The keys of one issuer as a state machine: when to fetch, whom to let wait, when to refuse. It performs no I/O.
-//!
-//! | state | a key is asked for | leaves by |
-//! |---|---|---|
-//! | absent | before `retry_at`: unavailable; then: wait | `poll_fetch` |
-//! | fetching | in the old set: found; else: wait | `on_answer` |
-//! | ready | in the set: found; missing: one refetch per cooldown, then not found | `poll_fetch`, time |
-//!
-//! At most one fetch is in flight. Keys are refreshed before they are too old, whether or not anybody asks; a refresh
-//! that fails leaves the old ones in use, up to `keys_max_stale`.
+//! The state machine behind [`KeyCache`](super::KeyCache), for keys that are fetched.
 
 use core::time::Duration;
 
-use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec::Vec};
+use alloc::{borrow::ToOwned, string::String, sync::Arc, vec::Vec};
 
+use super::{Lookup, Patience, Progress};
 use crate::{
-    fetch::{Answer, Document, Fetch, FetchError, FetchId, KeyEvent, KeyEventKind},
+    fetch::{Document, Fetch, FetchError, FetchId, KeyEvent, KeyEventKind},
     issuer::Issuer,
-    jwk::{Key, KeySerial, KeySet, Selection},
+    jwk::{KeySerial, KeySet, Selection},
     jws::Algorithm,
-    policy::{AuthorizationServer, KeySource, RemoteKeys},
+    policy::RemoteKeys,
     time::UnixTime,
     uri::HttpUri,
 };
@@ -32,47 +24,9 @@ const METADATA_MAX_AGE: Duration = Duration::from_secs(3600);
 /// A fetch whose end the host has not reported this long after its timeout is given up.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What asking for a key comes to.
+/// The keys of an issuer that has them at a URL.
 #[derive(Debug)]
-pub(crate) enum Lookup<'k> {
-    /// This key.
-    Found(&'k Key),
-    /// Ask again when the fetch has ended.
-    Wait,
-    /// The issuer has no such key.
-    NotFound,
-    /// Several keys fit.
-    Ambiguous,
-    /// Whether the issuer has such a key cannot be known now.
-    Unavailable {
-        /// Seconds until it is worth trying again.
-        retry_after: u64,
-    },
-}
-
-/// Whether a request may still wait for a fetch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
-    /// It came just now.
-    MayWait,
-    /// It waited for the fetch that ended: whatever is known now decides.
-    Waited,
-}
-
-/// The keys of one issuer.
-#[derive(Debug)]
-pub(crate) struct KeyCache {
-    keys: Keys,
-}
-
-#[derive(Debug)]
-enum Keys {
-    Inline(KeySet),
-    Remote(Box<Remote>),
-}
-
-#[derive(Debug)]
-struct Remote {
+pub(super) struct Remote {
     issuer: Issuer,
     index: usize,
     settings: RemoteKeys,
@@ -110,129 +64,32 @@ enum Step {
     Keys(HttpUri),
 }
 
-/// What an answer led to.
-#[derive(Debug)]
-pub(crate) enum Progress {
-    /// It was not the answer that is waited for.
-    Ignored,
-    /// Another document has to be fetched: see [`KeyCache::poll_fetch`].
-    Next(Option<KeyEvent>),
-    /// The fetch ended, well or badly: those who wait can be answered.
-    Ended(KeyEvent),
-}
-
-impl KeyCache {
-    /// Starts without keys and wants them, so that the first request need not wait.
-    pub(crate) fn new(index: usize, server: &AuthorizationServer, seed: u64) -> Self {
-        let keys = match &server.keys {
-            KeySource::Inline(set) => {
-                let mut set = set.clone();
-                set.succeed(None, &mut 0);
-                Keys::Inline(set)
-            }
-            KeySource::Remote(settings) => Keys::Remote(Box::new(Remote {
-                issuer: server.issuer.clone(),
-                index,
-                settings: settings.clone(),
-                state: State::Absent { retry_at: UnixTime(0) },
-                wanted: false,
-                serial: 0,
-                failures: 0,
-                last_failed: false,
-                missed_at: None,
-                discovered: None,
-                last_key: 0,
-                seed,
-            })),
-        };
-        Self { keys }
+impl Remote {
+    /// Has nothing, and wants it at once: a worker that waited here would refuse requests for as long.
+    pub(super) const fn new(index: usize, issuer: Issuer, settings: RemoteKeys, seed: u64) -> Self {
+        Self {
+            issuer,
+            index,
+            settings,
+            state: State::Absent { retry_at: UnixTime(0) },
+            wanted: false,
+            serial: 0,
+            failures: 0,
+            last_failed: false,
+            missed_at: None,
+            discovered: None,
+            last_key: 0,
+            seed,
+        }
     }
 
-    /// Finds the key for a token's `kid` and `alg`.
-    pub(crate) fn lookup(
+    pub(super) fn lookup(
         &mut self,
         key_id: Option<&str>,
         algorithm: Algorithm,
         now: UnixTime,
         patience: Patience,
     ) -> Lookup<'_> {
-        match &mut self.keys {
-            Keys::Inline(set) => match set.select(key_id, algorithm) {
-                Selection::One(key) => Lookup::Found(key),
-                Selection::None => Lookup::NotFound,
-                Selection::Ambiguous => Lookup::Ambiguous,
-            },
-            Keys::Remote(remote) => remote.lookup(key_id, algorithm, now, patience),
-        }
-    }
-
-    /// The key that was found does not fit the signature. Authorization servers do change a key and keep its `kid`, so
-    /// one refetch per cooldown is worth the wait; otherwise the token is bad.
-    pub(crate) fn may_have_changed(&mut self, now: UnixTime, patience: Patience) -> bool {
-        match &mut self.keys {
-            Keys::Inline(_) => false,
-            Keys::Remote(remote) => patience == Patience::MayWait && remote.want_refetch(now),
-        }
-    }
-
-    /// The fetch to start now, if any.
-    pub(crate) fn poll_fetch(&mut self, now: UnixTime) -> Option<Fetch> {
-        match &mut self.keys {
-            Keys::Inline(_) => None,
-            Keys::Remote(remote) => remote.poll_fetch(now),
-        }
-    }
-
-    /// What came back.
-    pub(crate) fn on_answer(&mut self, id: FetchId, answer: Answer<'_>, now: UnixTime) -> Progress {
-        match &mut self.keys {
-            Keys::Inline(_) => Progress::Ignored,
-            Keys::Remote(remote) => remote.on_answer(id, answer.json(), now),
-        }
-    }
-
-    /// Gives up a fetch whose end the host never reported.
-    pub(crate) fn on_time(&mut self, now: UnixTime) -> Progress {
-        match &mut self.keys {
-            Keys::Remote(remote) => match remote.state {
-                State::Fetching { sent: Some((serial, deadline)), .. } if now > deadline => {
-                    let id = FetchId { issuer: remote.index, serial };
-                    remote.on_answer(id, Err(FetchError::Forgotten), now)
-                }
-                _ => Progress::Ignored,
-            },
-            Keys::Inline(_) => Progress::Ignored,
-        }
-    }
-
-    /// When [`KeyCache::on_time`] and [`KeyCache::poll_fetch`] have something to do by themselves; `None`: never. The
-    /// beginning of time means at once.
-    pub(crate) fn next_call(&self) -> Option<UnixTime> {
-        match &self.keys {
-            Keys::Inline(_) => None,
-            Keys::Remote(remote) if remote.wanted => Some(UnixTime(0)),
-            Keys::Remote(remote) => match remote.state {
-                State::Fetching { sent: None, .. } => Some(UnixTime(0)),
-                State::Fetching { sent: Some((_, deadline)), .. } => Some(deadline.plus(Duration::from_secs(1))),
-                State::Absent { retry_at: at } | State::Ready { refresh_at: at, .. } => Some(at),
-            },
-        }
-    }
-
-    /// Whether a key that proved a token is still the issuer's.
-    pub(crate) fn holds(&mut self, serial: KeySerial, now: UnixTime) -> bool {
-        match &mut self.keys {
-            Keys::Inline(set) => set.holds(serial),
-            Keys::Remote(remote) => {
-                remote.forget_too_old(now);
-                remote.current().is_some_and(|set| set.holds(serial))
-            }
-        }
-    }
-}
-
-impl Remote {
-    fn lookup(&mut self, key_id: Option<&str>, algorithm: Algorithm, now: UnixTime, patience: Patience) -> Lookup<'_> {
         self.forget_too_old(now);
         // Looked up twice, because a key that is lent out would keep `self` borrowed on the way to the miss.
         let found = match self.current() {
@@ -275,7 +132,7 @@ impl Remote {
     }
 
     /// Asks for a fetch because of a missing or wrong key; false if there may be none now.
-    fn want_refetch(&mut self, now: UnixTime) -> bool {
+    pub(super) fn want_refetch(&mut self, now: UnixTime) -> bool {
         match self.state {
             State::Fetching { .. } => return true,
             State::Absent { retry_at } if now < retry_at => return false,
@@ -296,6 +153,44 @@ impl Remote {
         true
     }
 
+    pub(super) fn holds(&mut self, serial: KeySerial, now: UnixTime) -> bool {
+        self.forget_too_old(now);
+        self.current().is_some_and(|set| set.holds(serial))
+    }
+
+    pub(super) fn on_time(&mut self, now: UnixTime) -> Progress {
+        match self.state {
+            State::Fetching { sent: Some((serial, deadline)), .. } if now > deadline => {
+                let id = FetchId { issuer: self.index, serial };
+                self.on_answer(id, Err(FetchError::Forgotten), now)
+            }
+            _ => Progress::Ignored,
+        }
+    }
+
+    pub(super) const fn next_call(&self) -> Option<UnixTime> {
+        match self.state {
+            _ if self.wanted => Some(UnixTime(0)),
+            State::Fetching { sent: None, .. } => Some(UnixTime(0)),
+            State::Fetching { sent: Some((_, deadline)), .. } => Some(deadline.plus(Duration::from_secs(1))),
+            State::Absent { retry_at: at } | State::Ready { refresh_at: at, .. } => Some(at),
+        }
+    }
+
+    /// Moves all that it remembers of the clock. A moment that was noted by another clock comes too soon then, never late.
+    pub(super) fn set_back(&mut self, seconds: u64) {
+        let (fetched, planned) = match &mut self.state {
+            State::Absent { retry_at } => (None, Some(retry_at)),
+            State::Fetching { old, sent, .. } => (old.as_mut(), sent.as_mut().map(|(_, deadline)| deadline)),
+            State::Ready { fetched, refresh_at } => (Some(fetched), Some(refresh_at)),
+        };
+        let fetched = fetched.map(|fetched| &mut fetched.at);
+        let discovered = self.discovered.as_mut().map(|(_, at)| at);
+        for at in [fetched, planned, self.missed_at.as_mut(), discovered].into_iter().flatten() {
+            *at = at.minus(seconds);
+        }
+    }
+
     fn forget_too_old(&mut self, now: UnixTime) {
         let max_stale = self.settings.max_stale;
         let too_old = |fetched: &Fetched| now >= fetched.at.plus(max_stale);
@@ -309,7 +204,7 @@ impl Remote {
         }
     }
 
-    fn poll_fetch(&mut self, now: UnixTime) -> Option<Fetch> {
+    pub(super) fn poll_fetch(&mut self, now: UnixTime) -> Option<Fetch> {
         let due = match self.state {
             State::Absent { retry_at: at } | State::Ready { refresh_at: at, .. } => self.wanted || now >= at,
             State::Fetching { .. } => false,
@@ -360,7 +255,12 @@ impl Remote {
         self.state = State::Fetching { old, step, sent: None, left };
     }
 
-    fn on_answer(&mut self, id: FetchId, answer: Result<Document<'_>, FetchError>, now: UnixTime) -> Progress {
+    pub(super) fn on_answer(
+        &mut self,
+        id: FetchId,
+        answer: Result<Document<'_>, FetchError>,
+        now: UnixTime,
+    ) -> Progress {
         let State::Fetching { step, sent, left, .. } = &mut self.state else { return Progress::Ignored };
         if sent.is_none_or(|(serial, _)| serial != id.serial) {
             return Progress::Ignored;
