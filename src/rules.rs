@@ -268,15 +268,15 @@ fn has_one_spelling(uri: &str) -> Option<()> {
         Some(hierarchy) => {
             let (authority, path) = hierarchy.split_at_checked(hierarchy.find('/').unwrap_or(hierarchy.len()))?;
             // Python reads hosts in lower case, and nobody compares users.
-            let has_more = authority.bytes().any(|byte| byte.is_ascii_uppercase() || b"@%".contains(&byte));
+            let has_more = authority.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b'@');
             // A server that only cuts the scheme off reads the authority as the first segment.
             if has_more || matches!(authority, "." | "..") || path::check_segment(authority).is_err() {
                 return None;
             }
             path.strip_prefix('/').unwrap_or_default()
         }
-        // Readers add what is missing here, or drop it: Python writes `x:/a` for `x:///a`.
-        None if hierarchy.is_empty() || hierarchy.starts_with('/') => return None,
+        None if hierarchy.is_empty() => return None,
+        // A slash alone leaves an empty segment before it: Python writes `x:/a` for `x:///a`.
         None => hierarchy,
     };
     let mut segments = path.split('/').peekable();

@@ -335,6 +335,32 @@ fn names_are_compared_however_many_there_are() {
     }
 }
 
+/// Escaped names are sorted by a digest that is no secret, and others may have it: these two do.
+#[test]
+fn names_of_one_digest_are_compared() {
+    let one = "\u{2486b}\u{241f0}\u{20483}\u{27f6d}\u{2e468}\u{20000}";
+    let other = "\u{20829}\u{23f39}\u{2b60f}\u{2389c}\u{26ec3}\u{2caaf}";
+    let wrapped =
+        |members: &[String]| format!(r#"{{"method":"x","params":{{"arguments":{{{}}}}}}}"#, members.join(","));
+    let member = |name: &str| format!(r#""{name}":0"#);
+    let more: Vec<String> = (0..30).map(|number| member(&format!("\\u006e{number}"))).collect();
+    let with = |at: [usize; 3], names: [&str; 3]| {
+        let mut members = more.clone();
+        at.iter().zip(names).for_each(|(at, name)| members.insert(*at, member(name)));
+        members
+    };
+    let mut rows = vec![good("RFC 8259 4: one digest", wrapped(&with([0, 1, 2], [one, other, "x"])))];
+    for second in 1..16 {
+        for third in 16..32 {
+            let members = with([0, second, third], [one, other, one]);
+            let column = wrapped(&members[..third]).len() - "}}}".len() + 2;
+            let name = format!("RFC 8259 4: one digest, at {second} and {third}");
+            rows.push(bad(name, wrapped(&members), duplicate(1, column)));
+        }
+    }
+    check_bodies(rows);
+}
+
 /// Names are kept until their object ends, so there may be so many in all objects that are open.
 #[test]
 fn as_many_as_16384_members_are_open_at_a_time() {
