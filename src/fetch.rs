@@ -16,6 +16,14 @@ pub struct FetchId {
     pub(crate) serial: u64,
 }
 
+impl FetchId {
+    /// Whether both are for the keys of one issuer, so that the older one is not waited for any more.
+    #[must_use]
+    pub const fn is_of_same_issuer(self, other: Self) -> bool {
+        self.issuer == other.issuer
+    }
+}
+
 /// A GET that the host must send now, without following redirects.
 #[derive(Clone, Debug)]
 #[must_use]

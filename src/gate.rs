@@ -149,7 +149,8 @@ impl Gate {
             acceleration: Acceleration::new(policy.verify_signature(), crypto),
             clock: UnixTime(0),
         };
-        Self { policy: Arc::new(policy), checks, held: BTreeMap::new(), rooms: Rooms::new() }
+        let rooms = Rooms::new(policy.authorization_servers().len());
+        Self { policy: Arc::new(policy), checks, held: BTreeMap::new(), rooms }
     }
 
     /// What the gate enforces.
@@ -218,7 +219,8 @@ impl Gate {
             Judgement::Admit(caller) => admit(caller, index, arrival, resource, &self.policy, &self.rooms),
             Judgement::Refuse(refusal) => Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin)),
             Judgement::Wait { issuer, token } => {
-                let Some(place) = self.rooms.keys.enter(arrival.size) else {
+                let room = self.rooms.keys.get(issuer);
+                let Some(place) = room.and_then(|room| room.enter(arrival.size)) else {
                     let refusal = Refusal::Overloaded { held: self.held.len() };
                     return Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin));
                 };
@@ -299,7 +301,7 @@ impl Gate {
         self.checks.keys.iter().filter_map(KeyCache::next_call).min()
     }
 
-    /// For how many algorithms the host's cryptography was given up since the last call.
+    /// With how many tokens the host's cryptography was tried and was no help since the last call.
     pub fn take_acceleration_fallbacks(&mut self) -> u64 {
         self.checks.acceleration.take_fallbacks()
     }

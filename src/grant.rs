@@ -101,7 +101,8 @@ impl VerifiedToken {
         let identity: usize = self.identity.iter().map(|(_, value)| value.len().saturating_add(40)).sum();
         let scopes: usize = self.claims.scopes.iter().map(|scope| scope.as_str().len().saturating_add(24)).sum();
         let facts = self.claims.facts.len().saturating_mul(8);
-        [256, audiences, identity, scopes, facts].into_iter().fold(0, usize::saturating_add)
+        let names = [&self.claims.subject, &self.claims.client_id].into_iter().flatten().map(String::len).sum();
+        [256, audiences, identity, scopes, facts, names].into_iter().fold(0, usize::saturating_add)
     }
 }
 

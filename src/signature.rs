@@ -9,7 +9,7 @@ use crate::{der, jws::Algorithm};
 
 /// RSA moduli shorter than this are forgeable (RFC 7518 section 3.3).
 pub const MIN_RSA_BITS: usize = 2048;
-/// Longer ones cost a worker more than a millisecond per token in wasm, and no authorization server uses them.
+/// The work for a token grows with the square of the length, and no authorization server uses longer ones.
 pub const MAX_RSA_BITS: usize = 8192;
 
 /// A public key, parsed once. Two are equal if they are the same key.
@@ -80,6 +80,15 @@ impl PublicKey {
     /// The key as a SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7), which hosts take.
     pub(crate) const fn spki(&self) -> &[u8] {
         &self.spki
+    }
+
+    /// How many bytes each of its signatures has.
+    pub(crate) fn signature_len(&self) -> usize {
+        match &self.kind {
+            Kind::Rsa(key) => key.size(),
+            Kind::P256(_) | Kind::Ed25519(_) => 64,
+            Kind::P384(_) => 96,
+        }
     }
 
     /// Whether a key of this type is what `algorithm` asks for.

@@ -3,7 +3,7 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use alloc::sync::Arc;
+use alloc::{sync::Arc, vec::Vec};
 
 const MIB: usize = 1024 * 1024;
 
@@ -36,8 +36,9 @@ pub const MAX_EVENT_BYTES: usize = 64 * MIB;
 /// The rooms of one worker.
 #[derive(Debug)]
 pub(crate) struct Rooms {
-    /// For requests that wait for keys.
-    pub(crate) keys: Room,
+    /// For requests that wait for keys, by issuer: each has its share, so that one that is slow does not keep out the tokens
+    /// of the others. A configuration has 32 issuers at most, so the least is 32 requests and 2 MiB.
+    pub(crate) keys: Vec<Room>,
     /// For requests whose body is being read.
     pub(crate) reading: Room,
     /// The same for requests without a token.
@@ -47,9 +48,10 @@ pub(crate) struct Rooms {
 }
 
 impl Rooms {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(issuers: usize) -> Self {
+        let share = |of: usize| of.checked_div(issuers).unwrap_or_default();
         Self {
-            keys: Room::new(MAX_HELD, MAX_HELD_BYTES),
+            keys: (0..issuers).map(|_| Room::new(share(MAX_HELD), share(MAX_HELD_BYTES))).collect(),
             reading: Room::new(MAX_READING, MAX_READING_BYTES),
             reading_anonymous: Room::new(MAX_READING_ANONYMOUS, MAX_READING_ANONYMOUS_BYTES),
             // What bounds the streams is the proxy; an event that is complete takes nothing.

@@ -1,8 +1,8 @@
 //! Signatures that the host checks faster than wasm can, where it has proved that it checks them right.
 //!
-//! A host's answer is used for an algorithm only after it called a known good signature good and a known bad one bad. An
-//! answer that is neither ends that for good, and the in-wasm implementation takes over: the outcome is the same, only
-//! slower.
+//! A host's answer is used for an algorithm only after it called a known good signature good and a known bad one bad. After
+//! an answer that is neither it has to prove itself again, and after a few of these it is given up. The in-wasm
+//! implementation takes over: the outcome is the same, only slower.
 
 mod vectors;
 
@@ -50,26 +50,40 @@ impl HostCrypto for NoHostCrypto {
 #[derive(Debug)]
 pub(crate) struct Acceleration {
     host: Box<dyn HostCrypto>,
-    trust: [(Algorithm, Trust); 5],
+    trust: [Trust; 5],
     fallbacks: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trust {
-    Untried,
-    Proved,
-    Never,
+#[derive(Clone, Copy, Debug)]
+struct Trust {
+    algorithm: Algorithm,
+    standing: Standing,
+    /// As many tokens in a row got an answer that is not understood.
+    unknown: u32,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Unproved,
+    Proved,
+    GivenUp,
+}
+
+/// As many answers in a row may not be understood. If one were enough, a failed call or a key that the host does not take
+/// would cost the tokens of all issuers; each of them costs a proof. A proof does not end the row: what the host cannot
+/// tell need not be in it.
+const MAX_UNKNOWN: u32 = 3;
 
 impl Acceleration {
     /// Tries the host at the first signature of each algorithm, or never.
     pub(crate) fn new(setting: VerifySignature, host: Box<dyn HostCrypto>) -> Self {
         use Algorithm::{Es256, Es384, Rs256, Rs384, Rs512};
-        let trust = match setting {
-            VerifySignature::Auto => Trust::Untried,
-            VerifySignature::Never => Trust::Never,
+        let standing = match setting {
+            VerifySignature::Auto => Standing::Unproved,
+            VerifySignature::Never => Standing::GivenUp,
         };
-        Self { host, trust: [Rs256, Rs384, Rs512, Es256, Es384].map(|algorithm| (algorithm, trust)), fallbacks: 0 }
+        let trust = [Rs256, Rs384, Rs512, Es256, Es384].map(|algorithm| Trust { algorithm, standing, unknown: 0 });
+        Self { host, trust, fallbacks: 0 }
     }
 
     /// Checks a signature, by the host if it is trusted with the algorithm.
@@ -80,6 +94,10 @@ impl Acceleration {
         text: &[u8],
         signature: &[u8],
     ) -> Result<(), BadSignature> {
+        // A host may take other lengths: DER hides that of an ECDSA signature.
+        if signature.len() != key.signature_len() {
+            return Err(BadSignature);
+        }
         match self.ask_trusted_host(key, algorithm, text, signature) {
             HostAnswer::Good => Ok(()),
             HostAnswer::Bad => Err(BadSignature),
@@ -90,46 +108,60 @@ impl Acceleration {
     fn ask_trusted_host(&mut self, key: &PublicKey, algorithm: Algorithm, text: &[u8], signature: &[u8]) -> HostAnswer {
         let host = self.host.as_mut();
         // The host is given a key and a hash, so a key of another kind would be used for what it is not meant for.
-        let entry = self.trust.iter_mut().find(|(known, _)| *known == algorithm && key.fits(algorithm));
-        let Some((_, trust)) = entry else { return HostAnswer::Unknown };
-        let answer = match *trust {
-            Trust::Never => return HostAnswer::Unknown,
-            Trust::Untried if !proves_itself(host, algorithm) => HostAnswer::Unknown,
-            Trust::Untried | Trust::Proved => ask(host, algorithm, key, text, signature),
-        };
-        *trust = if answer == HostAnswer::Unknown { Trust::Never } else { Trust::Proved };
-        if answer == HostAnswer::Unknown {
-            self.fallbacks = self.fallbacks.saturating_add(1);
+        let trust = self.trust.iter_mut().find(|trust| trust.algorithm == algorithm && key.fits(algorithm));
+        let Some(trust) = trust.filter(|trust| trust.standing != Standing::GivenUp) else { return HostAnswer::Unknown };
+        if trust.standing == Standing::Unproved {
+            trust.standing = proof(host, algorithm);
         }
-        answer
+        let answer = match trust.standing {
+            Standing::Proved => ask(host, algorithm, key, text, signature),
+            Standing::Unproved | Standing::GivenUp => HostAnswer::Unknown,
+        };
+        if answer != HostAnswer::Unknown {
+            trust.unknown = 0;
+            return answer;
+        }
+        trust.unknown = trust.unknown.saturating_add(1);
+        if trust.standing == Standing::Proved {
+            trust.standing = Standing::Unproved;
+        }
+        if trust.unknown >= MAX_UNKNOWN {
+            trust.standing = Standing::GivenUp;
+        }
+        self.fallbacks = self.fallbacks.saturating_add(1);
+        HostAnswer::Unknown
     }
 
-    /// How many algorithms the host lost its trust for since the last call.
+    /// How many tokens the host was no help with since the last call.
     pub(crate) fn take_fallbacks(&mut self) -> u64 {
         core::mem::take(&mut self.fallbacks)
     }
 }
 
-/// Whether the host tells a known good signature from a bad one.
-fn proves_itself(host: &mut dyn HostCrypto, algorithm: Algorithm) -> bool {
-    let Some((key, signature)) = known_signature(algorithm) else { return false };
+/// Whether the host tells a known good signature from a bad one. One that calls them the wrong way is given up at once.
+fn proof(host: &mut dyn HostCrypto, algorithm: Algorithm) -> Standing {
+    let Some((key, signature)) = known_signature(algorithm) else { return Standing::GivenUp };
     // The vector itself must be right, or a host that says yes to anything would pass.
-    key.verify(algorithm, vectors::TEXT, &signature).is_ok()
-        && ask(host, algorithm, &key, vectors::TEXT, &signature) == HostAnswer::Good
-        && ask(host, algorithm, &key, vectors::OTHER_TEXT, &signature) == HostAnswer::Bad
+    if key.verify(algorithm, vectors::TEXT, &signature).is_err() {
+        return Standing::GivenUp;
+    }
+    for (text, expected) in [(vectors::TEXT, HostAnswer::Good), (vectors::OTHER_TEXT, HostAnswer::Bad)] {
+        match ask(host, algorithm, &key, text, &signature) {
+            HostAnswer::Unknown => return Standing::Unproved,
+            answer if answer != expected => return Standing::GivenUp,
+            _ => {}
+        }
+    }
+    Standing::Proved
 }
 
 fn ask(host: &mut dyn HostCrypto, algorithm: Algorithm, key: &PublicKey, text: &[u8], signature: &[u8]) -> HostAnswer {
-    let expected = match algorithm {
-        Algorithm::Es256 => 64,
-        Algorithm::Es384 => 96,
-        _ => return host.verify(algorithm, key.spki(), text, signature),
-    };
-    // DER would hide a signature of the wrong length.
-    if signature.len() != expected {
-        return HostAnswer::Bad;
+    match algorithm {
+        Algorithm::Es256 | Algorithm::Es384 => {
+            host.verify(algorithm, key.spki(), text, &der::ecdsa_signature(signature))
+        }
+        _ => host.verify(algorithm, key.spki(), text, signature),
     }
-    host.verify(algorithm, key.spki(), text, &der::ecdsa_signature(signature))
 }
 
 fn known_signature(algorithm: Algorithm) -> Option<(PublicKey, Vec<u8>)> {

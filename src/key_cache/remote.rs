@@ -15,7 +15,7 @@ use crate::{
     uri::HttpUri,
 };
 
-/// The longest pause between two tries after failures; they start at one second and double.
+/// The longest pause between two tries after failures; they start at one second and about double.
 const MAX_BACKOFF: u64 = 30;
 
 /// Where the keys are rarely changes: metadata that is older is read again before the keys are.
@@ -319,16 +319,27 @@ impl Remote {
 
     /// Up to a tenth of a lifetime, another one each time.
     fn jitter(&self, lifetime: Duration) -> Duration {
+        Duration::from_secs(self.chance(lifetime.as_secs().wrapping_div(10)))
+    }
+
+    /// A number below this one, another one for each worker and each fetch; 0 if there is none.
+    fn chance(&self, below: u64) -> u64 {
         // SplitMix64's finalizer spreads seeds that differ in few bits.
         let mut mixed = self.seed.wrapping_add(self.serial.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let tenth = lifetime.as_secs().wrapping_div(10);
-        Duration::from_secs((mixed ^ (mixed >> 31)).checked_rem(tenth).unwrap_or_default())
+        (mixed ^ (mixed >> 31)).checked_rem(below).unwrap_or_default()
+    }
+
+    /// The pause after a failure. Longer ones are shortened by up to a quarter, or all workers would come back at once.
+    fn backoff(&self) -> u64 {
+        let pause = 1_u64.checked_shl(self.failures).unwrap_or(MAX_BACKOFF).min(MAX_BACKOFF);
+        let quarter = if pause < 4 { 0 } else { pause.wrapping_div(4).saturating_add(1) };
+        pause.saturating_sub(self.chance(quarter))
     }
 
     fn fail(&mut self, uri: &HttpUri, error: FetchError, now: UnixTime) -> Progress {
-        let backoff = 1_u64.checked_shl(self.failures).unwrap_or(MAX_BACKOFF).min(MAX_BACKOFF);
+        let backoff = self.backoff();
         self.failures = self.failures.saturating_add(1);
         self.last_failed = true;
         self.wanted = false;

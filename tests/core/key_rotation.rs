@@ -3,10 +3,15 @@
 
 mod clock;
 
+use std::collections::BTreeSet;
+
 use mcp_oauth::{
+    acceleration::NoHostCrypto,
+    config,
     fetch::{Answer, Fetch},
     gate::{Gate, Resumed, Verdict},
     refusal::Refusal,
+    reply::Reply,
     time::UnixTime,
     token::TokenError,
     waiting::MAX_HELD,
@@ -137,10 +142,12 @@ fn a_failed_fetch_answers_503_with_retry_after_and_recovers() {
     let mut gate = gate(&remote_config());
     let good = token(1, "k1");
     let mut now = NOW;
-    // Pauses double from one second to thirty.
-    for pause in [1, 2, 4, 8, 16, 30, 30] {
+    // Pauses double from one second to thirty, and longer ones are up to a quarter shorter.
+    for most in [1, 2, 4, 8, 16, 30, 30] {
         assert_hold(&present_as(&mut gate, 1, &good, now));
         let answer = reply(only(fail(&mut gate, now)));
+        let pause = pause_of(&answer);
+        assert!((most - most / 4..=most).contains(&pause), "{pause} s of {most} s");
         assert_eq!(answer.refusal(), Some(&unavailable(pause)));
         assert_eq!((answer.status(), reply_header(&answer, "retry-after")), (503, Some(pause.to_string().as_str())));
         assert_eq!(reply_header(&answer, "www-authenticate"), None, "a challenge would throw the token away");
@@ -156,6 +163,33 @@ fn a_failed_fetch_answers_503_with_retry_after_and_recovers() {
     assert_hold(&present_as(&mut gate, 1, &good, now));
     serve(&mut gate, &metadata(), now);
     assert_forward(&only(serve(&mut gate, &jwks(&[jwk(1, "k1")]), now)));
+}
+
+fn pause_of(reply: &Reply) -> u64 {
+    match reply.refusal() {
+        Some(Refusal::KeysUnavailable { retry_after, .. }) => *retry_after,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Workers that lost the server in the same second must not all come back in the same one.
+#[test]
+fn workers_do_not_all_try_again_in_the_same_second() {
+    let policy = || config::parse(remote_config().to_string().as_bytes()).expect("no findings");
+    let mut pauses = [const { BTreeSet::new() }; 8];
+    for seed in 0..40 {
+        let mut gate = Gate::on_host(policy(), Box::new(NoHostCrypto), seed);
+        let mut now = NOW;
+        for seen in &mut pauses {
+            assert_hold(&present_as(&mut gate, 1, &token(1, "k1"), now));
+            let pause = pause_of(&reply(only(fail(&mut gate, now))));
+            seen.insert(pause);
+            now = UnixTime(now.0 + pause);
+        }
+    }
+    let found = pauses.map(|seen| (seen.first().copied().unwrap_or(0), seen.last().copied().unwrap_or(0), seen.len()));
+    let expected = [(1, 1, 1), (2, 2, 1), (3, 4, 2), (6, 8, 3), (12, 16, 5), (23, 30, 8), (23, 30, 8), (23, 30, 8)];
+    assert_eq!(found, expected, "the shortest, the longest, and how many");
 }
 
 #[test]
@@ -280,6 +314,36 @@ fn no_more_wait_than_may() {
     assert_eq!(refusal(present_as(&mut gate, most, &good, NOW)), Refusal::Overloaded { held: MAX_HELD });
     gate.on_gone(0);
     assert_hold(&present_as(&mut gate, most, &good, NOW));
+}
+
+/// A flood for an issuer that does not answer must not take the places of those who wait for another one.
+#[test]
+fn each_issuer_has_its_share_of_the_places() {
+    // There are 32 issuers at most.
+    for (issuers, share) in [(2, 512), (3, 341), (32, 32)] {
+        let issuer = |number: usize| format!("https://{number}.example.com");
+        let server = |number| json!({ "issuer": issuer(number), "cluster": "idp" });
+        let servers: Vec<Value> = (0..issuers).map(server).collect();
+        let mut gate = gate(&with(remote_config(), "authorization_servers", json!(servers)));
+        let mut id = 0;
+        let mut arrive = |number| {
+            let token = sign_texts(1, &header().to_string(), &with(claims(), "iss", json!(issuer(number))).to_string());
+            id += 1;
+            present_as(&mut gate, id, &token, NOW)
+        };
+        for number in 0..issuers {
+            for _ in 0..share {
+                assert_hold(&arrive(number));
+            }
+            let held = share * (number + 1);
+            assert_eq!(refusal(arrive(number)), Refusal::Overloaded { held }, "{issuers} issuers");
+        }
+        // Whoever goes makes room for one of the same issuer.
+        gate.on_gone(1);
+        let token = sign_texts(1, &header().to_string(), &with(claims(), "iss", json!(issuer(0))).to_string());
+        assert_hold(&present_as(&mut gate, 1, &token, NOW));
+        assert!(matches!(present_as(&mut gate, 99_999, &token, NOW), Verdict::Reply(_)), "{issuers} issuers");
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A signature is checked once; everything that depends on the request, the time and the keys is checked each time.
 
+mod bounds;
+
 use std::{cell::Cell, rc::Rc};
 
 use mcp_oauth::{
@@ -203,6 +205,35 @@ fn a_rotation_forgets_what_the_old_key_proved() {
     worker.serve(&jwks(&[jwk(1, "k1")]), later(1800));
     worker.accepts(&token, later(1800));
     assert_eq!(worker.checked(), 1, "the key came back: checked anew");
+}
+
+/// Each issuer numbers its own keys: the first ones of two have the same number.
+#[test]
+fn a_rotation_forgets_nothing_of_another_issuer() {
+    let other = "https://other.example.com";
+    let server = |issuer| json!({ "issuer": issuer, "cluster": "idp", "jwks_uri": format!("{issuer}/keys") });
+    let config = put(remote_config(), "/authorization_servers", json!([server(ISSUER), server(other)]));
+    let config = put(config, "/token_cache", json!({ "ttl": "1h" }));
+    let token = |issuer| {
+        let claims = with(with(claims(), "exp", json!(NOW.0 + 100_000)), "iss", json!(issuer));
+        sign_texts(1, &header().to_string(), &claims.to_string())
+    };
+    let (old, new) = (jwks(&[jwk(1, "k1")]), jwks(&[jwk(2, "k2")]));
+    for rotates in [0, 1] {
+        let mut worker = Worker::new(&config);
+        worker.serve(&old, NOW);
+        worker.serve(&old, NOW);
+        let tokens = [token(ISSUER), token(other)];
+        tokens.iter().for_each(|token| worker.accepts(token, NOW));
+        worker.checked();
+        let (first, second) = if rotates == 0 { (&new, &old) } else { (&old, &new) };
+        worker.serve(first, later(600));
+        worker.serve(second, later(600));
+        worker.accepts(&tokens[1 - rotates], later(600));
+        assert_eq!(worker.checked(), 0, "the other issuer's token stays");
+        let gone = worker.present("/mcp", &tokens[rotates], later(600));
+        assert!(matches!(gone, Verdict::Hold), "its key is looked for: {gone:?}");
+    }
 }
 
 /// An entry's end was reckoned by the clock that was wrong.

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { machineToken } from '../../testbed/tokens.mjs';
 import { send } from './support/http.mjs';
-import { itStillServes, reasonFor, useStack } from './support/stack.mjs';
+import { itStillServes, itUnderstoodEnvoysVerdicts, reasonFor, useStack } from './support/stack.mjs';
 
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'EdDSA'];
 const path = (alg) => `/signed-with-${alg}`;
@@ -44,4 +44,5 @@ describe('where only PS256 and ES256 are allowed', () => {
   }
 });
 
+itUnderstoodEnvoysVerdicts(all);
 itStillServes(all);

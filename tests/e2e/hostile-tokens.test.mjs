@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 import { forge, forgeHmac, forgeUnsigned, goodClaims, logIn, machineToken } from '../../testbed/tokens.mjs';
 import { send } from './support/http.mjs';
 import { assertRefusal, challenges } from './support/replies.mjs';
-import { itStillServes, keysFile, keysOf, reasonFor, useStack } from './support/stack.mjs';
+import { itStillServes, itUnderstoodEnvoysVerdicts, keysFile, keysOf, reasonFor, useStack } from './support/stack.mjs';
 
 // A second authorization server, of another resource. Its key has the `kid` of the first one's.
 const OTHER_ISSUER = 'https://other.example';
@@ -253,4 +253,5 @@ it("the other issuer's token opens the other resource, and only that", async () 
   );
 });
 
+itUnderstoodEnvoysVerdicts(stack);
 itStillServes(stack);

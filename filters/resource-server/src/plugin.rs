@@ -24,7 +24,7 @@ use crate::{
 /// Requests that were forwarded unchecked because of `unmatched: insecure_forward`.
 const INSECURE_FORWARDS: &str = "mcp_oauth.insecure_forward";
 
-/// Algorithms for which the proxy's `verify_signature` was tried and given up.
+/// Tokens with which the proxy's `verify_signature` was tried and was no help.
 const SIGNATURE_FALLBACKS: &str = "mcp_oauth.verify_signature_fallback";
 
 /// A VM may run several plugins, each with its own configuration and streams.
@@ -36,6 +36,7 @@ pub(crate) struct Vm {
 
 pub(crate) struct Plugin {
     pub(crate) gate: Gate,
+    /// At most one of each issuer.
     calls: BTreeMap<u32, FetchId>,
     /// What the timer is set for.
     alarm: Option<UnixTime>,
@@ -114,6 +115,7 @@ pub(crate) fn on_tick(root: u32) {
         settle(root, outcome);
     }
     send_fetches(root, now);
+    count(with_plugin(root, Plugin::take_fallbacks).unwrap_or_default());
     keep_time(root, now).ok();
 }
 
@@ -204,7 +206,11 @@ fn send_fetches(root: u32, now: UnixTime) {
     while let Some(fetch) = with_plugin(root, |plugin| plugin.gate.poll_fetch(now)).flatten() {
         match send(&fetch) {
             Ok(token) => {
-                with_plugin(root, |plugin| plugin.calls.insert(token, fetch.id));
+                with_plugin(root, |plugin| {
+                    // A proxy that never reports the end of some calls must not make this grow.
+                    plugin.calls.retain(|_, id| !id.is_of_same_issuer(fetch.id));
+                    plugin.calls.insert(token, fetch.id)
+                });
             }
             Err(Status(status)) => {
                 let answer = Answer::NotSent(status);

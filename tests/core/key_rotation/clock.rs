@@ -43,13 +43,13 @@ const CASES: [Case; 6] = [
         name: "absent: the pause after a failure",
         ahead: |now| {
             let mut gate = COLD(now);
-            for after in [0, 1, 3] {
+            for after in [0, 1] {
                 fail(&mut gate, UnixTime(now.0 + after));
             }
-            (gate, 3)
+            (gate, 1)
         },
         notice: BY_FETCH,
-        due_after: 3 + 4,
+        due_after: 1 + 2,
         is_due: |gate, now| gate.poll_fetch(now).is_some(),
     },
     Case {

@@ -31,6 +31,21 @@ export function reasonFor(stack, path) {
   });
 }
 
+/** A counter of the filter, of all workers together. */
+export async function metric(stack, name) {
+  const text = await (await fetch(`http://127.0.0.1:${stack.ports.admin}/stats?filter=${name}`)).text();
+  const found = new RegExp(`\\b${name.replaceAll('.', '\\.')}: (\\d+)$`, 'm').exec(text);
+  assert.ok(found, `Envoy has no counter ${name}: ${text}`);
+  return Number(found[1]);
+}
+
+/** The filter may ask Envoy about signatures, and understood all that Envoy said; another version may say it otherwise. */
+export function itUnderstoodEnvoysVerdicts(stack) {
+  it('what Envoy says of signatures is understood', async () => {
+    assert.equal(await metric(stack, 'mcp_oauth.verify_signature_fallback'), 0);
+  });
+}
+
 /**
  * The statuses that a token gets from all workers of Envoy, without duplicates. The system deals connections out to them
  * at random, so enough are made that none is left out.

@@ -3,16 +3,16 @@
 use crate::abi::{Status, status};
 use p256::ecdsa::signature::Verifier as _;
 use p256::pkcs8::DecodePublicKey as _;
-use rsa::pkcs1v15;
 use rsa::traits::PublicKeyParts as _;
-use sha2::Sha256;
+use sha2::digest::const_oid::AssociatedOid;
+use sha2::{Digest, Sha256, Sha384, Sha512};
 
 /// What a host's `verify_signature` does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VerifySignature {
     /// There is none, as in most proxies.
     Absent,
-    /// It checks RS256 and ES256, as Envoy does.
+    /// It checks RSASSA-PKCS1-v1_5 and ECDSA, as Envoy does.
     Real,
     /// It calls every signature good.
     AlwaysGood,
@@ -82,19 +82,36 @@ impl<'a> Argument<'a> {
     }
 
     fn answer(&self) -> Result<(), &'static str> {
-        if self.hash_function != b"sha256" {
-            return Err("this hash function is not supported.");
+        match self.hash_function {
+            b"sha256" => self.check::<Sha256>(|| {
+                let key = p256::ecdsa::VerifyingKey::from_public_key_der(self.public_key).ok()?;
+                let signature = p256::ecdsa::Signature::from_der(self.signature);
+                Some(signature.is_ok_and(|signature| key.verify(self.text, &signature).is_ok()))
+            }),
+            b"sha384" => self.check::<Sha384>(|| {
+                let key = p384::ecdsa::VerifyingKey::from_public_key_der(self.public_key).ok()?;
+                let signature = p384::ecdsa::Signature::from_der(self.signature);
+                Some(signature.is_ok_and(|signature| key.verify(self.text, &signature).is_ok()))
+            }),
+            b"sha512" => self.check::<Sha512>(|| None),
+            _ => Err("this hash function is not supported."),
         }
-        if let Ok(key) = p256::ecdsa::VerifyingKey::from_public_key_der(self.public_key) {
-            let signature = p256::ecdsa::Signature::from_der(self.signature).map_err(|_| REFUSED)?;
-            return key.verify(self.text, &signature).map_err(|_| REFUSED);
+    }
+
+    /// On the curve that goes with the hash, if the key is on it; else as RSA.
+    fn check<D>(&self, on_curve: impl FnOnce() -> Option<bool>) -> Result<(), &'static str>
+    where
+        D: Digest + AssociatedOid,
+    {
+        if let Some(good) = on_curve() {
+            return good.then_some(()).ok_or(REFUSED);
         }
         let key = rsa::RsaPublicKey::from_public_key_der(self.public_key).map_err(|_| NO_KEY)?;
         if key.size() < MIN_RSA_BYTES {
             return Err(NO_KEY);
         }
-        let signature = pkcs1v15::Signature::try_from(self.signature).map_err(|_| REFUSED)?;
-        pkcs1v15::VerifyingKey::<Sha256>::new(key).verify(self.text, &signature).map_err(|_| REFUSED)
+        let good = key.verify(rsa::Pkcs1v15Sign::new::<D>(), &D::digest(self.text), self.signature);
+        good.map_err(|_| REFUSED)
     }
 }
 

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use p256::ecdsa::signature::{SignatureEncoding as _, Signer as _};
 use rsa::pkcs1v15;
 use serde_json::{Value, json};
-use sha2::Sha256;
+use sha2::{Sha256, Sha384, Sha512};
 
 /// The issuer of every good token.
 pub const ISSUER: &str = "https://idp.example.com/realms/mcp";
@@ -29,8 +29,14 @@ pub enum Key {
     Ed25519(u8),
     /// P-256 by scalar byte.
     P256(u8),
+    /// P-384 by scalar byte.
+    P384(u8),
     /// The one RSA key, as RS256.
     Rsa,
+    /// The same as RS384.
+    Rsa384,
+    /// The same as RS512.
+    Rsa512,
 }
 
 impl Key {
@@ -43,7 +49,10 @@ impl Key {
         match self {
             Self::Ed25519(_) => "EdDSA",
             Self::P256(_) => "ES256",
+            Self::P384(_) => "ES384",
             Self::Rsa => "RS256",
+            Self::Rsa384 => "RS384",
+            Self::Rsa512 => "RS512",
         }
     }
 
@@ -51,7 +60,10 @@ impl Key {
         match self {
             Self::Ed25519(seed) => format!("ed-{seed}"),
             Self::P256(seed) => format!("p256-{seed}"),
+            Self::P384(seed) => format!("p384-{seed}"),
             Self::Rsa => "rsa".to_owned(),
+            Self::Rsa384 => "rsa-384".to_owned(),
+            Self::Rsa512 => "rsa-512".to_owned(),
         }
     }
 
@@ -61,6 +73,10 @@ impl Key {
 
     fn p256(seed: u8) -> p256::ecdsa::SigningKey {
         p256::ecdsa::SigningKey::from_slice(&[seed; 32]).expect("a valid scalar")
+    }
+
+    fn p384(seed: u8) -> p384::ecdsa::SigningKey {
+        p384::ecdsa::SigningKey::from_slice(&[seed; 48]).expect("a valid scalar")
     }
 
     fn rsa() -> rsa::RsaPrivateKey {
@@ -86,7 +102,12 @@ impl Key {
                 let (x, y) = (point.x().expect("affine"), point.y().expect("affine"));
                 json!({"kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y)})
             }
-            Self::Rsa => {
+            Self::P384(seed) => {
+                let point = Self::p384(seed).verifying_key().to_sec1_point(false);
+                let (x, y) = (point.x().expect("affine"), point.y().expect("affine"));
+                json!({"kty": "EC", "crv": "P-384", "x": encode(x), "y": encode(y)})
+            }
+            Self::Rsa | Self::Rsa384 | Self::Rsa512 => {
                 json!({"kty": "RSA", "n": encode(&from_hex(rsa_key::MODULUS)), "e": encode(&[1, 0, 1])})
             }
         };
@@ -103,7 +124,13 @@ impl Key {
                 let signature: p256::ecdsa::Signature = Self::p256(seed).sign(message);
                 signature.to_vec()
             }
+            Self::P384(seed) => {
+                let signature: p384::ecdsa::Signature = Self::p384(seed).sign(message);
+                signature.to_vec()
+            }
             Self::Rsa => pkcs1v15::SigningKey::<Sha256>::new(Self::rsa()).sign(message).to_vec(),
+            Self::Rsa384 => pkcs1v15::SigningKey::<Sha384>::new(Self::rsa()).sign(message).to_vec(),
+            Self::Rsa512 => pkcs1v15::SigningKey::<Sha512>::new(Self::rsa()).sign(message).to_vec(),
         }
     }
 }
