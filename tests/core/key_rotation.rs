@@ -1,6 +1,7 @@
 //! Keys come and go without a restart: one fetch at a time, everybody who waits is answered, old keys serve while new
 //! ones cannot be had, and no token can cause more than one refetch per cooldown.
 
+mod cache_control;
 mod clock;
 
 use std::collections::BTreeSet;
