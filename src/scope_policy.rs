@@ -10,6 +10,10 @@ use crate::scope::{Scope, ScopeSet};
 /// subscription can meet hundreds of rules, and to compare each list with each costs their square.
 const MAX_JOINT: usize = 32;
 
+/// As many times lists are chosen for jointly; from then on one after the other, because 256 resources of one subscription
+/// may meet as many rules with many alternatives each.
+const MAX_ROUNDS: usize = 8;
+
 /// The scopes of one resource. Three lists that clients use differently, kept apart: what a token must carry for anything
 /// at all, what a 401 asks for, and (in the metadata only) what is advertised.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +75,8 @@ impl ScopePolicy {
             }
         }
         let mut chosen: Vec<&Scope> = Vec::new();
-        while let Some(next) = self.best(granted, open.get(..MAX_JOINT).unwrap_or(&open)) {
+        let joint = |chosen: &[&Scope]| if chosen.len() < MAX_ROUNDS { MAX_JOINT } else { 1 };
+        while let Some(next) = self.best(granted, open.get(..joint(&chosen)).unwrap_or(&open)) {
             open.retain(|any| !any.iter().any(|scope| self.is_in(scope, |other| other == next)));
             chosen.push(next);
         }

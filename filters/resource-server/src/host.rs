@@ -174,7 +174,7 @@ pub(crate) fn set_buffer(buffer: Buffer, replaced: usize, data: &[u8]) -> Result
     done(unsafe { sys::proxy_set_buffer_bytes(buffer as u32, 0, replaced, data.as_ptr(), data.len()) })
 }
 
-/// All header lines, serialized: see [`pairs::iter`].
+/// All header lines, serialized: see [`pairs::Pairs`].
 pub(crate) fn header_pairs(map: Map) -> Result<Vec<u8>> {
     // SAFETY: as above.
     received(|data, len| unsafe { sys::proxy_get_header_map_pairs(map as u32, data, len) })

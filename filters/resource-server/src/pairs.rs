@@ -1,16 +1,38 @@
 //! Header maps as the ABI serializes them: a count, the sizes of all names and values, then each of them with a NUL.
 
-/// The pairs of a map from the host. A map that contradicts itself ends early, so that nothing is read out of place.
-pub(crate) fn iter(map: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let (count, sizes) = map.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));
-    let count = usize::try_from(u32::from_le_bytes(*count)).unwrap_or_default();
-    let (mut sizes, mut data) = sizes.split_at_checked(count.saturating_mul(8)).unwrap_or_default();
-    core::iter::from_fn(move || {
-        let name_len = take_size(&mut sizes)?;
-        let value_len = take_size(&mut sizes)?;
-        let name = take_text(&mut data, name_len)?;
-        Some((name, take_text(&mut data, value_len)?))
-    })
+/// The pairs of a map from the host. One that contradicts itself ends early, so that nothing is read out of place:
+/// [`Pairs::is_whole`] tells.
+pub(crate) struct Pairs<'m> {
+    left: usize,
+    sizes: &'m [u8],
+    data: &'m [u8],
+}
+
+impl<'m> Pairs<'m> {
+    pub(crate) fn new(map: &'m [u8]) -> Self {
+        let (count, sizes) = map.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));
+        let left = usize::try_from(u32::from_le_bytes(*count)).unwrap_or_default();
+        let (sizes, data) = sizes.split_at_checked(left.saturating_mul(8)).unwrap_or_default();
+        Self { left, sizes, data }
+    }
+
+    /// Whether every pair was read, and nothing is left over.
+    pub(crate) const fn is_whole(&self) -> bool {
+        self.left == 0 && self.data.is_empty()
+    }
+}
+
+impl<'m> Iterator for Pairs<'m> {
+    type Item = (&'m [u8], &'m [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let name_len = take_size(&mut self.sizes)?;
+        let value_len = take_size(&mut self.sizes)?;
+        let name = take_text(&mut self.data, name_len)?;
+        let value = take_text(&mut self.data, value_len)?;
+        self.left = self.left.saturating_sub(1);
+        Some((name, value))
+    }
 }
 
 /// A map for the host.

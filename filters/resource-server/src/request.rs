@@ -11,7 +11,7 @@ use mcp_oauth::{
 
 use crate::{
     host::{self, Buffer, Map},
-    pairs,
+    pairs::Pairs,
     plugin::{count, keep_time, with_plugin, with_vm},
     stream::{Action, Body, State, apply, obey_forward, obey_reply, put_state, take_state},
 };
@@ -54,13 +54,22 @@ fn judge(context: u32, ended: bool) -> Judged {
     let judged = with_vm(|vm| {
         let root = vm.streams.get(&context)?.root;
         let plugin = vm.plugins.get_mut(&root)?;
-        let request = Request::new(pairs::iter(&head), plugin.gate.policy().identity_headers()).ended(ended);
+        let mut lines = Pairs::new(&head);
+        let request = Request::new(&mut lines, plugin.gate.policy().identity_headers()).ended(ended);
+        // A line that was not read might be a forged identity.
+        if !lines.is_whole() {
+            return Some(Err("proxy_get_header_map_pairs"));
+        }
         let verdict = plugin.gate.on_request(context, &request, now);
-        Some((Judged { verdict, root, now }, plugin.take_fallbacks()))
+        Some(Ok((Judged { verdict, root, now }, plugin.take_fallbacks())))
     });
-    let Some((judged, fallbacks)) = judged.flatten() else { return fault("proxy_on_context_create") };
-    count(fallbacks);
-    judged
+    match judged.flatten().unwrap_or(Err("proxy_on_context_create")) {
+        Ok((judged, fallbacks)) => {
+            count(fallbacks);
+            judged
+        }
+        Err(call) => fault(call),
+    }
 }
 
 /// Keeps a request until its body was read; its head too, unless the configuration lets that go.
@@ -139,7 +148,9 @@ fn on_pending(mut pending: Box<Pending>, body: Body) -> (State, Action) {
     let is_edited = pending.head().is_some();
     match judge_body(*pending, body) {
         // The response has begun, and it is none that is filtered: see `response::on_early_headers`.
-        Verdict::Forward(_) if body.answered => (State::Untouched, Action::Continue),
+        Verdict::Forward(_) if body.answered && is_edited => (State::Untouched, Action::Continue),
+        // Somebody else answered while the head was held: nobody waits for the upstream, and its head still has the token.
+        Verdict::Forward(_) if body.answered => (State::Answered, Action::Pause),
         Verdict::Forward(forward) if is_edited => (State::Forwarded(forward.into_response_guard()), Action::Continue),
         Verdict::Forward(forward) => obey_forward(forward),
         Verdict::Reply(reply) => obey_reply(&reply),

@@ -118,7 +118,11 @@ fn define_maps(linker: &mut Linker<World>) -> Result<(), wasmi::Error> {
         call(c, "proxy_get_header_map_pairs", |guest| {
             let pairs = guest.world().map(map).map(|map| map.pairs().to_vec());
             match pairs {
-                Some(pairs) if !pairs.is_empty() => guest.give(&write_pairs(&pairs), pointer, size),
+                Some(pairs) if !pairs.is_empty() => {
+                    let map = write_pairs(&pairs);
+                    let kept = map.len().saturating_sub(guest.world().cut_pairs);
+                    guest.give(&map[..kept], pointer, size)
+                }
                 _ => guest.give(&[], pointer, size),
             }
         })

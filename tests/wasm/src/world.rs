@@ -132,6 +132,8 @@ pub struct World {
     pub metrics: Vec<(String, u64)>,
     /// What this host's `verify_signature` does.
     pub verify_signature: VerifySignature,
+    /// So many bytes are missing at the end of each map of headers.
+    pub cut_pairs: usize,
     /// Things the guest did that no filter may do. Checked when the VM is dropped.
     pub violations: Vec<String>,
     pub(crate) faults: Vec<Fault>,
@@ -165,6 +167,7 @@ impl Default for World {
             environment: Vec::new(),
             metrics: Vec::new(),
             verify_signature: VerifySignature::Absent,
+            cut_pairs: 0,
             violations: Vec::new(),
             faults: Vec::new(),
             roots: BTreeMap::new(),

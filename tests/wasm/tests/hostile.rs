@@ -190,3 +190,20 @@ fn hostile_response_headers() {
     vm.response_headers(stream, Headers::default());
     assert_serves_the_next(&mut vm);
 }
+
+/// A line that was not read might be a forged identity, and one is added beside it.
+#[test]
+fn header_lines_that_are_not_all_there_are_refused() {
+    let token = Token::good().sign();
+    let mut vm = Vm::start(inline_config(&[Key::GOOD]).to_string());
+    let forged = || Request::post(PATH).bearer(&token).header("x-mcp-subject", "mallory");
+    for cut in 1..24 {
+        vm.world().cut_pairs = cut;
+        let stream = vm.request(forged());
+        vm.replied(stream).refuses(503, "temporarily_unavailable");
+        vm.delete(stream);
+    }
+    vm.world().cut_pairs = 0;
+    let stream = vm.request(forged());
+    assert_ne!(vm.forwarded(stream).get("x-mcp-subject"), Some("mallory"));
+}

@@ -81,7 +81,7 @@ fn refusals_on_the_way_back_are_for_the_origin_that_asked() {
         stream
     };
     let unedited = |vm: &mut Vm, request: Request| {
-        vm.world().fault(Fault::always("proxy_replace_header_map_value", 2));
+        vm.world().fault(Fault::always("proxy_add_header_map_value", 2));
         let stream = vm.request(request);
         vm.send(stream, call(TOOL), true);
         vm.world().heal();
@@ -117,4 +117,14 @@ fn refusals_on_the_way_back_are_for_the_origin_that_asked() {
             }
         }
     }
+}
+
+/// A head that was held still has its token, so it stays where it is when somebody else has answered.
+#[test]
+fn a_held_head_does_not_go_on_after_somebody_else_answered() {
+    let mut vm = Hold::Headers.start(&Hold::Headers.ruled(inline_config(&[Key::GOOD])));
+    let stream = vm.request(good_post());
+    vm.try_respond(stream, Response::status(504));
+    vm.send(stream, call(TOOL), true);
+    assert_eq!(vm.upstream_attempts(stream), [], "nothing of it arrived");
 }
