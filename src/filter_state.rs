@@ -73,7 +73,7 @@ impl FilterState {
     }
 
     /// A note with a value that needs no making.
-    pub(crate) fn note<'v>(self, note: Note, value: &'v str) -> Option<(&'static str, &'v str)> {
+    pub(crate) fn note(self, note: Note, value: &str) -> Option<(&'static str, &str)> {
         self.has(note).then(|| (note.path(), value))
     }
 

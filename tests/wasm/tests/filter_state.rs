@@ -108,6 +108,7 @@ fn what_a_body_asks_for_is_told_whatever_becomes_of_it() {
     for hold in Hold::BOTH {
         let mut ruled = hold.ruled(config(&ALL));
         ruled["resources"][0]["body"] = json!({"batches": true});
+        ruled["resources"][0]["filter_lists"] = json!(false);
         let mut vm = hold.start(&ruled);
         let long = "x".repeat(257);
         let cut = format!("{}...", "x".repeat(256));

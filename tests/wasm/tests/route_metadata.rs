@@ -10,7 +10,7 @@ const NOT_FOUND: u32 = 1;
 const OTHER: &str = "https://other.example.com/news";
 
 fn with_routes(mut config: Value) -> Value {
-    config["resources"][1] = json!({"resource": OTHER});
+    config["resources"].as_array_mut().expect("a list").push(json!({"resource": OTHER}));
     config["route_metadata"] = json!(true);
     config
 }
