@@ -5,6 +5,7 @@ use core::fmt;
 use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use crate::{
+    filter_state::{Note, Notes},
     grant::Grant,
     path::RequestPath,
     request::{Request, is_alike},
@@ -30,14 +31,33 @@ pub struct Forward {
     cleaned: Cleaned,
     grant: Grant,
     response: ResponseGuard,
+    asked: Notes,
 }
 
 /// Header lines that tell the upstream who is calling.
 pub(crate) type Identity = Box<[(Arc<str>, String)]>;
 
 impl Forward {
-    pub(crate) const fn new(grant: Grant, cleaned: Cleaned, response: ResponseGuard) -> Self {
-        Self { cleaned, grant, response }
+    pub(crate) fn new(grant: Grant, cleaned: Cleaned, response: ResponseGuard) -> Self {
+        Self { cleaned, grant, response, asked: Notes::default() }
+    }
+
+    pub(crate) fn asking(mut self, asked: Notes) -> Self {
+        self.asked = asked;
+        self
+    }
+
+    /// What the proxy must be told before the request goes on: names and values. Filters behind this one may rely on it, so
+    /// all of it must succeed, after the edits.
+    pub fn notes(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let caller = self.grant.notes().iter().map(|(name, value)| (*name, value.as_str()));
+        // Last: a failure before it must not leave an `allow` behind.
+        caller.chain(self.notes_of_body()).chain(self.response.filter_state().note(Note::Decision, "allow"))
+    }
+
+    /// The part of [`Forward::notes`] that a head which went ahead did not have.
+    pub fn notes_of_body(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.asked.iter().map(|(name, value)| (*name, value.as_str()))
     }
 
     /// The edits, in order. All of them must succeed before the request goes on.
@@ -158,7 +178,7 @@ impl IdentityHeaders {
 }
 
 /// Percent-encodes everything outside visible ASCII, and `%` itself so that the encoding can be undone.
-fn header_safe(value: &str) -> String {
+pub(crate) fn header_safe(value: &str) -> String {
     let mut safe = String::with_capacity(value.len());
     for byte in value.bytes() {
         match byte {

@@ -175,7 +175,11 @@ impl Gate {
             Ok(path) => path,
             Err(error) => return refuse(Refusal::Path(error)),
         };
-        let index = match self.policy.routes().find(authority, &path) {
+        let target = match self.policy.target(authority, &path, request.route()) {
+            Ok(target) => target,
+            Err(refusal) => return refuse(refusal),
+        };
+        let index = match target {
             Target::Resource(index) => index,
             Target::Document(index) => {
                 return self.policy.resource(index).map_or_else(

@@ -5,6 +5,7 @@ use core::fmt;
 use alloc::{borrow::ToOwned, string::String, sync::Arc};
 
 use crate::{
+    filter_state::Notes,
     forward::Identity,
     jwk::KeySerial,
     message::Message,
@@ -25,6 +26,7 @@ pub struct VerifiedToken {
     claims: Claims,
     key: KeySerial,
     identity: Identity,
+    notes: Notes,
 }
 
 /// Says nothing about the person behind it.
@@ -62,7 +64,8 @@ impl VerifiedToken {
         let issuer = policy.authorization_server(claims.issuer).map(|server| server.issuer().as_str());
         let (subject, client_id) = (claims.subject.as_deref(), claims.client_id.as_deref());
         let identity = policy.identity_headers().fill(subject, client_id, &claims.scopes, issuer);
-        Self { claims, key, identity }
+        let notes = policy.filter_state().of_token(subject, client_id, &claims.scopes, issuer);
+        Self { claims, key, identity, notes }
     }
 
     /// Every decision that depends on the resource and on the time. A token from the cache meets the same ones as a token
@@ -102,7 +105,8 @@ impl VerifiedToken {
         let scopes: usize = self.claims.scopes.iter().map(|scope| scope.as_str().len().saturating_add(24)).sum();
         let facts = self.claims.facts.len().saturating_mul(8);
         let names = [&self.claims.subject, &self.claims.client_id].into_iter().flatten().map(String::len).sum();
-        [256, audiences, identity, scopes, facts, names].into_iter().fold(0, usize::saturating_add)
+        let notes: usize = self.notes.iter().map(|(_, value)| value.len().saturating_add(40)).sum();
+        [256, audiences, identity, scopes, facts, names, notes].into_iter().fold(0, usize::saturating_add)
     }
 }
 
@@ -115,6 +119,11 @@ impl Caller {
     /// About how many bytes its token keeps.
     pub(crate) fn weight(&self) -> usize {
         self.token.as_ref().map_or(0, |token| token.weight())
+    }
+
+    /// What the proxy is told of the caller.
+    pub(crate) fn notes(&self) -> &[(&'static str, String)] {
+        self.token.as_ref().map_or(&[], |token| &token.notes)
     }
 
     /// The numbers of the conditions that the claims fulfil.
@@ -181,6 +190,11 @@ impl Grant {
     pub(crate) fn identity(&self) -> &[(Arc<str>, String)] {
         static NOBODY: [(Arc<str>, String); 0] = [];
         self.caller.token.as_ref().map_or(&NOBODY, |token| &token.identity)
+    }
+
+    /// What the proxy is told of the caller.
+    pub(crate) fn notes(&self) -> &[(&'static str, String)] {
+        self.caller.notes()
     }
 
     pub(crate) const fn caller(&self) -> &Caller {

@@ -52,6 +52,7 @@
 //! | [`message`], `json`, `rules`, [`pending`] | what the body asks for, and who may | MCP base protocol, JSON-RPC 2.0 |
 //! | [`refusal`], [`challenge`], [`reply`], [`cors`] | saying no | RFC 6750 section 3, Fetch |
 //! | [`forward`] | saying yes | MCP authorization, Token Handling |
+//! | [`filter_state`] | what the proxy is told of a request | |
 //! | [`response`], `session`, [`list_filter`], [`event_stream`] | the way back | MCP transports, server-sent events |
 //! | [`waiting`] | how much may wait | |
 
@@ -69,6 +70,7 @@ pub mod cors;
 mod der;
 pub mod event_stream;
 pub mod fetch;
+pub mod filter_state;
 pub mod forward;
 pub mod gate;
 pub mod grant;

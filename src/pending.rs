@@ -4,6 +4,7 @@ use alloc::{borrow::ToOwned, boxed::Box, sync::Arc, vec::Vec};
 
 use crate::{
     arrival::{Arrival, Expected, Session},
+    filter_state::{FilterState, Notes},
     forward::Forward,
     gate::Verdict,
     grant::{Caller, Grant},
@@ -70,7 +71,7 @@ impl Pending {
 
     /// The answer if the host cannot do what it takes.
     pub fn refuse(&self, refusal: Refusal) -> Reply {
-        Reply::refuse_for(refusal, self.resource(), &self.arrival.origin)
+        Reply::refuse_for(refusal, self.resource(), &self.arrival.origin).about(&self.caller, &[])
     }
 
     fn resource(&self) -> Option<&ResourcePolicy> {
@@ -91,9 +92,11 @@ impl Pending {
         };
         let Self { caller, index, mut arrival, events, .. } = self;
         let nobody = caller.is_anonymous().then(|| caller.clone());
+        let who = caller.clone();
+        let mut asked = Asked { state: policy.filter_state(), notes: Notes::default() };
         let origin = arrival.origin.clone();
         let decision = match &arrival.body {
-            Expected::Message(headers) => decide(caller, headers, body, access, resource, &events),
+            Expected::Message(headers) => decide(caller, headers, body, access, resource, &events, &mut asked),
             Expected::Nothing if !body.is_empty() => Err((Refusal::UnexpectedBody, None)),
             _ => caller.grant(resource, &[]).map(|grant| (grant, None)).map_err(|refusal| (refusal, None)),
         };
@@ -105,9 +108,11 @@ impl Pending {
             None => Ok(decided),
         });
         match decision {
-            Ok((grant, list)) => Verdict::Forward(forward(grant, index, arrival, &policy, resource, list)),
+            Ok((grant, list)) => {
+                Verdict::Forward(forward(grant, index, arrival, &policy, resource, list).asking(asked.notes))
+            }
             Err((refusal, id)) => {
-                let reply = Reply::challenge(refusal, resource, &origin);
+                let reply = Reply::challenge(refusal, resource, &origin).about(&who, &asked.notes);
                 Verdict::Reply(match id {
                     Some(id) => reply.answering(id),
                     None => reply,
@@ -126,7 +131,10 @@ pub(crate) fn admit(
     policy: &Arc<Policy>,
     rooms: &Rooms,
 ) -> Verdict {
-    let refuse = |refusal, arrival: &Arrival| Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin));
+    let who = caller.clone();
+    let refuse = |refusal, arrival: &Arrival| {
+        Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin).about(&who, &[]))
+    };
     match &arrival.body {
         Expected::Refused(refusal) => return refuse(refusal.clone(), &arrival),
         // A head that contradicts itself must not go upstream, so it cannot wait for the id that its answer should have.
@@ -216,6 +224,12 @@ fn forward(
     Forward::new(grant, arrival.cleaned, guard)
 }
 
+/// What the proxy is told of a body.
+struct Asked {
+    state: FilterState,
+    notes: Notes,
+}
+
 /// The right to send a body, and how the answer is filtered; or a refusal and the id of the request it answers.
 type Decision<'b> = Result<(Grant, Option<ListFilter>), (Refusal, Option<&'b str>)>;
 
@@ -227,6 +241,7 @@ fn decide<'b>(
     access: &Access,
     resource: &ResourcePolicy,
     events: &Room,
+    asked: &mut Asked,
 ) -> Decision<'b> {
     let batches = access.batches && !headers.as_ref().is_ok_and(McpHeaders::exclude_batches);
     let messages = message::read(body, batches);
@@ -235,6 +250,7 @@ fn decide<'b>(
         if caller.is_anonymous() { (Refusal::MissingToken, None) } else { (Refusal::Message(error), message::id(body)) }
     })?;
     let single = list.first().filter(|_| !is_batch);
+    asked.notes = single.map(|message| asked.state.of_message(message)).unwrap_or_default();
     let id = single.filter(|message| message.kind == Kind::Request).and_then(|message| message.id);
     let refuse = |refusal| (refusal, id);
     if caller.is_anonymous() && !list.iter().all(|message| access.is_anonymous(message)) {

@@ -2,19 +2,23 @@
 
 use core::time::Duration;
 
-use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 
 use crate::{
     challenge::Challenge,
     claim::{ClaimPath, Condition},
     cors::Origins,
+    filter_state::FilterState,
     forward::IdentityHeaders,
     issuer::Issuer,
     json::Object,
     jwk::KeySet,
     jws::Algorithm,
     metadata::Document,
-    routes::Routes,
+    path::RequestPath,
+    refusal::Refusal,
+    request::RouteResource,
+    routes::{Routes, Target, is_well_known},
     rules::Access,
     scope::ScopeSet,
     scope_policy::ScopePolicy,
@@ -34,6 +38,9 @@ pub struct Policy {
     pub(crate) token_cache: TokenCacheLimits,
     pub(crate) verify_signature: VerifySignature,
     pub(crate) hold_requests: HoldRequests,
+    pub(crate) filter_state: FilterState,
+    /// The resources by their names, where routes may name them.
+    pub(crate) route_names: Option<BTreeMap<String, usize>>,
     /// All that rules ask of claims; a rule names them by number, so that each is checked once per token.
     pub(crate) conditions: Vec<Condition>,
 }
@@ -249,7 +256,41 @@ impl Policy {
         self.unmatched
     }
 
-    pub(crate) const fn routes(&self) -> &Routes {
-        &self.routes
+    /// What the proxy is told of each request.
+    #[must_use]
+    pub const fn filter_state(&self) -> FilterState {
+        self.filter_state
+    }
+
+    /// Whether the gate must be told which resource the proxy's route names ([`crate::request::Request::on_route`]).
+    #[must_use]
+    pub const fn reads_route_metadata(&self) -> bool {
+        self.route_names.is_some()
+    }
+
+    /// What a request is for: what its route names, where routes may; else what its host and its path say. Well-known
+    /// documents are where clients look for them, whatever the route.
+    pub(crate) fn target(
+        &self,
+        authority: &[u8],
+        path: &RequestPath<'_>,
+        route: RouteResource<'_>,
+    ) -> Result<Target, Refusal> {
+        let found = || self.routes.find(authority, path);
+        let Some(names) = &self.route_names else { return Ok(found()) };
+        match route {
+            // Perhaps it names another resource than host and path say, with other scopes.
+            RouteResource::Unknown => Err(Refusal::Host("route metadata")),
+            RouteResource::Unnamed => Ok(found()),
+            RouteResource::Named(_) if is_well_known(path.as_str()) => Ok(match found() {
+                document @ Target::Document(_) => document,
+                _ => Target::NoDocument,
+            }),
+            RouteResource::Named(name) => {
+                let index = str::from_utf8(name).ok().and_then(|name| names.get(name)).copied();
+                let unknown = || Refusal::RouteResource(String::from_utf8_lossy(name).into_owned());
+                index.map(Target::Resource).ok_or_else(unknown)
+            }
+        }
     }
 }

@@ -23,6 +23,8 @@ pub enum Refusal {
     Head,
     /// No resource is configured for this host and path.
     Unmatched,
+    /// The proxy's route names this resource, and none of this name is configured.
+    RouteResource(String),
     /// No such well-known document.
     NoDocument,
     /// The method is not one that a document has.
@@ -113,7 +115,11 @@ impl Refusal {
             Self::Media(_) => 415,
             Self::UnreadableList | Self::EarlyResponse => 502,
             // Never 401: that would make a client throw a good token away.
-            Self::KeysUnavailable { .. } | Self::Overloaded { .. } | Self::Misconfigured | Self::Host(_) => 503,
+            Self::KeysUnavailable { .. }
+            | Self::Overloaded { .. }
+            | Self::Misconfigured
+            | Self::RouteResource(_)
+            | Self::Host(_) => 503,
         }
     }
 
@@ -139,9 +145,11 @@ impl Refusal {
             Self::Unmatched | Self::NoDocument | Self::Session => "not_found",
             Self::Method | Self::EndpointMethod => "method_not_allowed",
             Self::UnreadableList | Self::EarlyResponse => "bad_gateway",
-            Self::KeysUnavailable { .. } | Self::Overloaded { .. } | Self::Misconfigured | Self::Host(_) => {
-                "temporarily_unavailable"
-            }
+            Self::KeysUnavailable { .. }
+            | Self::Overloaded { .. }
+            | Self::Misconfigured
+            | Self::RouteResource(_)
+            | Self::Host(_) => "temporarily_unavailable",
         }
     }
 
@@ -175,7 +183,7 @@ impl Refusal {
             Self::Session => "no such session",
             Self::KeysUnavailable { .. } => "the keys of the authorization server are not available",
             Self::Overloaded { .. } => "too many requests wait",
-            Self::Misconfigured => "the gateway is misconfigured",
+            Self::Misconfigured | Self::RouteResource(_) => "the gateway is misconfigured",
             Self::Host(_) => "the gateway failed",
         }
     }
@@ -225,6 +233,7 @@ impl Refusal {
             Self::KeysUnavailable { .. } => "mcp_oauth_keys_unavailable",
             Self::Overloaded { .. } => "mcp_oauth_overloaded",
             Self::Misconfigured => "mcp_oauth_misconfigured",
+            Self::RouteResource(_) => "mcp_oauth_route_resource",
             Self::Host(_) => "mcp_oauth_host_failure",
         }
     }
@@ -255,6 +264,9 @@ impl fmt::Display for Refusal {
                 write!(f, "keys: issuer `{issuer}`: none available, next try in `{retry_after}` s")
             }
             Self::Overloaded { held } => write!(f, "too much waits already, in `{held}` requests"),
+            Self::RouteResource(name) => {
+                write!(f, "the route names `{}`, which is no configured resource", Shown(name))
+            }
             Self::Host(call) => write!(f, "the proxy failed at `{call}`"),
             other => f.write_str(other.description()),
         }

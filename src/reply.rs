@@ -5,6 +5,8 @@ use alloc::{borrow::Cow, string::String, vec, vec::Vec};
 use crate::{
     challenge::Challenge,
     cors::{self, Origin},
+    filter_state::{FilterState, Note},
+    grant::Caller,
     policy::ResourcePolicy,
     refusal::Refusal,
 };
@@ -18,6 +20,8 @@ pub struct Reply {
     body: Vec<u8>,
     reason: &'static str,
     refusal: Option<Refusal>,
+    /// What is known of the request: names and values.
+    known: Vec<(&'static str, String)>,
 }
 
 /// A header line: names are fixed, values are visible ASCII and spaces.
@@ -53,9 +57,17 @@ impl Reply {
         self.refusal.as_ref()
     }
 
+    /// What the proxy should be told, of what it is told at all: names and values.
+    pub fn notes(&self, state: FilterState) -> impl Iterator<Item = (&'static str, &str)> {
+        let decision = if self.refusal.is_some() { "deny" } else { "answer" };
+        let known = self.known.iter().map(|(name, value)| (*name, value.as_str()));
+        // First: should a request have been allowed before, nothing may keep that from being taken back.
+        state.note(Note::Decision, decision).into_iter().chain(state.note(Note::Reason, self.reason)).chain(known)
+    }
+
     /// An answer that is no refusal.
     pub(crate) const fn document(status: u16, headers: Vec<Header>, body: Vec<u8>, reason: &'static str) -> Self {
-        Self { status, headers, body, reason, refusal: None }
+        Self { status, headers, body, reason, refusal: None, known: Vec::new() }
     }
 
     /// A refusal outside any resource: no challenge, because there is nothing to ask a token for.
@@ -72,7 +84,7 @@ impl Reply {
             Refusal::KeysUnavailable { retry_after, .. } => {
                 headers.push(("retry-after", Cow::Owned(alloc::format!("{retry_after}"))));
             }
-            Refusal::Overloaded { .. } | Refusal::Misconfigured | Refusal::Host(_) => {
+            Refusal::Overloaded { .. } | Refusal::Misconfigured | Refusal::RouteResource(_) | Refusal::Host(_) => {
                 headers.push(("retry-after", Cow::Borrowed("1")));
             }
             Refusal::Method => headers.push(("allow", Cow::Borrowed(cors::DOCUMENT_METHODS))),
@@ -88,7 +100,14 @@ impl Reply {
             body: body.into_bytes(),
             reason: refusal.reason(),
             refusal: Some(refusal),
+            known: Vec::new(),
         }
+    }
+
+    /// Says whose request is answered, and what it asks for.
+    pub(crate) fn about(mut self, caller: &Caller, asked: &[(&'static str, String)]) -> Self {
+        self.known = [caller.notes(), asked].concat();
+        self
     }
 
     /// A refusal of a request that was for a resource when it came.

@@ -35,6 +35,19 @@ pub struct Request<'r> {
     size: usize,
     forbidden: Vec<&'r [u8]>,
     session_variants: Vec<&'r [u8]>,
+    route: RouteResource<'r>,
+}
+
+/// The resource that the proxy's route names, as far as the host could tell. It is the operator's word, not the client's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RouteResource<'r> {
+    /// The host did not look, or failed.
+    #[default]
+    Unknown,
+    /// The route names none.
+    Unnamed,
+    /// The route names this one.
+    Named(&'r [u8]),
 }
 
 /// The lines of one header.
@@ -83,6 +96,18 @@ impl<'r> Request<'r> {
     pub const fn ended(mut self, ended: bool) -> Self {
         self.ended = ended;
         self
+    }
+
+    /// Says which resource the proxy's route names; it counts where the policy lets routes name them
+    /// ([`crate::policy::Policy::reads_route_metadata`]).
+    #[must_use]
+    pub const fn on_route(mut self, route: RouteResource<'r>) -> Self {
+        self.route = route;
+        self
+    }
+
+    pub(crate) const fn route(&self) -> RouteResource<'r> {
+        self.route
     }
 
     fn add(&mut self, name: &'r [u8], value: &'r [u8], identity: &IdentityHeaders) {

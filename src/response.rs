@@ -5,6 +5,7 @@ use alloc::{string::String, sync::Arc, vec::Vec};
 use crate::{
     cors::{self, Origin},
     event_stream::ListEvents,
+    filter_state::FilterState,
     forward::Edit,
     grant::Caller,
     list_filter::ListFilter,
@@ -39,6 +40,10 @@ impl ResponseGuard {
     pub(crate) fn filtering(mut self, list: Option<ListFilter>) -> Self {
         self.list = list;
         self
+    }
+
+    pub(crate) fn filter_state(&self) -> FilterState {
+        self.policy.filter_state()
     }
 
     fn resource(&self) -> Option<&ResourcePolicy> {

@@ -17,7 +17,7 @@ const binary = () =>
     encoding: 'utf8',
   }).trim());
 
-export const readExample = () => readFileSync(join(ROOT, 'envoy.yaml'), 'utf8');
+export const readExample = (file = 'envoy.yaml') => readFileSync(join(ROOT, file), 'utf8');
 
 /**
  * The example with other places in it: `listen`, `admin`, `mcpServer` and `authorizationServer` are ports, `issuer` is

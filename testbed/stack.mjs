@@ -79,7 +79,7 @@ export async function startLikeExample(options) {
 /**
  * Starts all three. `resources` are further paths on the same host that tokens can be had for; the example protects
  * only /mcp, so `edit(bootstrap, plugin)` has to declare those that Envoy shall protect too. An authorization server
- * that was left out is started by `restartAuthorizationServer`.
+ * that was left out is started by `restartAuthorizationServer`. `example` is the text of another example than envoy.yaml.
  */
 export async function startStack({
   directory,
@@ -90,6 +90,7 @@ export async function startStack({
   keys,
   issuerPath,
   edit,
+  example,
   workers,
   logLevel,
   withoutAuthorizationServer,
@@ -111,7 +112,7 @@ export async function startStack({
     startMcpServer({ directory, kind, port: ports.mcpServer }),
   ]);
   // last: it asks the authorization server for its keys at once
-  stack.envoy = await startEnvoy({ directory, ...ports, issuer, workers, logLevel, edit });
+  stack.envoy = await startEnvoy({ directory, ...ports, issuer, workers, logLevel, edit, example });
   stack.restartAuthorizationServer = async (changes = {}) => {
     await stack.authorizationServer?.stop();
     stack.authorizationServer = await startAuthorizationServer({ ...tokensFor, ...changes });

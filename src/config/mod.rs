@@ -19,6 +19,7 @@ pub use reader::Finding;
 use reader::{At, Findings, Members};
 
 use crate::{
+    filter_state::{FilterState, Note},
     json,
     policy::{AuthorizationServer, HoldRequests, Policy, Unmatched, VerifySignature},
     shown::Shown,
@@ -73,7 +74,7 @@ pub fn parse_in(bytes: &[u8], environment: &dyn Fn(&str) -> Option<String>) -> R
 }
 
 fn read(root: &Members<'_>, environment: &dyn Fn(&str) -> Option<String>, findings: &mut Findings) -> Policy {
-    const KNOWN: [&str; 7] = [
+    const KNOWN: [&str; 9] = [
         "authorization_servers",
         "resources",
         "identity_headers",
@@ -81,6 +82,8 @@ fn read(root: &Members<'_>, environment: &dyn Fn(&str) -> Option<String>, findin
         "token_cache",
         "verify_signature",
         "hold_requests",
+        "filter_state",
+        "route_metadata",
     ];
     findings.expect_only(root, &KNOWN);
     let mut policy = Policy::default();
@@ -105,6 +108,13 @@ fn read(root: &Members<'_>, environment: &dyn Fn(&str) -> Option<String>, findin
     policy.hold_requests = hold_requests.unwrap_or_default();
     if let Some(at) = root.get("identity_headers") {
         policy.identity_headers = identity_headers::read_identity_headers(&at, findings);
+    }
+    if let Some(at) = root.get("filter_state") {
+        policy.filter_state = read_filter_state(&at, findings);
+    }
+    if findings.truth(root.get("route_metadata")) {
+        let names = policy.resources.iter().map(|resource| resource.uri.clone()).zip(0..);
+        policy.route_names = Some(names.collect());
     }
     policy.token_cache = read_token_cache(root.get("token_cache"), findings);
     let verify_signature = [("auto", VerifySignature::Auto), ("never", VerifySignature::Never)];
@@ -137,6 +147,19 @@ fn required_text<'v>(members: &Members<'v>, name: &str, findings: &mut Findings)
         findings.add(&members.place(name), "is missing");
     }
     findings.text(&at?)
+}
+
+fn read_filter_state(at: &At<'_>, findings: &mut Findings) -> FilterState {
+    let mut state = FilterState::default();
+    for item in findings.items(at) {
+        let path = item.path.clone();
+        match findings.choice(Some(item), &Note::NAMES) {
+            Some(note) if state.has(note) => findings.add(&path, "is listed twice"),
+            Some(note) => state.add(note),
+            None => {}
+        }
+    }
+    state
 }
 
 fn read_token_cache(at: Option<At<'_>>, findings: &mut Findings) -> TokenCacheLimits {

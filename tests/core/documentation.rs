@@ -31,6 +31,21 @@ fn the_ten_lines_are_ten_and_load() {
 }
 
 #[test]
+fn the_examples_load() {
+    let examples = [
+        include_str!("../../envoy.yaml"),
+        include_str!("../../examples/filter-state.yaml"),
+        include_str!("../../examples/route-metadata.yaml"),
+    ];
+    for example in examples {
+        let (_, block) = example.split_once("value: |\n").expect("a configuration");
+        let indented = |line: &&str| line.starts_with("                    ");
+        let text: Vec<&str> = block.lines().take_while(indented).collect();
+        config::parse(text.join("\n").as_bytes()).expect("no findings");
+    }
+}
+
+#[test]
 fn the_table_lists_every_setting() {
     let table = section(README, "### Settings", "All of it at once");
     let mut listed = BTreeSet::new();

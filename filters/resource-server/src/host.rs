@@ -124,6 +124,8 @@ mod sys {
             data: *mut *mut u8,
             len: *mut usize,
         ) -> u32;
+        pub(super) fn proxy_get_property(path: *const u8, path_len: usize, data: *mut *mut u8, len: *mut usize) -> u32;
+        pub(super) fn proxy_set_property(path: *const u8, path_len: usize, value: *const u8, value_len: usize) -> u32;
         pub(super) fn proxy_define_metric(kind: u32, name: *const u8, name_len: usize, id: *mut u32) -> u32;
         pub(super) fn proxy_increment_metric(id: u32, by: i64) -> u32;
     }
@@ -186,6 +188,10 @@ pub(crate) fn header(map: Map, name: &str) -> Result<Option<Vec<u8>>> {
         // SAFETY: as above; name and length are of one live slice.
         unsafe { sys::proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, len) }
     });
+    found(value)
+}
+
+fn found(value: Result<Vec<u8>>) -> Result<Option<Vec<u8>>> {
     match value {
         Ok(value) => Ok(Some(value)),
         Err(Status(NOT_FOUND)) => Ok(None),
@@ -283,6 +289,18 @@ pub(crate) fn http_call<'h>(
         )
     })?;
     Ok(token)
+}
+
+/// What the proxy knows of the current stream at this path, whose parts are separated by NUL, if it is there.
+pub(crate) fn property(path: &str) -> Result<Option<Vec<u8>>> {
+    // SAFETY: as above; path and length are of one live slice.
+    found(received(|data, len| unsafe { sys::proxy_get_property(path.as_ptr(), path.len(), data, len) }))
+}
+
+/// Tells the proxy something about the current stream.
+pub(crate) fn set_property(path: &str, value: &str) -> Result<()> {
+    // SAFETY: pointers and lengths are of live slices.
+    done(unsafe { sys::proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) })
 }
 
 /// Calls a function that this proxy has beyond the ABI.

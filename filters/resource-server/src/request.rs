@@ -5,7 +5,7 @@ use mcp_oauth::{
     pending::Pending,
     refusal::Refusal,
     reply::Reply,
-    request::Request,
+    request::{Request, RouteResource},
     time::UnixTime,
 };
 
@@ -13,22 +13,25 @@ use crate::{
     host::{self, Buffer, Map},
     pairs::Pairs,
     plugin::{count, keep_time, with_plugin, with_vm},
-    stream::{Action, Body, State, apply, obey_forward, obey_reply, put_state, take_state},
+    stream::{Action, Body, State, apply, obey_forward, obey_reply, put_state, take_state, tell},
 };
+
+/// Where Envoy has what the metadata of a route says of it.
+const ROUTE_RESOURCE: &str = "xds\0route_metadata\0filter_metadata\0mcp_oauth\0resource";
 
 pub(crate) fn on_headers(context: u32, ended: bool) -> Action {
     let Judged { verdict, root, now } = judge(context, ended);
     let (state, action) = match verdict {
-        Verdict::Forward(forward) => obey_forward(forward),
-        Verdict::Reply(reply) => obey_reply(&reply),
-        Verdict::ReadBody(pending) => read_body(pending),
+        Verdict::Forward(forward) => obey_forward(context, forward),
+        Verdict::Reply(reply) => obey_reply(context, &reply),
+        Verdict::ReadBody(pending) => read_body(context, pending),
         Verdict::Hold if keep_time(root, now).is_ok() => {
             (State::Held(Body { ended, ..Body::default() }), Action::Pause)
         }
         Verdict::Hold => {
             let refusal = Refusal::Host("proxy_set_tick_period_milliseconds");
             let reply = with_plugin(root, |plugin| plugin.gate.refuse_held(context, refusal.clone())).flatten();
-            obey_reply(&reply.unwrap_or_else(|| Reply::refuse(refusal)))
+            obey_reply(context, &reply.unwrap_or_else(|| Reply::refuse(refusal)))
         }
         Verdict::NotOurs(_) => {
             count((with_plugin(root, |plugin| plugin.insecure_forwards).flatten(), 1));
@@ -51,46 +54,63 @@ fn judge(context: u32, ended: bool) -> Judged {
         |call| Judged { verdict: Verdict::Reply(Reply::refuse(Refusal::Host(call))), root: 0, now: UnixTime(0) };
     let Ok(head) = host::header_pairs(Map::Request) else { return fault("proxy_get_header_map_pairs") };
     let Ok(now) = host::now() else { return fault("proxy_get_current_time_nanoseconds") };
-    let judged = with_vm(|vm| {
-        let root = vm.streams.get(&context)?.root;
-        let plugin = vm.plugins.get_mut(&root)?;
-        let mut lines = Pairs::new(&head);
-        let request = Request::new(&mut lines, plugin.gate.policy().identity_headers()).ended(ended);
-        // A line that was not read might be a forged identity.
-        if !lines.is_whole() {
-            return Some(Err("proxy_get_header_map_pairs"));
-        }
-        let verdict = plugin.gate.on_request(context, &request, now);
-        Some(Ok((Judged { verdict, root, now }, plugin.take_fallbacks())))
-    });
-    match judged.flatten().unwrap_or(Err("proxy_on_context_create")) {
-        Ok((judged, fallbacks)) => {
+    // `Ok(None)`: the route must be asked first.
+    let put = |route: Option<RouteResource<'_>>| {
+        let judged = with_vm(|vm| {
+            let root = vm.streams.get(&context)?.root;
+            let plugin = vm.plugins.get_mut(&root)?;
+            if route.is_none() && plugin.gate.policy().reads_route_metadata() {
+                return Some(Ok(None));
+            }
+            let mut lines = Pairs::new(&head);
+            let request = Request::new(&mut lines, plugin.gate.policy().identity_headers()).ended(ended);
+            // A line that was not read might be a forged identity.
+            if !lines.is_whole() {
+                return Some(Err("proxy_get_header_map_pairs"));
+            }
+            let verdict = plugin.gate.on_request(context, &request.on_route(route.unwrap_or_default()), now);
+            Some(Ok(Some((Judged { verdict, root, now }, plugin.take_fallbacks()))))
+        });
+        judged.flatten().unwrap_or(Err("proxy_on_context_create"))
+    };
+    let judged = match put(None) {
+        // Only now, because most configurations do not need it.
+        Ok(None) => match host::property(ROUTE_RESOURCE) {
+            Ok(name) => put(Some(name.as_deref().map_or(RouteResource::Unnamed, RouteResource::Named))),
+            Err(_) => Err("proxy_get_property"),
+        },
+        judged => judged,
+    };
+    match judged {
+        Ok(Some((judged, fallbacks))) => {
             count(fallbacks);
             judged
         }
+        Ok(None) => fault("proxy_get_property"),
         Err(call) => fault(call),
     }
 }
 
 /// Keeps a request until its body was read; its head too, unless the configuration lets that go.
-fn read_body(pending: Box<Pending>) -> (State, Action) {
+fn read_body(context: u32, pending: Box<Pending>) -> (State, Action) {
     let Some(head) = pending.head() else {
         return (State::Reading(pending, Body::default()), Action::Pause);
     };
-    if apply(Map::Request, head.edits()).is_err() {
-        return obey_reply(&pending.refuse(Refusal::Host("proxy_replace_header_map_value")));
+    let edited = apply(Map::Request, head.edits()).map_err(|_| Refusal::Host("proxy_replace_header_map_value"));
+    if let Err(refusal) = edited.and_then(|()| tell(head.notes())) {
+        return obey_reply(context, &pending.refuse(refusal));
     }
     (State::Reading(pending, Body::default()), Action::Continue)
 }
 
 /// The same for a request that waited for keys, whose body may have come meanwhile.
-fn read_held_body(pending: Box<Pending>, body: Body) -> (State, Action) {
+fn read_held_body(context: u32, pending: Box<Pending>, body: Body) -> (State, Action) {
     if body.size == 0 && !body.ended {
-        return read_body(pending);
+        return read_body(context, pending);
     }
     // The proxy has some of the body. If it let the head go it would send that along, so the head has to wait after all.
-    match read_body(pending) {
-        (State::Reading(pending, _), _) => on_pending(pending, body),
+    match read_body(context, pending) {
+        (State::Reading(pending, _), _) => on_pending(context, pending, body),
         refused => refused,
     }
 }
@@ -98,7 +118,7 @@ fn read_held_body(pending: Box<Pending>, body: Body) -> (State, Action) {
 pub(crate) fn on_body(context: u32, size: usize, ended: bool) -> Action {
     let Some(state) = take_state(context) else { return Action::Pause };
     let (state, action) = match state {
-        State::Reading(pending, body) => on_pending(pending, Body { size, ended, ..body }),
+        State::Reading(pending, body) => on_pending(context, pending, Body { size, ended, ..body }),
         State::Held(body) => on_held_body(context, Body { size, ended, ..body }),
         // Neither is a request that may go on: one has no verdict, the other was answered.
         State::New | State::Answered => (state, Action::Pause),
@@ -114,7 +134,7 @@ pub(crate) fn on_body(context: u32, size: usize, ended: bool) -> Action {
 pub(crate) fn on_trailers(context: u32) -> Action {
     let Some(state) = take_state(context) else { return Action::Pause };
     let (state, action) = match state {
-        State::Reading(pending, body) => on_pending(pending, Body { ended: true, ..body }),
+        State::Reading(pending, body) => on_pending(context, pending, Body { ended: true, ..body }),
         State::Held(body) => (State::Held(Body { ended: true, ..body }), Action::Pause),
         State::New | State::Answered => (state, Action::Pause),
         State::Forwarded(_) | State::Listing(_) | State::Events(_) | State::Withheld | State::Untouched => {
@@ -132,30 +152,33 @@ fn on_held_body(context: u32, body: Body) -> (State, Action) {
         vm.plugins.get_mut(&root)?.gate.on_held_body(context, body.size)
     });
     match refused.flatten() {
-        Some(reply) => obey_reply(&reply),
+        Some(reply) => obey_reply(context, &reply),
         None => (State::Held(body), Action::Pause),
     }
 }
 
 /// Judges the body if it is there, or if there is too much of it already.
-fn on_pending(mut pending: Box<Pending>, body: Body) -> (State, Action) {
+fn on_pending(context: u32, mut pending: Box<Pending>, body: Body) -> (State, Action) {
     if !body.ended {
         return match pending.on_arrived(body.size) {
-            Some(reply) => obey_reply(&reply),
+            Some(reply) => obey_reply(context, &reply),
             None => (State::Reading(pending, body), Action::Pause),
         };
     }
     let is_edited = pending.head().is_some();
     match judge_body(*pending, body) {
-        // The response has begun, and it is none that is filtered: see `response::on_early_headers`.
-        Verdict::Forward(_) if body.answered && is_edited => (State::Untouched, Action::Continue),
         // Somebody else answered while the head was held: nobody waits for the upstream, and its head still has the token.
-        Verdict::Forward(_) if body.answered => (State::Answered, Action::Pause),
-        Verdict::Forward(forward) if is_edited => (State::Forwarded(forward.into_response_guard()), Action::Continue),
-        Verdict::Forward(forward) => obey_forward(forward),
-        Verdict::Reply(reply) => obey_reply(&reply),
+        Verdict::Forward(_) if body.answered && !is_edited => (State::Answered, Action::Pause),
+        Verdict::Forward(forward) if is_edited => match tell(forward.notes_of_body()) {
+            Err(refusal) => obey_reply(context, &forward.response_guard().refuse(refusal)),
+            // The response has begun, and it is none that is filtered: see `response::on_early_headers`.
+            Ok(()) if body.answered => (State::Untouched, Action::Continue),
+            Ok(()) => (State::Forwarded(forward.into_response_guard()), Action::Continue),
+        },
+        Verdict::Forward(forward) => obey_forward(context, forward),
+        Verdict::Reply(reply) => obey_reply(context, &reply),
         Verdict::Hold | Verdict::ReadBody(_) | Verdict::NotOurs(_) => {
-            obey_reply(&Reply::refuse(Refusal::Host("proxy_on_request_body")))
+            obey_reply(context, &Reply::refuse(Refusal::Host("proxy_on_request_body")))
         }
     }
 }
@@ -188,10 +211,12 @@ pub(crate) fn resume(resumed: Vec<Resumed>, root: u32) {
             _ => Body::default(),
         };
         let (state, action) = match verdict {
-            Verdict::Forward(forward) => obey_forward(forward),
-            Verdict::Reply(reply) => obey_reply(&reply),
-            Verdict::ReadBody(pending) => read_held_body(pending, body),
-            Verdict::Hold | Verdict::NotOurs(_) => obey_reply(&Reply::refuse(Refusal::Host("proxy_continue_stream"))),
+            Verdict::Forward(forward) => obey_forward(request, forward),
+            Verdict::Reply(reply) => obey_reply(request, &reply),
+            Verdict::ReadBody(pending) => read_held_body(request, pending, body),
+            Verdict::Hold | Verdict::NotOurs(_) => {
+                obey_reply(request, &Reply::refuse(Refusal::Host("proxy_continue_stream")))
+            }
         };
         put_state(request, state);
         if action == Action::Continue {

@@ -14,9 +14,9 @@ pub(crate) fn on_headers(context: u32) -> Action {
     let (state, action) = match state {
         State::Forwarded(guard) => match guard_headers(&guard).and_then(|()| list_in(&guard)) {
             Ok(list) => (expect_body(guard, list), Action::Continue),
-            Err(refusal) => obey_reply(&guard.refuse(refusal)),
+            Err(refusal) => obey_reply(context, &guard.refuse(refusal)),
         },
-        State::Reading(pending, body) => on_early_headers(pending, body),
+        State::Reading(pending, body) => on_early_headers(context, pending, body),
         other => (other, Action::Continue),
     };
     put_state(context, state);
@@ -24,7 +24,7 @@ pub(crate) fn on_headers(context: u32) -> Action {
 }
 
 /// The upstream answers a head whose body is still being read.
-fn on_early_headers(pending: Box<Pending>, body: Body) -> (State, Action) {
+fn on_early_headers(context: u32, pending: Box<Pending>, body: Body) -> (State, Action) {
     // Without a head it was not asked: somebody else answers.
     if let Some(head) = pending.head() {
         let guarded = guard_headers(head.response_guard()).and_then(|()| is_success());
@@ -33,7 +33,7 @@ fn on_early_headers(pending: Box<Pending>, body: Body) -> (State, Action) {
             Err(refusal) => Some(pending.refuse(refusal)),
         };
         if let Some(reply) = reply {
-            return obey_reply(&reply);
+            return obey_reply(context, &reply);
         }
     }
     (State::Reading(pending, Body { answered: true, ..body }), Action::Continue)

@@ -98,21 +98,42 @@ pub(crate) fn apply<'e>(map: Map, edits: impl Iterator<Item = Edit<'e>>) -> Resu
     Ok(())
 }
 
-pub(crate) fn obey_forward(forward: Forward) -> (State, Action) {
+/// Tells the proxy what it wants to know of the current stream, or as much of it as it takes.
+pub(crate) fn tell<'n>(notes: impl Iterator<Item = (&'static str, &'n str)>) -> Result<(), Refusal> {
+    for (name, value) in notes {
+        host::set_property(name, value).map_err(|_| Refusal::Host("proxy_set_property"))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn obey_forward(context: u32, forward: Forward) -> (State, Action) {
     // Half-edited headers may still carry the token, so nothing less than all of the edits will do.
     if apply(Map::Request, forward.edits()).is_err() {
-        return obey_reply(&forward.response_guard().refuse(Refusal::Host("proxy_replace_header_map_value")));
+        return obey_reply(context, &forward.response_guard().refuse(Refusal::Host("proxy_replace_header_map_value")));
+    }
+    // Filters behind this one may decide by what they are told.
+    if let Err(refusal) = tell(forward.notes()) {
+        return obey_reply(context, &forward.response_guard().refuse(refusal));
     }
     (State::Forwarded(forward.into_response_guard()), Action::Continue)
 }
 
 /// Answers the current stream. If the proxy does not take the answer, the stream stays paused: never forwarded.
-pub(crate) fn obey_reply(reply: &Reply) -> (State, Action) {
+pub(crate) fn obey_reply(context: u32, reply: &Reply) -> (State, Action) {
     if let Some(refusal) = reply.refusal() {
-        let level = if matches!(refusal, Refusal::Host(_)) { Level::Warn } else { Level::Debug };
+        let level =
+            if matches!(refusal, Refusal::Host(_) | Refusal::RouteResource(_)) { Level::Warn } else { Level::Debug };
         if host::logs(level) {
             host::log(level, &format!("refused: {refusal}"));
         }
+    }
+    // Nothing goes on, so that what the proxy does not take is only missing in its log.
+    let state = with_vm(|vm| {
+        let root = vm.streams.get(&context)?.root;
+        Some(vm.plugins.get(&root)?.gate.policy().filter_state())
+    });
+    for (name, value) in reply.notes(state.flatten().unwrap_or_default()) {
+        host::set_property(name, value).ok();
     }
     host::send_local_response(reply.status(), reply.reason(), reply.headers(), reply.body()).ok();
     (State::Answered, Action::Pause)

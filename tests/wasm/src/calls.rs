@@ -28,6 +28,7 @@ fn as_outcome(status: Status) -> Outcome<()> {
 pub(crate) fn define(linker: &mut Linker<World>) -> Result<(), wasmi::Error> {
     define_basics(linker)?;
     define_maps(linker)?;
+    define_properties(linker)?;
     define_effects(linker)
 }
 
@@ -239,6 +240,25 @@ fn define_effects(linker: &mut Linker<World>) -> Result<(), wasmi::Error> {
             }
             let result_bytes = guest.world().verify_signature.call(&argument)?;
             guest.give(&result_bytes, result, size)
+        })
+    })?;
+    Ok(())
+}
+
+fn define_properties(linker: &mut Linker<World>) -> Result<(), wasmi::Error> {
+    let env = "env";
+    linker.func_wrap(env, "proxy_get_property", |c: C, path: u32, length: u32, pointer: u32, size: u32| {
+        call(c, "proxy_get_property", |guest| {
+            let path = guest.bytes(path, length)?;
+            let value = guest.world().property(&path)?;
+            guest.give(&value, pointer, size)
+        })
+    })?;
+    linker.func_wrap(env, "proxy_set_property", |c: C, path: u32, length: u32, value: u32, value_length: u32| {
+        call(c, "proxy_set_property", |guest| {
+            let path = guest.text(path, length)?;
+            let value = guest.bytes(value, value_length)?;
+            as_outcome(guest.world().set_property(&path, value))
         })
     })?;
     Ok(())

@@ -6,7 +6,7 @@ use crate::abi::Status;
 pub const VERIFY: &str = "proxy_call_foreign_function";
 
 /// Every host function of the `env` module that the filter may import, and nothing else.
-pub const HOST_FUNCTIONS: [&str; 18] = [
+pub const HOST_FUNCTIONS: [&str; 20] = [
     "proxy_log",
     "proxy_get_log_level",
     "proxy_get_current_time_nanoseconds",
@@ -23,6 +23,8 @@ pub const HOST_FUNCTIONS: [&str; 18] = [
     "proxy_set_effective_context",
     "proxy_http_call",
     VERIFY,
+    "proxy_get_property",
+    "proxy_set_property",
     "proxy_define_metric",
     "proxy_increment_metric",
 ];

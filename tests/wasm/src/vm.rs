@@ -286,6 +286,11 @@ impl Vm {
         }
     }
 
+    /// What the filter told the proxy of a request, by the names that Envoy gives it.
+    pub fn filter_state(&mut self, stream: Stream) -> std::collections::BTreeMap<String, String> {
+        self.state(stream).expect("a stream of this VM").filter_state.clone()
+    }
+
     /// Whether the request waits.
     pub fn is_held(&mut self, stream: Stream) -> bool {
         matches!(self.outcome(stream), Outcome::Held)

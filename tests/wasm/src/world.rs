@@ -94,6 +94,8 @@ pub(crate) struct StreamState {
     pub(crate) client_head: Option<Headers>,
     /// It was answered after that.
     pub(crate) reset: bool,
+    /// What the filter told of it.
+    pub(crate) filter_state: BTreeMap<String, String>,
 }
 
 /// What is done when a callback has returned.
@@ -128,6 +130,8 @@ pub struct World {
     pub withheld: usize,
     /// Environment variables, `NAME=value`.
     pub environment: Vec<String>,
+    /// The resource that the metadata of every route name; `None`: they name none.
+    pub route_resource: Option<Vec<u8>>,
     /// Names and values of the metrics, by id.
     pub metrics: Vec<(String, u64)>,
     /// What this host's `verify_signature` does.
@@ -165,6 +169,7 @@ impl Default for World {
             stops_headers_only: false,
             withheld: 0,
             environment: Vec::new(),
+            route_resource: None,
             metrics: Vec::new(),
             verify_signature: VerifySignature::Absent,
             cut_pairs: 0,
@@ -307,6 +312,27 @@ impl World {
             return status::BAD_ARGUMENT;
         }
         bytes.splice(..replaced, data.iter().copied());
+        status::OK
+    }
+
+    /// A property of a live stream; its path has NULs between its parts.
+    pub(crate) fn property(&mut self, path: &[u8]) -> Result<Vec<u8>, Status> {
+        const ROUTE_RESOURCE: &[u8] = b"xds\0route_metadata\0filter_metadata\0mcp_oauth\0resource";
+        if self.stream().is_none() || path != ROUTE_RESOURCE {
+            self.violation(format!("the property `{}` is asked for", path.escape_ascii()));
+            return Err(status::NOT_FOUND);
+        }
+        self.route_resource.clone().ok_or(status::NOT_FOUND)
+    }
+
+    /// Filter state of a live stream, as Envoy names it.
+    pub(crate) fn set_property(&mut self, path: &str, value: Vec<u8>) -> Status {
+        let visible = value.iter().all(|byte| matches!(byte, b' '..=b'~'));
+        if !path.starts_with("mcp_oauth.") || !visible {
+            self.violation(format!("the property `{path}` is set to `{}`", value.escape_ascii()));
+        }
+        let Some(stream) = self.stream() else { return status::NOT_FOUND };
+        stream.filter_state.insert(format!("wasm.{path}"), String::from_utf8_lossy(&value).into_owned());
         status::OK
     }
 

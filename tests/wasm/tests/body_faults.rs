@@ -41,6 +41,8 @@ fn config(hold: Hold) -> Value {
     let mut config = hold.ruled(fetching_config());
     config["resources"][0]["sessions"] = json!({"key_variable": "KEYS"});
     config["resources"][0]["origins"] = json!([ORIGIN]);
+    config["filter_state"] = json!(["tool", "decision"]);
+    config["route_metadata"] = json!(true);
     config
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
+
+use serde_json::{Value, json};
 use wasm_host_tests::{
     FORGED, Fault, HOST_FUNCTIONS, Idp, Key, Outcome, PATH, Request, Response, STATUSES, Stream, Token, VERIFY,
     VerifySignature, Vm, breach, fetching_config,
@@ -26,6 +28,8 @@ struct Scene {
     unknown: String,
     unscoped: String,
     forged: [String; 2],
+    /// What is added to the configuration.
+    more: fn(&mut Value),
 }
 
 impl Scene {
@@ -35,7 +39,13 @@ impl Scene {
         let unknown = Token::good().signed_by(Key::OTHER).sign();
         let unscoped = token.clone().claim("scope", "other").sign();
         let forged = [1, 2].map(|n| token.clone().claim("jti", n).with_signature_of(&good));
-        Self { name, key, host, statuses, good, unknown, unscoped, forged }
+        Self { name, key, host, statuses, good, unknown, unscoped, forged, more: |_| {} }
+    }
+
+    fn config(&self) -> String {
+        let mut config = fetching_config();
+        (self.more)(&mut config);
+        config.to_string()
     }
 
     /// The statuses that a function returns in this scene: all where they may matter.
@@ -52,8 +62,17 @@ static FAST: LazyLock<Scene> = LazyLock::new(|| Scene::new("fast", Key::Rsa, Ver
 static LIAR: LazyLock<Scene> =
     LazyLock::new(|| Scene::new("liar", Key::Rsa, VerifySignature::AlwaysGood, &SOME_STATUSES));
 
-fn scenes() -> [&'static Scene; 3] {
-    [&PLAIN, &FAST, &LIAR]
+/// The proxy is told who calls, and routes may name resources.
+static TOLD: LazyLock<Scene> = LazyLock::new(|| Scene {
+    more: |config| {
+        config["filter_state"] = json!(["subject", "decision", "reason"]);
+        config["route_metadata"] = json!(true);
+    },
+    ..Scene::new("told", Key::GOOD, VerifySignature::Absent, &SOME_STATUSES)
+});
+
+fn scenes() -> [&'static Scene; 4] {
+    [&PLAIN, &FAST, &LIAR, &TOLD]
 }
 
 struct Run {
@@ -115,7 +134,7 @@ impl Run {
 fn run(scene: &'static Scene, faults: &[Fault]) -> Run {
     let mut vm = Vm::with_faults(faults);
     vm.world().verify_signature = scene.host;
-    let (_, accepted) = vm.root(fetching_config().to_string());
+    let (_, accepted) = vm.root(scene.config());
     let denies_headers = faults.iter().any(|fault| fault.may_return("proxy_get_header_map_value", NOT_FOUND));
     let (outcomes, problems) = (Outcomes::new(), Vec::new());
     let mut run = Run { scene, vm, denies_headers, streams: Vec::new(), outcomes, problems };
@@ -280,6 +299,7 @@ macro_rules! matrix {
 matrix!(plain, PLAIN);
 matrix!(fast, FAST);
 matrix!(liar, LIAR);
+matrix!(told, TOLD);
 
 #[test]
 fn what_only_observes_or_helps_changes_nothing_when_it_fails() {

@@ -1,0 +1,99 @@
+//! Promise: every reply tells the access log why, in one word that never changes with the request.
+
+use std::collections::BTreeSet;
+
+use mcp_oauth::{
+    bearer::CredentialsError,
+    grant::InsufficientScope,
+    jws::{Algorithm, JwsError},
+    message::{HeaderMismatch, MessageError},
+    path::PathError,
+    refusal::{MediaError, Refusal},
+    reply::Reply,
+    scope::ScopeSet,
+    token::{ClaimFault, TokenError},
+};
+
+use crate::support::NOW;
+
+/// The names of the variants of an enum, from its source.
+fn variants(source: &str, name: &str) -> BTreeSet<String> {
+    let (_, rest) = source.split_once(&format!("pub enum {name} {{\n")).expect("the enum");
+    let (body, _) = rest.split_once("\n}").expect("its end");
+    let lines = body.lines().filter_map(|line| line.strip_prefix("    "));
+    let named = lines.filter(|line| line.starts_with(|first: char| first.is_ascii_uppercase()));
+    named.map(|line| line.split(|c: char| !c.is_ascii_alphanumeric()).next().expect("a name").to_owned()).collect()
+}
+
+/// The name of a value's variant.
+fn variant(value: &impl std::fmt::Debug) -> String {
+    let text = format!("{value:?}");
+    text.split(|c: char| !c.is_ascii_alphanumeric()).next().expect("a name").to_owned()
+}
+
+fn token_errors() -> Vec<TokenError> {
+    vec![
+        TokenError::Jws(JwsError::Parts(1)),
+        TokenError::Type("x".to_owned()),
+        TokenError::NotAccessToken("nonce"),
+        TokenError::Claim("exp", ClaimFault::Missing),
+        TokenError::ScopeClaim("scope".to_owned()),
+        TokenError::Issuer("x".to_owned()),
+        TokenError::Algorithm(Algorithm::Es256),
+        TokenError::Audience { found: "x".to_owned(), accepted: "y".to_owned() },
+        TokenError::Expired { at: NOW, now: NOW },
+        TokenError::NotYetValid { claim: "nbf", at: NOW, now: NOW },
+        TokenError::SenderConstrained,
+        TokenError::UnknownKey(None),
+        TokenError::AmbiguousKey,
+        TokenError::Signature,
+    ]
+}
+
+fn refusals() -> Vec<Refusal> {
+    let insufficient = InsufficientScope { granted: ScopeSet::default(), needed: ScopeSet::default() };
+    let others = vec![
+        Refusal::Path(PathError::Backslash),
+        Refusal::Head,
+        Refusal::Unmatched,
+        Refusal::RouteResource("x".to_owned()),
+        Refusal::NoDocument,
+        Refusal::Method,
+        Refusal::MissingToken,
+        Refusal::Credentials(CredentialsError::Doubled),
+        Refusal::InsufficientScope(insufficient),
+        Refusal::Origin,
+        Refusal::EndpointMethod,
+        Refusal::Media(MediaError::Type),
+        Refusal::TooLarge { most: 1 },
+        Refusal::Message(MessageError::Batch),
+        Refusal::UnexpectedBody,
+        Refusal::HeaderMismatch(HeaderMismatch::Missing("mcp-method")),
+        Refusal::AmbiguousUri,
+        Refusal::Denied { rule: None },
+        Refusal::UnreadableList,
+        Refusal::EarlyResponse,
+        Refusal::Session,
+        Refusal::KeysUnavailable { issuer: "x".to_owned(), retry_after: 1 },
+        Refusal::Overloaded { held: 1 },
+        Refusal::Misconfigured,
+        Refusal::Host("x"),
+    ];
+    token_errors().into_iter().map(Refusal::Token).chain(others).collect()
+}
+
+#[test]
+fn every_refusal_has_a_reason() {
+    let found: BTreeSet<_> = refusals().iter().map(variant).collect();
+    assert_eq!(found, variants(include_str!("../../src/refusal.rs"), "Refusal"));
+    let found: BTreeSet<_> = token_errors().iter().map(variant).collect();
+    assert_eq!(found, variants(include_str!("../../src/token.rs"), "TokenError"));
+    for refusal in refusals() {
+        let reply = Reply::refuse(refusal.clone());
+        // A proxy would change blanks and cut at others.
+        let legal = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+        let rest = reply.reason().strip_prefix("mcp_oauth_").unwrap_or_default();
+        assert!(!rest.is_empty() && rest.bytes().all(legal), "{refusal:?}: {}", reply.reason());
+        assert_eq!(reply.reason(), refusal.reason());
+    }
+}
