@@ -10,9 +10,9 @@ use crate::scope::{Scope, ScopeSet};
 /// subscription can meet hundreds of rules, and to compare each list with each costs their square.
 const MAX_JOINT: usize = 32;
 
-/// As many times lists are chosen for jointly; from then on one after the other, because 256 resources of one subscription
-/// may meet as many rules with many alternatives each.
-const MAX_ROUNDS: usize = 8;
+/// After as many comparisons of alternatives, about ten milliseconds, each list is chosen for by itself: 256 resources of one
+/// subscription may meet as many rules with dozens of alternatives each.
+const MAX_COMPARISONS: usize = 1 << 20;
 
 /// The scopes of one resource. Three lists that clients use differently, kept apart: what a token must carry for anything
 /// at all, what a 401 asks for, and (in the metadata only) what is advertised.
@@ -75,8 +75,13 @@ impl ScopePolicy {
             }
         }
         let mut chosen: Vec<&Scope> = Vec::new();
-        let joint = |chosen: &[&Scope]| if chosen.len() < MAX_ROUNDS { MAX_JOINT } else { 1 };
-        while let Some(next) = self.best(granted, open.get(..joint(&chosen)).unwrap_or(&open)) {
+        let mut compared = 0_usize;
+        loop {
+            let width = if compared < MAX_COMPARISONS { MAX_JOINT } else { 1 };
+            let joint = open.get(..width).unwrap_or(&open);
+            let Some(next) = self.best(granted, joint) else { break };
+            let alternatives: usize = joint.iter().map(|any| any.len()).sum();
+            compared = compared.saturating_add(alternatives.saturating_mul(alternatives));
             open.retain(|any| !any.iter().any(|scope| self.is_in(scope, |other| other == next)));
             chosen.push(next);
         }

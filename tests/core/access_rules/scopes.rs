@@ -252,6 +252,20 @@ fn hundreds_of_alternatives_are_all_chosen_from() {
     assert_eq!(outcome(post(&mut gate, &scoped(&needed), &[], &body)), Ok(()));
 }
 
+/// Dozens of alternatives in hundreds of rules would keep the worker busy for seconds, if all were compared with all.
+#[test]
+fn too_many_alternatives_are_chosen_one_by_one() {
+    let alternatives = |n: usize| (0..60).map(|k| format!("s{n}-{k}")).collect::<Vec<_>>();
+    let rule = |n: usize| json!({ "resources": [format!("x://{n}")], "any_of": alternatives(n) });
+    let config = ruled(&json!({ "scopes": {}, "rules": (0..256).map(rule).collect::<Vec<_>>() }));
+    let uris: Vec<String> = (0..256).map(|n| format!("x://{n}")).collect();
+    let body = super::request("subscriptions/listen", &json!({ "notifications": { "resourceSubscriptions": uris } }));
+    let mut needed: Vec<_> = (0..256).map(|n| format!("s{n}-0")).collect();
+    needed.sort_unstable();
+    let mut gate = gate(&config);
+    assert_eq!(outcome(post(&mut gate, &scoped(""), &[], &body)), Err(lacking("", &needed.join(" "))));
+}
+
 /// Keycloak has realm roles two objects deep, others have several claims at once.
 #[test]
 fn scopes_stand_where_the_operator_says() {
