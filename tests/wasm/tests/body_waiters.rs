@@ -206,9 +206,9 @@ fn so_many_requests_are_read_at_a_time_and_the_rest_is_told_to_come_back() {
         vm.send(streams[1], "nonsense", true);
         vm.replied(streams[1]);
         vm.delete(streams[2]);
-        for index in 0..3 {
-            streams[index] = vm.request(request.clone());
-            assert!(vm.is_held(streams[index]), "{:?}", vm.outcome(streams[index]));
+        for stream in streams.iter_mut().take(3) {
+            *stream = vm.request(request.clone());
+            assert!(vm.is_held(*stream), "{:?}", vm.outcome(*stream));
         }
         let refused = vm.request(request.clone());
         vm.replied(refused).refuses(503, "temporarily_unavailable");
