@@ -9,6 +9,9 @@ const GET: &str = "proxy_get_property";
 const NOT_FOUND: u32 = 1;
 const OTHER: &str = "https://other.example.com/news";
 
+/// What the route names, and why the request is refused if it is.
+type Row = (Option<&'static [u8]>, Result<(), &'static str>);
+
 fn with_routes(mut config: Value) -> Value {
     config["resources"].as_array_mut().expect("a list").push(json!({"resource": OTHER}));
     config["route_metadata"] = json!(true);
@@ -23,7 +26,7 @@ fn vm(names: Option<&[u8]>) -> Vm {
 
 #[test]
 fn a_route_names_one_configured_resource_exactly() {
-    let rows: [(Option<&[u8]>, Result<(), &str>); 9] = [
+    let rows: [Row; 9] = [
         (None, Ok(())),
         (Some(RESOURCE.as_bytes()), Ok(())),
         (Some(OTHER.as_bytes()), Err("mcp_oauth_token_audience")),
