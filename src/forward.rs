@@ -121,6 +121,9 @@ pub struct IdentityHeaders {
 /// Subject, client, scopes, issuer.
 const USUAL_NAMES: [&str; 4] = ["x-mcp-subject", "x-mcp-client-id", "x-mcp-scopes", "x-mcp-issuer"];
 
+/// What a static token's subject begins with. An issuer may not name a caller so.
+const STATIC: &str = "static:";
+
 impl Default for IdentityHeaders {
     fn default() -> Self {
         let [subject, client_id, scopes, issuer] = USUAL_NAMES.map(|name| Some(name.into()));
@@ -138,6 +141,11 @@ impl IdentityHeaders {
         self.names().any(|own| is_alike(name, own)) || USUAL_NAMES.into_iter().any(|own| is_alike(name, own))
     }
 
+    /// The lines for the holder of a static token: the subject begins with `static:`, as no issuer's does.
+    pub(crate) fn fill_static(&self, name: &str, scopes: &ScopeSet) -> Identity {
+        self.lines(Some(alloc::format!("{STATIC}{name}")), None, scopes, None)
+    }
+
     /// The lines for one caller; a claim that is absent has none.
     pub(crate) fn fill(
         &self,
@@ -146,9 +154,23 @@ impl IdentityHeaders {
         scopes: &ScopeSet,
         issuer: Option<&str>,
     ) -> Identity {
+        let subject = subject.map(header_safe).map(|subject| match subject.strip_prefix(STATIC) {
+            Some(rest) => alloc::format!("static%3A{rest}"),
+            None => subject,
+        });
+        self.lines(subject, client_id, scopes, issuer)
+    }
+
+    fn lines(
+        &self,
+        subject: Option<String>,
+        client_id: Option<&str>,
+        scopes: &ScopeSet,
+        issuer: Option<&str>,
+    ) -> Identity {
         let scopes = Some(scopes).filter(|scopes| !scopes.is_empty()).map(|scopes| alloc::format!("{scopes}"));
         let values = [
-            (&self.subject, subject.map(header_safe)),
+            (&self.subject, subject),
             (&self.client_id, client_id.map(header_safe)),
             (&self.scopes, scopes),
             (&self.issuer, issuer.map(ToOwned::to_owned)),

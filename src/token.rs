@@ -134,6 +134,11 @@ impl TokenError {
         }
     }
 
+    /// Whether no issuer of the resource answers for the token, so that it may be one of the operator's own.
+    pub(crate) fn is_foreign(&self) -> bool {
+        matches!(self, Self::Jws(_) | Self::Issuer(_) | Self::Claim("iss", _))
+    }
+
     /// A stable name for logs and metrics.
     pub(crate) const fn reason(&self) -> &'static str {
         match self {

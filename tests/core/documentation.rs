@@ -24,6 +24,15 @@ fn the_full_configuration_loads() {
 }
 
 #[test]
+fn the_examples_load() {
+    let examples = [("static-tokens", include_str!("../../examples/static-tokens.json"))];
+    for (name, example) in examples {
+        config::parse(example.as_bytes()).unwrap_or_else(|findings| panic!("{name}: {findings:?}"));
+        assert!(README.contains(&format!("(examples/{name}.json)")), "README leads to {name}");
+    }
+}
+
+#[test]
 fn the_ten_lines_are_ten_and_load() {
     let yaml = section(README, "```yaml\n", "```");
     assert_eq!(yaml.lines().count(), 10, "{yaml}");

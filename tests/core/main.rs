@@ -29,6 +29,7 @@ mod properties;
 mod request_paths;
 mod resource_metadata;
 mod sessions;
+mod static_tokens;
 mod support;
 mod token_cache;
 mod waiting;
