@@ -5,6 +5,7 @@ use core::fmt;
 use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use crate::{
+    claim_headers::ClaimHeader,
     grant::Grant,
     path::RequestPath,
     request::{Request, is_alike},
@@ -116,6 +117,8 @@ pub struct IdentityHeaders {
     pub scopes: Option<Arc<str>>,
     /// The issuer.
     pub issuer: Option<Arc<str>>,
+    /// Other claims.
+    pub(crate) claims: Vec<ClaimHeader>,
 }
 
 /// Subject, client, scopes, issuer.
@@ -127,13 +130,14 @@ const STATIC: &str = "static:";
 impl Default for IdentityHeaders {
     fn default() -> Self {
         let [subject, client_id, scopes, issuer] = USUAL_NAMES.map(|name| Some(name.into()));
-        Self { subject, client_id, scopes, issuer }
+        Self { subject, client_id, scopes, issuer, claims: Vec::new() }
     }
 }
 
 impl IdentityHeaders {
     pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
-        [&self.subject, &self.client_id, &self.scopes, &self.issuer].into_iter().flatten()
+        let usual = [&self.subject, &self.client_id, &self.scopes, &self.issuer].into_iter().flatten();
+        usual.chain(self.claims.iter().map(|line| &line.name))
     }
 
     /// Whether a server could take this header for one of them, or for one of the usual ones where they are renamed or off.
@@ -181,10 +185,15 @@ impl IdentityHeaders {
 
 /// Percent-encodes everything outside visible ASCII, and `%` itself so that the encoding can be undone.
 fn header_safe(value: &str) -> String {
+    encode(value, b"%")
+}
+
+/// Percent-encodes everything outside visible ASCII, and these bytes.
+pub(crate) fn encode(value: &str, reserved: &[u8]) -> String {
     let mut safe = String::with_capacity(value.len());
     for byte in value.bytes() {
         match byte {
-            0x21..=0x7E if byte != b'%' => safe.push(char::from(byte)),
+            0x21..=0x7E if !reserved.contains(&byte) => safe.push(char::from(byte)),
             _ => safe.push_str(&alloc::format!("%{byte:02X}")),
         }
     }

@@ -65,10 +65,12 @@ pub struct Grant {
 }
 
 impl VerifiedToken {
-    pub(crate) fn new(claims: Claims, key: KeySerial, policy: &Policy) -> Self {
+    pub(crate) fn new(mut claims: Claims, key: KeySerial, policy: &Policy) -> Self {
         let issuer = policy.authorization_server(claims.issuer).map(|server| server.issuer().as_str());
         let (subject, client_id) = (claims.subject.as_deref(), claims.client_id.as_deref());
-        let identity = policy.identity_headers().fill(subject, client_id, &claims.scopes, issuer);
+        let usual = policy.identity_headers().fill(subject, client_id, &claims.scopes, issuer);
+        let told = core::mem::take(&mut claims.told);
+        let identity = usual.into_iter().chain(told).collect();
         Self { claims, key, identity }
     }
 

@@ -51,7 +51,7 @@
 //! | [`grant`], [`scope`], `scope_policy` | who asks, and whether the scopes are enough | RFC 6749 section 3.3 |
 //! | [`message`], `json`, `rules`, [`pending`] | what the body asks for, and who may | MCP base protocol, JSON-RPC 2.0 |
 //! | [`refusal`], [`challenge`], [`reply`], [`cors`] | saying no | RFC 6750 section 3, Fetch |
-//! | [`forward`] | saying yes | MCP authorization, Token Handling |
+//! | [`forward`], `claim_headers` | saying yes | MCP authorization, Token Handling |
 //! | [`response`], `session`, [`list_filter`], [`event_stream`] | the way back | MCP transports, server-sent events |
 //! | [`waiting`] | how much may wait | |
 
@@ -64,6 +64,7 @@ mod arrival;
 pub mod bearer;
 pub mod challenge;
 mod claim;
+mod claim_headers;
 pub mod config;
 pub mod cors;
 mod der;

@@ -6,6 +6,7 @@ use alloc::{
     borrow::{Cow, ToOwned},
     boxed::Box,
     string::{String, ToString as _},
+    sync::Arc,
     vec,
     vec::Vec,
 };
@@ -173,6 +174,8 @@ pub(crate) struct Claims {
     pub(crate) subject: Option<String>,
     pub(crate) client_id: Option<String>,
     pub(crate) scopes: ScopeSet,
+    /// Header lines for the upstream.
+    pub(crate) told: Vec<(Arc<str>, String)>,
     /// Numbers of the policy's conditions that hold.
     pub(crate) facts: Box<[usize]>,
 }
@@ -207,6 +210,7 @@ impl<'t> Candidate<'t> {
             // RFC 9068 section 2.2; OpenID Connect servers that predate it say `azp`.
             client_id: optional_text(&set, "client_id")?.or(optional_text(&set, "azp")?),
             scopes: scopes(&set, server)?,
+            told: policy.identity_headers().of_claims(&set),
             facts: policy.facts(&set),
         };
         claims.check_audience(resource)?;

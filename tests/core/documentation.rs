@@ -25,7 +25,10 @@ fn the_full_configuration_loads() {
 
 #[test]
 fn the_examples_load() {
-    let examples = [("static-tokens", include_str!("../../examples/static-tokens.json"))];
+    let examples = [
+        ("static-tokens", include_str!("../../examples/static-tokens.json")),
+        ("claims-to-headers", include_str!("../../examples/claims-to-headers.json")),
+    ];
     for (name, example) in examples {
         config::parse(example.as_bytes()).unwrap_or_else(|findings| panic!("{name}: {findings:?}"));
         assert!(README.contains(&format!("(examples/{name}.json)")), "README leads to {name}");
@@ -60,6 +63,7 @@ fn the_table_lists_every_setting() {
     for group in groups.map(|group| format!("resources.{group}")) {
         assert!(used.remove(&group), "{group}");
     }
+    assert!(used.remove("identity_headers.claims"));
     assert_eq!(listed, used);
 }
 
