@@ -85,7 +85,7 @@ impl FilterState {
     /// Who calls, in the same form as the identity headers.
     pub(crate) fn of_token(
         self,
-        subject: Option<&str>,
+        subject: Option<String>,
         client_id: Option<&str>,
         scopes: &ScopeSet,
         issuer: Option<&str>,
@@ -94,7 +94,7 @@ impl FilterState {
             return Notes::default();
         }
         self.fill([
-            (Note::Subject, subject.map(header_safe)),
+            (Note::Subject, subject),
             (Note::ClientId, client_id.map(header_safe)),
             (Note::Issuer, issuer.map(ToOwned::to_owned)),
             (Note::Scopes, (!scopes.is_empty()).then(|| alloc::format!("{scopes}"))),

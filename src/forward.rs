@@ -5,6 +5,7 @@ use core::fmt;
 use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use crate::{
+    claim_headers::ClaimHeader,
     filter_state::{Note, Notes},
     grant::Grant,
     path::RequestPath,
@@ -136,26 +137,37 @@ pub struct IdentityHeaders {
     pub scopes: Option<Arc<str>>,
     /// The issuer.
     pub issuer: Option<Arc<str>>,
+    /// Other claims.
+    pub(crate) claims: Vec<ClaimHeader>,
 }
 
 /// Subject, client, scopes, issuer.
 const USUAL_NAMES: [&str; 4] = ["x-mcp-subject", "x-mcp-client-id", "x-mcp-scopes", "x-mcp-issuer"];
 
+/// What a static token's subject begins with. An issuer may not name a caller so.
+const STATIC: &str = "static:";
+
 impl Default for IdentityHeaders {
     fn default() -> Self {
         let [subject, client_id, scopes, issuer] = USUAL_NAMES.map(|name| Some(name.into()));
-        Self { subject, client_id, scopes, issuer }
+        Self { subject, client_id, scopes, issuer, claims: Vec::new() }
     }
 }
 
 impl IdentityHeaders {
     pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
-        [&self.subject, &self.client_id, &self.scopes, &self.issuer].into_iter().flatten()
+        let usual = [&self.subject, &self.client_id, &self.scopes, &self.issuer].into_iter().flatten();
+        usual.chain(self.claims.iter().map(|line| &line.name))
     }
 
     /// Whether a server could take this header for one of them, or for one of the usual ones where they are renamed or off.
     pub(crate) fn is_alike(&self, name: &[u8]) -> bool {
         self.names().any(|own| is_alike(name, own)) || USUAL_NAMES.into_iter().any(|own| is_alike(name, own))
+    }
+
+    /// The lines for the holder of a static token: the subject begins with `static:`, as no issuer's does.
+    pub(crate) fn fill_static(&self, name: &str, scopes: &ScopeSet) -> Identity {
+        self.lines(Some(static_subject(name)), None, scopes, None)
     }
 
     /// The lines for one caller; a claim that is absent has none.
@@ -166,9 +178,19 @@ impl IdentityHeaders {
         scopes: &ScopeSet,
         issuer: Option<&str>,
     ) -> Identity {
+        self.lines(subject.map(issuer_subject), client_id, scopes, issuer)
+    }
+
+    fn lines(
+        &self,
+        subject: Option<String>,
+        client_id: Option<&str>,
+        scopes: &ScopeSet,
+        issuer: Option<&str>,
+    ) -> Identity {
         let scopes = Some(scopes).filter(|scopes| !scopes.is_empty()).map(|scopes| alloc::format!("{scopes}"));
         let values = [
-            (&self.subject, subject.map(header_safe)),
+            (&self.subject, subject),
             (&self.client_id, client_id.map(header_safe)),
             (&self.scopes, scopes),
             (&self.issuer, issuer.map(ToOwned::to_owned)),
@@ -177,12 +199,31 @@ impl IdentityHeaders {
     }
 }
 
+/// The subject of the holder of a static token, as it is told.
+pub(crate) fn static_subject(name: &str) -> String {
+    alloc::format!("{STATIC}{name}")
+}
+
+/// The subject of an issuer's token, as it is told.
+pub(crate) fn issuer_subject(subject: &str) -> String {
+    let safe = header_safe(subject);
+    match safe.strip_prefix(STATIC) {
+        Some(rest) => alloc::format!("static%3A{rest}"),
+        None => safe,
+    }
+}
+
 /// Percent-encodes everything outside visible ASCII, and `%` itself so that the encoding can be undone.
 pub(crate) fn header_safe(value: &str) -> String {
+    encode(value, b"%")
+}
+
+/// Percent-encodes everything outside visible ASCII, and these bytes.
+pub(crate) fn encode(value: &str, reserved: &[u8]) -> String {
     let mut safe = String::with_capacity(value.len());
     for byte in value.bytes() {
         match byte {
-            0x21..=0x7E if byte != b'%' => safe.push(char::from(byte)),
+            0x21..=0x7E if !reserved.contains(&byte) => safe.push(char::from(byte)),
             _ => safe.push_str(&alloc::format!("%{byte:02X}")),
         }
     }

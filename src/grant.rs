@@ -1,4 +1,5 @@
-//! From a token whose signature is good to the right to go upstream: [`VerifiedToken`] → `Caller` → [`Grant`].
+//! From a token whose signature is good, or that the operator listed, to the right to go upstream: [`VerifiedToken`] or
+//! `StaticToken` → `Caller` → [`Grant`].
 
 use core::fmt;
 
@@ -6,7 +7,7 @@ use alloc::{borrow::ToOwned, string::String, sync::Arc};
 
 use crate::{
     filter_state::Notes,
-    forward::Identity,
+    forward::{Identity, issuer_subject},
     jwk::KeySerial,
     message::Message,
     policy::{Policy, ResourcePolicy},
@@ -15,6 +16,7 @@ use crate::{
     scope::ScopeSet,
     scope_policy::Needs,
     session::Owner,
+    static_token::StaticToken,
     time::UnixTime,
     token::{Claims, TokenError},
 };
@@ -45,12 +47,17 @@ pub struct InsufficientScope {
     pub needed: ScopeSet,
 }
 
-/// Who asks: proof that a verified token is good for a resource now, or that there is no token.
+/// Who asks: proof that a verified or static token is good for a resource now, or that there is no token.
 ///
 /// Does NOT say what the caller may do: that is what makes a [`Grant`].
 #[derive(Clone, Debug)]
-pub(crate) struct Caller {
-    token: Option<Arc<VerifiedToken>>,
+pub(crate) struct Caller(Who);
+
+#[derive(Clone, Debug)]
+enum Who {
+    Nobody,
+    Token(Arc<VerifiedToken>),
+    Static(Arc<StaticToken>),
 }
 
 /// Proof that a caller may do what the request asks for.
@@ -60,11 +67,13 @@ pub struct Grant {
 }
 
 impl VerifiedToken {
-    pub(crate) fn new(claims: Claims, key: KeySerial, policy: &Policy) -> Self {
+    pub(crate) fn new(mut claims: Claims, key: KeySerial, policy: &Policy) -> Self {
         let issuer = policy.authorization_server(claims.issuer).map(|server| server.issuer().as_str());
         let (subject, client_id) = (claims.subject.as_deref(), claims.client_id.as_deref());
-        let identity = policy.identity_headers().fill(subject, client_id, &claims.scopes, issuer);
-        let notes = policy.filter_state().of_token(subject, client_id, &claims.scopes, issuer);
+        let usual = policy.identity_headers().fill(subject, client_id, &claims.scopes, issuer);
+        let notes = policy.filter_state().of_token(subject.map(issuer_subject), client_id, &claims.scopes, issuer);
+        let told = core::mem::take(&mut claims.told);
+        let identity = usual.into_iter().chain(told).collect();
         Self { claims, key, identity, notes }
     }
 
@@ -83,7 +92,7 @@ impl VerifiedToken {
         };
         self.claims.check_audience(resource).map_err(Refusal::Token)?;
         self.claims.check_times(server, now).map_err(Refusal::Token)?;
-        Ok(Caller { token: Some(self) })
+        Ok(Caller(Who::Token(self)))
     }
 
     pub(crate) const fn issuer(&self) -> usize {
@@ -113,36 +122,62 @@ impl VerifiedToken {
 impl Caller {
     /// A caller without a token. It may go on only by `Caller::grant_messages`.
     pub(crate) const fn anonymous() -> Self {
-        Self { token: None }
+        Self(Who::Nobody)
     }
 
-    /// About how many bytes its token keeps.
+    /// The holder of a token that the operator listed for the resource.
+    pub(crate) fn with_static(token: &Arc<StaticToken>, now: UnixTime) -> Result<Self, Refusal> {
+        token.check_time(now).map_err(Refusal::Token)?;
+        Ok(Self(Who::Static(Arc::clone(token))))
+    }
+
+    /// About how many bytes its token keeps. A static one is the policy's.
     pub(crate) fn weight(&self) -> usize {
-        self.token.as_ref().map_or(0, |token| token.weight())
+        match &self.0 {
+            Who::Token(token) => token.weight(),
+            Who::Nobody | Who::Static(_) => 0,
+        }
+    }
+
+    /// `None` without a token.
+    fn scopes(&self) -> Option<&ScopeSet> {
+        match &self.0 {
+            Who::Nobody => None,
+            Who::Token(token) => Some(&token.claims.scopes),
+            Who::Static(token) => Some(token.scopes()),
+        }
     }
 
     /// What the proxy is told of the caller.
     pub(crate) fn notes(&self) -> &[(&'static str, String)] {
-        self.token.as_ref().map_or(&[], |token| &token.notes)
+        match &self.0 {
+            Who::Nobody => &[],
+            Who::Token(token) => &token.notes,
+            Who::Static(token) => token.notes(),
+        }
     }
 
     /// The numbers of the conditions that the claims fulfil.
     pub(crate) fn facts(&self) -> &[usize] {
-        self.token.as_ref().map_or(&[], |token| &token.claims.facts)
+        match &self.0 {
+            Who::Nobody => &[],
+            Who::Token(token) => &token.claims.facts,
+            Who::Static(token) => token.facts(),
+        }
     }
 
     /// Whether the token carries what the resource and these rules ask for.
     pub(crate) fn has(&self, resource: &ResourcePolicy, needs: &[&Needs]) -> bool {
-        self.token.as_ref().is_some_and(|token| resource.scopes().allows(&token.claims.scopes, needs))
+        self.scopes().is_some_and(|scopes| resource.scopes().allows(scopes, needs))
     }
 
     /// The right to do what `needs` is enough for.
     pub(crate) fn grant(self, resource: &ResourcePolicy, needs: &[&Needs]) -> Result<Grant, Refusal> {
-        let Some(token) = &self.token else { return Err(Refusal::MissingToken) };
+        let Some(scopes) = self.scopes() else { return Err(Refusal::MissingToken) };
         if self.has(resource, needs) {
             return Ok(Grant { caller: self });
         }
-        let granted = token.claims.scopes.clone();
+        let granted = scopes.clone();
         let needed = resource.scopes().needed(&granted, needs);
         Err(Refusal::InsufficientScope(InsufficientScope { granted, needed }))
     }
@@ -163,25 +198,24 @@ impl Caller {
     }
 
     pub(crate) const fn is_anonymous(&self) -> bool {
-        self.token.is_none()
+        matches!(self.0, Who::Nobody)
     }
 
     /// Whom a session of this caller belongs to: the subject, or the client where there is none. `None` for a token that
     /// names neither. Callers without a token are one: what they may do, everybody may.
     pub(crate) fn owner<'o>(&'o self, resource: &'o ResourcePolicy, policy: &'o Policy) -> Option<Owner<'o>> {
-        let claims = self.token.as_ref().map(|token| &token.claims);
-        let server = claims.and_then(|claims| policy.authorization_server(claims.issuer));
-        let subject = claims.and_then(|claims| claims.subject.as_deref());
-        let client = claims.and_then(|claims| claims.client_id.as_deref()).filter(|_| subject.is_none());
-        if claims.is_some() && subject.or(client).is_none() {
-            return None;
-        }
-        Some(Owner {
-            resource: resource.uri(),
-            issuer: server.map(|server| server.issuer().as_str()).unwrap_or_default(),
-            subject: subject.unwrap_or_default(),
-            client: client.unwrap_or_default(),
-        })
+        let resource = resource.uri();
+        let claims = match &self.0 {
+            Who::Nobody => return Some(Owner { resource, issuer: "", subject: "", client: "" }),
+            // No token of an issuer makes the same, because its issuer has a name.
+            Who::Static(token) => return Some(Owner { resource, issuer: "", subject: token.name(), client: "" }),
+            Who::Token(token) => &token.claims,
+        };
+        let issuer = policy.authorization_server(claims.issuer)?.issuer().as_str();
+        let subject = claims.subject.as_deref();
+        let client = claims.client_id.as_deref().filter(|_| subject.is_none());
+        subject.or(client)?;
+        Some(Owner { resource, issuer, subject: subject.unwrap_or_default(), client: client.unwrap_or_default() })
     }
 }
 
@@ -189,7 +223,11 @@ impl Grant {
     /// Header lines that tell the upstream who is calling.
     pub(crate) fn identity(&self) -> &[(Arc<str>, String)] {
         static NOBODY: [(Arc<str>, String); 0] = [];
-        self.caller.token.as_ref().map_or(&NOBODY, |token| &token.identity)
+        match &self.caller.0 {
+            Who::Nobody => &NOBODY,
+            Who::Token(token) => &token.identity,
+            Who::Static(token) => token.identity(),
+        }
     }
 
     /// What the proxy is told of the caller.

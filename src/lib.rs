@@ -23,8 +23,8 @@
 //!
 //! ## What it guarantees
 //!
-//! - Nothing is forwarded without a [`grant::Grant`], which only the verification of a token makes, or an operator's list of
-//!   methods that need none.
+//! - Nothing is forwarded without a [`grant::Grant`], which only a token makes that was verified or that the operator listed
+//!   (by its hash), or an operator's list of methods that need none.
 //! - There is no expression of type [`forward::Forward`] that keeps the client's token.
 //! - Issuer, audience, expiry and signature are always checked; a configuration that could not check them does not
 //!   load, and a configuration that does not load is a policy that refuses everything.
@@ -47,11 +47,11 @@
 //! | [`issuer`], [`fetch`] | authorization server metadata, and getting documents | RFC 8414, OpenID Connect Discovery |
 //! | [`jwk`], [`signature`], `key_cache` | keys | RFC 7517, RFC 7518, RFC 8037 |
 //! | [`token_cache`], [`acceleration`] | what need not be checked again, and who checks signatures | |
-//! | [`jws`], [`token`] | tokens: form, claims, signature, rights | RFC 7515, RFC 7519, RFC 8725, RFC 9068 |
+//! | [`jws`], [`token`], `static_token` | tokens: form, claims, signature, rights | RFC 7515, RFC 7519, RFC 8725, RFC 9068 |
 //! | [`grant`], [`scope`], `scope_policy` | who asks, and whether the scopes are enough | RFC 6749 section 3.3 |
 //! | [`message`], `json`, `rules`, [`pending`] | what the body asks for, and who may | MCP base protocol, JSON-RPC 2.0 |
 //! | [`refusal`], [`challenge`], [`reply`], [`cors`] | saying no | RFC 6750 section 3, Fetch |
-//! | [`forward`] | saying yes | MCP authorization, Token Handling |
+//! | [`forward`], `claim_headers` | saying yes | MCP authorization, Token Handling |
 //! | [`filter_state`] | what the proxy is told of a request | |
 //! | [`response`], `session`, [`list_filter`], [`event_stream`] | the way back | MCP transports, server-sent events |
 //! | [`waiting`] | how much may wait | |
@@ -65,6 +65,7 @@ mod arrival;
 pub mod bearer;
 pub mod challenge;
 mod claim;
+mod claim_headers;
 pub mod config;
 pub mod cors;
 mod der;
@@ -97,6 +98,7 @@ mod scope_policy;
 mod session;
 mod shown;
 pub mod signature;
+mod static_token;
 pub mod time;
 pub mod token;
 pub mod token_cache;

@@ -23,6 +23,7 @@ use crate::{
     scope::ScopeSet,
     scope_policy::ScopePolicy,
     session::SessionKeys,
+    static_token::StaticTokens,
     token_cache::TokenCacheLimits,
     uri::HttpUri,
 };
@@ -151,6 +152,7 @@ pub struct ResourcePolicy {
     /// `None`: bodies are none of our business and are never read.
     pub(crate) access: Option<Access>,
     pub(crate) sessions: Option<SessionKeys>,
+    pub(crate) static_tokens: StaticTokens,
     pub(crate) origins: Origins,
     pub(crate) metadata_url: String,
     pub(crate) bare_challenge: Arc<str>,
@@ -186,6 +188,10 @@ impl ResourcePolicy {
 
     pub(crate) const fn sessions(&self) -> Option<&SessionKeys> {
         self.sessions.as_ref()
+    }
+
+    pub(crate) const fn static_tokens(&self) -> &StaticTokens {
+        &self.static_tokens
     }
 
     pub(crate) const fn origins(&self) -> &Origins {
@@ -249,6 +255,12 @@ impl Policy {
     /// The numbers of the conditions that these claims fulfil.
     pub(crate) fn facts(&self, claims: &Object<'_>) -> Box<[usize]> {
         let held = self.conditions.iter().enumerate().filter(|(_, condition)| condition.holds(claims));
+        held.map(|(number, _)| number).collect()
+    }
+
+    /// The same for a caller of whose claims nothing is known.
+    pub(crate) fn facts_without_claims(&self) -> Arc<[usize]> {
+        let held = self.conditions.iter().enumerate().filter(|(_, condition)| condition.holds_if_unclear);
         held.map(|(number, _)| number).collect()
     }
 

@@ -6,6 +6,7 @@ use alloc::{
     borrow::{Cow, ToOwned},
     boxed::Box,
     string::{String, ToString as _},
+    sync::Arc,
     vec,
     vec::Vec,
 };
@@ -134,6 +135,11 @@ impl TokenError {
         }
     }
 
+    /// Whether no issuer of the resource answers for the token, so that it may be one of the operator's own.
+    pub(crate) fn is_foreign(&self) -> bool {
+        matches!(self, Self::Jws(_) | Self::Issuer(_) | Self::Claim("iss", _))
+    }
+
     /// A stable name for logs and metrics.
     pub(crate) const fn reason(&self) -> &'static str {
         match self {
@@ -168,6 +174,8 @@ pub(crate) struct Claims {
     pub(crate) subject: Option<String>,
     pub(crate) client_id: Option<String>,
     pub(crate) scopes: ScopeSet,
+    /// Header lines for the upstream.
+    pub(crate) told: Vec<(Arc<str>, String)>,
     /// Numbers of the policy's conditions that hold.
     pub(crate) facts: Box<[usize]>,
 }
@@ -202,6 +210,7 @@ impl<'t> Candidate<'t> {
             // RFC 9068 section 2.2; OpenID Connect servers that predate it say `azp`.
             client_id: optional_text(&set, "client_id")?.or(optional_text(&set, "azp")?),
             scopes: scopes(&set, server)?,
+            told: policy.identity_headers().of_claims(&set),
             facts: policy.facts(&set),
         };
         claims.check_audience(resource)?;

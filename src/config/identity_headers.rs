@@ -2,12 +2,20 @@
 
 use alloc::{sync::Arc, vec::Vec};
 
-use super::reader::{At, Findings};
-use crate::forward::IdentityHeaders;
+use super::{
+    reader::{At, Findings},
+    required_text,
+};
+use crate::{claim::ClaimPath, claim_headers::ClaimHeader, forward::IdentityHeaders};
+
+/// More than a server reads; each is looked for in each new token.
+const MAX_CLAIM_HEADERS: usize = 32;
 
 pub(super) fn read_identity_headers(at: &At<'_>, findings: &mut Findings) -> IdentityHeaders {
     let mut headers = IdentityHeaders::default();
-    let Some(members) = findings.object(at, &["subject", "client_id", "scopes", "issuer"]) else { return headers };
+    let Some(members) = findings.object(at, &["subject", "client_id", "scopes", "issuer", "claims"]) else {
+        return headers;
+    };
     let slots = [
         ("subject", &mut headers.subject),
         ("client_id", &mut headers.client_id),
@@ -18,6 +26,9 @@ pub(super) fn read_identity_headers(at: &At<'_>, findings: &mut Findings) -> Ide
         let Some(at) = members.get(name) else { continue };
         *slot = if Findings::is_off(&at) { None } else { findings.parsed(&at, parse_header_name) };
     }
+    if let Some(at) = members.get("claims") {
+        headers.claims = read_claims(&at, findings);
+    }
     let names: Vec<&Arc<str>> = headers.names().collect();
     let doubled = names.iter().enumerate().find(|(position, name)| names.iter().take(*position).any(|n| n == *name));
     if let Some((_, name)) = doubled {
@@ -26,38 +37,71 @@ pub(super) fn read_identity_headers(at: &At<'_>, findings: &mut Findings) -> Ide
     headers
 }
 
+fn read_claims(at: &At<'_>, findings: &mut Findings) -> Vec<ClaimHeader> {
+    let items = findings.items(at);
+    if items.len() > MAX_CLAIM_HEADERS {
+        findings.add(&at.path, alloc::format!("has `{}` entries, more than {MAX_CLAIM_HEADERS}", items.len()));
+        return Vec::new();
+    }
+    let read = |at: &At<'_>| {
+        let members = findings.object(at, &["claim", "header"])?;
+        let claim = required_text(&members, "claim", findings).map(|claim| ClaimPath(claim.into_owned()));
+        let header = members.get("header");
+        if header.is_none() {
+            findings.add(&members.place("header"), "is missing");
+        }
+        let name = header.and_then(|at| findings.parsed(&at, parse_header_name));
+        Some(ClaimHeader { claim: claim?, name: name? })
+    };
+    items.iter().filter_map(read).collect()
+}
+
 /// A header of the proxy or of the protocol must not become one that carries an identity.
 fn parse_header_name(text: &str) -> Result<Arc<str>, &'static str> {
-    const TAKEN: [&str; 24] = [
+    const TAKEN: [&str; 36] = [
         "accept",
-        "accept-encoding",
         "authorization",
+        "cache-control",
         "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
         "cookie",
+        "date",
         "dpop",
         "expect",
+        "forwarded",
         "host",
+        "http2-settings",
         "keep-alive",
         "last-event-id",
-        "mcp-method",
-        "mcp-name",
-        "mcp-protocol-version",
-        "mcp-session-id",
+        "max-forwards",
         "origin",
-        "proxy-authorization",
+        "pragma",
+        "range",
+        "referer",
+        "set-cookie",
         "te",
+        "traceparent",
+        "tracestate",
         "trailer",
         "transfer-encoding",
         "upgrade",
+        "user-agent",
+        "via",
         "www-authenticate",
+        "x-forwarded-client-cert",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+        "x-http-method-override",
+        "x-real-ip",
+        "x-request-id",
     ];
+    const TAKEN_PREFIXES: [&str; 8] =
+        ["accept-", "access-control-", "content-", "if-", "mcp-", "proxy-", "sec-", "x-envoy-"];
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if !text.bytes().all(legal) {
         Err("is no header name in lower-case letters, digits and hyphens")
-    } else if TAKEN.contains(&text) {
+    } else if TAKEN.contains(&text) || TAKEN_PREFIXES.iter().any(|prefix| text.starts_with(prefix)) {
         Err("has a meaning of its own")
     } else {
         Ok(text.into())

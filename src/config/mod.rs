@@ -10,6 +10,7 @@ mod reader;
 mod resources;
 mod rules;
 mod scopes;
+mod static_tokens;
 
 use core::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::{
     json,
     policy::{AuthorizationServer, HoldRequests, Policy, Unmatched, VerifySignature},
     shown::Shown,
+    static_token::StaticTokens,
     token_cache::TokenCacheLimits,
 };
 
@@ -99,8 +101,9 @@ fn read(root: &Members<'_>, environment: &dyn Fn(&str) -> Option<String>, findin
     let hold = [("headers", HoldRequests::Headers), ("body", HoldRequests::Body)];
     let hold_requests = findings.choice(root.get("hold_requests"), &hold);
     let surroundings = Surroundings { environment, hold_requests };
+    let mut static_tokens = Vec::new();
     for at in &required_items(root, "resources", MAX_RESOURCES, findings) {
-        resources::read_resource(at, surroundings, &mut policy, findings);
+        static_tokens.extend(resources::read_resource(at, surroundings, &mut policy, findings));
     }
     if root.get("hold_requests").is_none() && policy.resources.iter().any(|resource| resource.access.is_some()) {
         findings.add("hold_requests", "is missing: rules need to know whether the proxy holds `headers` or the `body`");
@@ -115,6 +118,10 @@ fn read(root: &Members<'_>, environment: &dyn Fn(&str) -> Option<String>, findin
     if findings.truth(root.get("route_metadata")) {
         let names = policy.resources.iter().map(|resource| resource.uri.clone()).zip(0..);
         policy.route_names = Some(names.collect());
+    }
+    let facts = policy.facts_without_claims();
+    for (resource, entries) in policy.resources.iter_mut().zip(static_tokens) {
+        resource.static_tokens = StaticTokens::new(entries, &policy.identity_headers, policy.filter_state, &facts);
     }
     policy.token_cache = read_token_cache(root.get("token_cache"), findings);
     let verify_signature = [("auto", VerifySignature::Auto), ("never", VerifySignature::Never)];

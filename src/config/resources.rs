@@ -12,7 +12,7 @@ use alloc::{
 use super::{
     DAY, HOUR, Surroundings,
     reader::{At, Findings, Members},
-    rules, scopes,
+    rules, scopes, static_tokens,
 };
 use crate::{
     cors::{EXPOSE_HEADERS, MAX_AGE, Origins},
@@ -23,18 +23,21 @@ use crate::{
     scope::Scope,
     session::SessionKeys,
     shown::Shown,
+    static_token::{Entry, StaticTokens},
 };
 
 /// More origins than one server is used from.
 const MAX_ORIGINS: usize = 100;
 
+/// Adds a resource to the policy. Its static tokens are handed back, because who they are told to be, and what is denied to
+/// them, is known when everything was read.
 pub(super) fn read_resource(
     at: &At<'_>,
     surroundings: Surroundings<'_>,
     policy: &mut Policy,
     findings: &mut Findings,
-) -> Option<()> {
-    const KNOWN: [&str; 14] = [
+) -> Option<Vec<Entry>> {
+    const KNOWN: [&str; 15] = [
         "resource",
         "authorization_servers",
         "audiences",
@@ -47,6 +50,7 @@ pub(super) fn read_resource(
         "body",
         "filter_lists",
         "sessions",
+        "static_tokens",
         "origins",
         "cors",
     ];
@@ -66,6 +70,7 @@ pub(super) fn read_resource(
     let (scopes, advertised) = scopes::read_scopes(members.get("scopes"), findings);
     let access = rules::read_access(&members, surroundings.hold_requests, &mut policy.conditions, findings);
     let sessions = members.get("sessions").and_then(|at| read_sessions(&at, surroundings, findings));
+    let static_tokens = members.get("static_tokens").map(|at| static_tokens::read_static_tokens(&at, findings));
     let origins = read_origins(&members, findings);
     let host_default = findings.truth(members.get("host_default"));
     let (description, max_age) = read_metadata(members.get("metadata"), findings);
@@ -93,12 +98,13 @@ pub(super) fn read_resource(
         scopes,
         access,
         sessions,
+        static_tokens: StaticTokens::default(),
         origins,
         metadata_url,
         document,
         uri: uri.as_str().into(),
     });
-    Some(())
+    Some(static_tokens.unwrap_or_default())
 }
 
 /// Enters a resource and its documents into the routes.

@@ -5,6 +5,7 @@ mod other_settings;
 mod refusing;
 mod resource_uris;
 mod rules;
+mod static_tokens;
 
 use serde_json::{Value, json};
 

@@ -24,6 +24,18 @@ fn the_full_configuration_loads() {
 }
 
 #[test]
+fn the_examples_load() {
+    let examples = [
+        ("static-tokens", include_str!("../../examples/static-tokens.json")),
+        ("claims-to-headers", include_str!("../../examples/claims-to-headers.json")),
+    ];
+    for (name, example) in examples {
+        config::parse(example.as_bytes()).unwrap_or_else(|findings| panic!("{name}: {findings:?}"));
+        assert!(README.contains(&format!("(examples/{name}.json)")), "README leads to {name}");
+    }
+}
+
+#[test]
 fn the_ten_lines_are_ten_and_load() {
     let yaml = section(README, "```yaml\n", "```");
     assert_eq!(yaml.lines().count(), 10, "{yaml}");
@@ -66,6 +78,7 @@ fn the_table_lists_every_setting() {
     for group in groups.map(|group| format!("resources.{group}")) {
         assert!(used.remove(&group), "{group}");
     }
+    assert!(used.remove("identity_headers.claims"));
     assert_eq!(listed, used);
 }
 

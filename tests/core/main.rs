@@ -32,6 +32,7 @@ mod request_paths;
 mod resource_metadata;
 mod route_metadata;
 mod sessions;
+mod static_tokens;
 mod support;
 mod token_cache;
 mod waiting;

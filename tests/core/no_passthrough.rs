@@ -1,5 +1,6 @@
 //! MCP authorization, Token Handling: the client's token ends here. What goes upstream instead is what was verified.
 
+mod claim_headers;
 mod identity;
 mod query;
 

@@ -12,6 +12,19 @@ const bare = await useStack({
     connectionManagerOf(bootstrap).common_http_protocol_options.headers_with_underscores_action = 'ALLOW';
   },
 });
+const telling = await useStack({
+  edit: (bootstrap, plugin) => {
+    connectionManagerOf(bootstrap).common_http_protocol_options.headers_with_underscores_action = 'ALLOW';
+    plugin.identity_headers = {
+      claims: [
+        { claim: 'realm_access.roles', header: 'x-mcp-roles' },
+        { claim: 'https://example.com/tenant', header: 'x-tenant' },
+        { claim: 'level', header: 'x-level' },
+      ],
+    };
+  },
+});
+const [claimKey] = keysOf(telling);
 const [key] = keysOf(stack);
 const token = (changes) =>
   forge(key, { alg: key.alg, kid: key.kid, typ: 'at+jwt' }, { ...goodClaims(stack.issuer, stack.url), ...changes });
@@ -105,6 +118,29 @@ describe('claims that are no header value as they stand', () => {
         headers.find(([name]) => name === 'x-admin'),
         undefined,
       );
+    });
+  }
+});
+
+describe('claims as headers', () => {
+  const SPOOFED = { 'X-MCP-Roles': 'admin', 'x-mcp_roles': 'admin', 'x_tenant': 'evil', 'x-tenant': ['a', 'b'], 'x-level': '9' };
+  const rows = [
+    ['all of them', { 'realm_access': { roles: ['a', 'b,c', 'd e'] }, 'https://example.com/tenant': 'ål', 'level': 7 }, { 'x-mcp-roles': 'a,b%2Cc,d%20e', 'x-tenant': '%C3%A5l', 'x-level': '7' }],
+    ['none of them', {}, {}],
+    ['objects, and arrays with objects', { realm_access: { roles: [{}] }, level: {} }, {}],
+    ['a line end', { 'https://example.com/tenant': 'a\r\nx-admin: 1' }, { 'x-tenant': 'a%0D%0Ax-admin:%201' }],
+    ['the longest', { level: 'x'.repeat(4096) }, { 'x-level': 'x'.repeat(4096) }],
+    ['one that is longer', { level: 'x'.repeat(4097) }, {}],
+  ];
+  for (const [name, claims, expected] of rows) {
+    it(`${name}, first and remembered`, async () => {
+      const itsToken = forge(claimKey, { alg: claimKey.alg, kid: claimKey.kid, typ: 'at+jwt' }, { ...goodClaims(telling.issuer, telling.url), ...claims });
+      for (let time = 0; time < 2; time++) {
+        const headers = await upstreamHeaders(telling, { token: itsToken, headers: SPOOFED });
+        const told = headers.filter(([header]) => /^x.(mcp.roles|tenant|level|admin)$/i.test(header));
+        assert.deepEqual(Object.fromEntries(told), expected);
+        assert.equal(told.length, Object.keys(expected).length, 'no header is there twice');
+      }
     });
   }
 });

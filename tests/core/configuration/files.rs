@@ -65,7 +65,7 @@ fn every_key_is_known_at_every_level() {
         (
             "/resources/0/audience",
             "resources[0].audience",
-            "resource, authorization_servers, audiences, scopes, host_default, metadata, rules, default, anonymous_methods, body, filter_lists, sessions, origins, cors",
+            "resource, authorization_servers, audiences, scopes, host_default, metadata, rules, default, anonymous_methods, body, filter_lists, sessions, static_tokens, origins, cors",
         ),
         (
             "/resources/0/scopes/scope",
@@ -77,7 +77,7 @@ fn every_key_is_known_at_every_level() {
             "resources[0].metadata.resource_names",
             "resource_name, resource_documentation, resource_policy_uri, resource_tos_uri, max_age",
         ),
-        ("/identity_headers/sub", "identity_headers.sub", "subject, client_id, scopes, issuer"),
+        ("/identity_headers/sub", "identity_headers.sub", "subject, client_id, scopes, issuer, claims"),
         // An operator's log line stays one line.
         (
             "/a\nb `c`",
