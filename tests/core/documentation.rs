@@ -43,7 +43,7 @@ fn the_ten_lines_are_ten_and_load() {
 }
 
 #[test]
-fn the_examples_load() {
+fn the_envoy_examples_load() {
     let examples = [
         include_str!("../../envoy.yaml"),
         include_str!("../../examples/filter-state.yaml"),
