@@ -81,7 +81,7 @@ fn refusals_on_the_way_back_are_for_the_origin_that_asked() {
         stream
     };
     let unedited = |vm: &mut Vm, request: Request| {
-        vm.world().fault(Fault::always("proxy_replace_header_map_value", 2));
+        vm.world().fault(Fault::always("proxy_add_header_map_value", 2));
         let stream = vm.request(request);
         vm.send(stream, call(TOOL), true);
         vm.world().heal();
