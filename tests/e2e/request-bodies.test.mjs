@@ -160,7 +160,7 @@ for (const hold of HOLDS) {
         upstream.received.length = 0;
         const answer = await send(stack.url, { token, body, headers: { 'mcp-protocol-version': version } });
         assert.equal(answer.status, status, version);
-        assert.deepEqual(payloads(), status === 200 ? [body] : []);
+        assert.deepEqual(await payloads(), status === 200 ? [body] : []);
       }
     });
 
