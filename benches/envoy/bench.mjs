@@ -70,21 +70,22 @@ const residentKiB = (pid) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${
 
 const median = (numbers) => { const sorted = [...numbers].sort((a, b) => a - b); return sorted[sorted.length >> 1]; };
 
-/** How long Envoy takes to serve, and how much memory it has then. */
-async function startUp(directory, filters, workers = 1) {
+/** How long Envoy takes to serve, and how much memory it has when each worker has done so. */
+async function startUp(directory, filters, ask, workers = 1) {
   const [port, admin] = [await freePort(), await freePort()];
   const began = performance.now();
   const envoy = await startBare({ directory, admin, workers, config: bootstrap(admin, [listener(port, filters)]) });
   const milliseconds = performance.now() - began;
+  await load({ port, requests: 2000, ...ask });
   const kib = residentKiB(envoy.pid);
   await envoy.stop();
   return { milliseconds, kib };
 }
 
 /** The same several times: the middle of each figure. */
-async function starts(directory, filters, workers) {
+async function starts(directory, filters, ask, workers) {
   const all = [];
-  for (let i = 0; i < 3; i++) all.push(await startUp(directory, filters, workers));
+  for (let i = 0; i < 3; i++) all.push(await startUp(directory, filters, ask, workers));
   return { milliseconds: median(all.map(({ milliseconds }) => milliseconds)), kib: median(all.map(({ kib }) => kib)) };
 }
 
@@ -93,13 +94,15 @@ async function main() {
   console.log(`Bench: ${ROUNDS} rounds of ${REQUESTS} requests per case, ${TOKENS} tokens, ${availableParallelism()} cores`);
   const { jwks, keys } = makeKeys();
   const resource = 'https://mcp.example.com/demo/mcp';
-  const cases = plan(jwks, makeTokens(keys, resource, TOKENS));
+  const tokens = makeTokens(keys, resource, TOKENS);
+  const cases = plan(jwks, tokens);
   const ports = new Map();
   for (const name of cases.keys()) ports.set(name, await freePort());
 
   const filter = [ours(MODULE, resource, jwks)];
-  const [plain, filtered] = [await starts(directory, []), await starts(directory, filter)];
-  const five = { plain: await starts(directory, [], 5), filtered: await starts(directory, filter, 5) };
+  const ask = { tokens: tokens.RS256.slice(0, 1), resource };
+  const [plain, filtered] = [await starts(directory, [], ask), await starts(directory, filter, ask)];
+  const five = { plain: await starts(directory, [], ask, 5), filtered: await starts(directory, filter, ask, 5) };
 
   const admin = await freePort();
   const config = bootstrap(admin, [...cases].map(([name, { filters }]) => listener(ports.get(name), filters(resource))));
