@@ -1,0 +1,363 @@
+// Promise: a token that is bound to a key (RFC 9449) opens the server only to who proves, freshly and for this very
+// request, that it has the key.
+import assert from 'node:assert/strict';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { describe, it } from 'node:test';
+import { dpop, jose } from '../../testbed/packages.mjs';
+import { Session } from '../../testbed/oauth-client.mjs';
+import { choosePorts } from '../../testbed/stack.mjs';
+import { dpopToken, forge, goodClaims, machineToken } from '../../testbed/tokens.mjs';
+import { send } from './support/http.mjs';
+import { assertRefusal } from './support/replies.mjs';
+import { itStillServes, keysOf, reasonFor, useStack } from './support/stack.mjs';
+import { setVariables } from './support/variables.mjs';
+
+const ALL = 'ES256 ES384 EdDSA RS256 PS256';
+const ports = await choosePorts();
+const origin = `http://127.0.0.1:${ports.listen}`;
+const SETTINGS = {
+  '/required': { required: true },
+  '/nonce': { nonce: { key_variable: 'DPOP_NONCE_KEY', max_age: '60s' } },
+  '/brief-nonce': { nonce: { key_variable: 'DPOP_NONCE_KEY', max_age: '2s' } },
+  '/narrow': { algorithms: ['ES256'] },
+  '/brief': { max_age: '10s', clock_skew: '5s' },
+  '/without': undefined,
+};
+const stack = await useStack({
+  ports,
+  workers: 1, // each remembers the proofs that it saw itself
+  resources: Object.keys(SETTINGS),
+  logLevel: 'debug',
+  edit: (bootstrap, { resources }) => {
+    setVariables(bootstrap, { DPOP_NONCE_KEY: randomBytes(32).toString('base64url') });
+    resources[0].dpop = {};
+    for (const [path, settings] of Object.entries(SETTINGS))
+      resources.push({ resource: origin + path, scopes: { required: ['mcp:read'] }, dpop: settings });
+  },
+});
+const [issuerKey] = keysOf(stack);
+const received = () => stack.mcpServer.requests();
+const now = () => Math.floor(Date.now() / 1000);
+const athOf = (token) => createHash('sha256').update(token).digest('base64url');
+
+/** A key pair, the token that is bound to it, and proofs of it by hand. */
+async function holder(url = stack.url, alg = 'ES256') {
+  const { privateKey, publicKey } = await jose.generateKeyPair(alg, { extractable: true });
+  const jwk = await jose.exportJWK(publicKey);
+  const claims = { ...goodClaims(stack.issuer, url), cnf: { jkt: await jose.calculateJwkThumbprint(jwk) } };
+  const token = forge(issuerKey, { alg: issuerKey.alg, kid: issuerKey.kid, typ: 'at+jwt' }, claims);
+  const good = () => ({ jti: randomUUID(), htm: 'POST', htu: url, iat: now(), ath: athOf(token) });
+  const prove = ({ header, claims: changes, key = privateKey } = {}) =>
+    new jose.SignJWT({ ...good(), ...changes }).setProtectedHeader({ typ: 'dpop+jwt', alg, jwk, ...header }).sign(key);
+  return { url, alg, privateKey, publicKey, jwk, token, good, prove };
+}
+const withProof = (token, proof, scheme = 'DPoP') => ({ headers: { authorization: `${scheme} ${token}`, ...(proof !== undefined && { dpop: proof }) } });
+
+/** The challenge of a request that used the scheme DPoP. */
+const challenge = (error, { path = '/mcp', algs = ALL } = {}) => (told) =>
+  `DPoP error="${error}", error_description="${told}", resource_metadata="${origin}/.well-known/oauth-protected-resource${path}", scope="mcp:read", algs="${algs}"`;
+
+async function refused(url, request) {
+  const before = received().length;
+  const answer = await send(url, request);
+  assert.equal(received().length, before, 'the MCP server got the request');
+  return answer;
+}
+
+describe('a bound token with its proof opens the server', () => {
+  it('made by the `dpop` package, with a token that the authorization server bound', async () => {
+    const keys = await dpop.generateKeyPair('ES256');
+    const token = await dpopToken(stack.issuer, stack.url, keys);
+    const proof = await dpop.generateProof(keys, stack.url, 'POST', undefined, token);
+    const answer = await send(stack.url, withProof(token, proof));
+    assert.equal(answer.status, 200, answer.body);
+    const last = received().at(-1);
+    assert.deepEqual(last.headers.filter(([name]) => /^(authorization|dpop)$/i.test(name)), []);
+    assert.ok(!JSON.stringify(last).includes(token.split('.')[2]) && !JSON.stringify(last).includes(proof.split('.')[2]));
+    assert.equal(last.headers.find(([name]) => name === 'x-mcp-client-id')[1], 'machine');
+  });
+  for (const alg of ['ES256', 'ES384', 'EdDSA', 'RS256', 'PS256']) {
+    it(`made by jose with ${alg}`, async () => {
+      const { token, prove } = await holder(stack.url, alg);
+      const answer = await send(stack.url, withProof(token, await prove()));
+      assert.equal(answer.status, 200, answer.body);
+    });
+  }
+  for (const [what, path, changes, scheme] of [
+    ['for a path below the resource', '/deeper', { htu: `${origin}/mcp/deeper` }],
+    ['for a path below, though the proof names the resource', '/deeper', { htu: `${origin}/mcp` }],
+    ['with a query that the proof leaves out', '?x=1', {}],
+    ['from a client whose clock is slow', '', { iat: now() - 280 }],
+    ['from a client whose clock is fast', '', { iat: now() + 20 }],
+    ['with a nonce that nobody asked for', '', { nonce: 'anything' }],
+    ['with a member that nobody knows', '', { x: 1 }],
+    ['with the scheme in another case', '', {}, 'dpop'],
+  ]) {
+    it(what, async () => {
+      const { token, prove } = await holder();
+      const answer = await send(stack.url + path, withProof(token, await prove({ claims: changes }), scheme));
+      assert.equal(answer.status, 200, answer.body);
+    });
+  }
+  it('many times, with a new proof each time', async () => {
+    const { token, prove } = await holder();
+    for (let i = 0; i < 5; i++) assert.equal((await send(stack.url, withProof(token, await prove()))).status, 200);
+  });
+  it('with another method, which the proof names', async () => {
+    const { token, prove } = await holder();
+    const right = await prove({ claims: { htm: 'DELETE' } });
+    assert.notEqual((await send(stack.url, { method: 'DELETE', ...withProof(token, right) })).status, 401);
+    assert.equal((await refused(stack.url, { method: 'DELETE', ...withProof(token, await prove()) })).status, 401);
+  });
+});
+
+describe('a proof that is none: 401 invalid_dpop_proof', () => {
+  const tampered = (proof, at) => {
+    const parts = proof.split('.');
+    parts[at] = Buffer.from(JSON.stringify({ ...JSON.parse(Buffer.from(parts[at], 'base64url')), jti: 'x' })).toString('base64url');
+    return parts.join('.');
+  };
+  const claims = (changes) => ({ prove }) => prove({ claims: changes });
+  const header = (changes) => ({ prove }) => prove({ header: changes });
+  const signedAs = (protectedHeader) => ({ good }) => {
+    const input = [protectedHeader, good()].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
+    return `${input}.`;
+  };
+  const cases = {
+    'missing': () => undefined,
+    'empty': () => '',
+    'no-jwt': () => 'proof',
+    'two-lines': async ({ prove }) => [await prove(), await prove()],
+    'two-in-a-line': async ({ prove }) => `${await prove()}, ${await prove()}`,
+    'the-token': ({ token }) => token,
+    'typ-jwt': header({ typ: 'JWT' }),
+    'typ-of-a-token': header({ typ: 'at+jwt' }),
+    'no-typ': header({ typ: undefined }),
+    'alg-none': ({ jwk, ...rest }) => signedAs({ typ: 'dpop+jwt', alg: 'none', jwk })(rest),
+    'alg-hs256': async ({ good }) =>
+      new jose.SignJWT(good())
+        .setProtectedHeader({ typ: 'dpop+jwt', alg: 'HS256', jwk: { kty: 'oct', k: Buffer.alloc(32).toString('base64url') } })
+        .sign(Buffer.alloc(32)),
+    'no-jwk': header({ jwk: undefined }),
+    'a-private-jwk': async ({ prove, privateKey }) => prove({ header: { jwk: await jose.exportJWK(privateKey) } }),
+    'crit': async ({ prove, good, jwk, privateKey }) =>
+      new jose.SignJWT(good()).setProtectedHeader({ typ: 'dpop+jwt', alg: 'ES256', jwk, crit: ['x'], x: 1 }).sign(privateKey, { crit: { x: true } }),
+    'signed-by-another-key': async ({ prove }) => prove({ key: (await jose.generateKeyPair('ES256')).privateKey }),
+    'changed-claims': async ({ prove }) => tampered(await prove(), 1),
+    'cut': async ({ prove }) => (await prove()).slice(0, -4),
+    'htm-get': claims({ htm: 'GET' }),
+    'htm-in-lower-case': claims({ htm: 'post' }),
+    'no-htm': claims({ htm: undefined }),
+    'htu-of-another-host': claims({ htu: 'http://evil.example/mcp' }),
+    'htu-of-another-port': claims({ htu: `http://127.0.0.1:1/mcp` }),
+    'htu-of-another-path': claims({ htu: `${origin}/nonce` }),
+    'htu-with-another-scheme': claims({ htu: `https://127.0.0.1:${ports.listen}/mcp` }),
+    'htu-without-a-host': claims({ htu: '/mcp' }),
+    'htu-with-user': claims({ htu: `http://evil@127.0.0.1:${ports.listen}/mcp` }),
+    'no-htu': claims({ htu: undefined }),
+    'htu-an-array': claims({ htu: [`${origin}/mcp`] }),
+    'old': ({ prove }) => prove({ claims: { iat: now() - 310 } }),
+    'from-the-future': ({ prove }) => prove({ claims: { iat: now() + 40 } }),
+    'no-iat': claims({ iat: undefined }),
+    'iat-in-text': ({ prove }) => prove({ claims: { iat: String(now()) } }),
+    'no-jti': claims({ jti: undefined }),
+    'an-empty-jti': claims({ jti: '' }),
+    'a-number-as-jti': claims({ jti: 7 }),
+    'no-ath': claims({ ath: undefined }),
+    'ath-of-another-token': claims({ ath: athOf('another') }),
+    'ath-in-base64': ({ prove, token }) => prove({ claims: { ath: createHash('sha256').update(token).digest('base64') } }),
+    'very-long': claims({ x: 'x'.repeat(20_000) }),
+  };
+  for (const [name, make] of Object.entries(cases)) {
+    it(name, async () => {
+      const it = await holder();
+      const path = name === 'old' ? '/mcp' : '/mcp';
+      const answer = await refused(`${stack.url}/wrong/${name}`, withProof(it.token, await make({ ...it, url: `${origin}${path}` })));
+      assertRefusal(answer, { status: 401, error: 'invalid_dpop_proof', challenge: challenge('invalid_dpop_proof') });
+      assert.match(await reasonFor(stack, `/mcp/wrong/${name}`), /^mcp_oauth_dpop/);
+    });
+  }
+  it('a second time', async () => {
+    const { token, prove } = await holder();
+    const proof = await prove();
+    assert.equal((await send(stack.url, withProof(token, proof))).status, 200);
+    for (let again = 0; again < 2; again++) {
+      const answer = await refused(`${stack.url}/replay`, withProof(token, proof));
+      assertRefusal(answer, { status: 401, error: 'invalid_dpop_proof', challenge: challenge('invalid_dpop_proof') });
+    }
+    assert.match(await reasonFor(stack, '/mcp/replay'), /^mcp_oauth_dpop/);
+  });
+  it('many times at once: one passes', async () => {
+    const { token, prove } = await holder();
+    const proof = await prove();
+    const answers = await Promise.all(Array.from({ length: 20 }, () => send(stack.url, withProof(token, proof))));
+    assert.deepEqual(answers.map(({ status }) => status).sort(), [200, ...Array(19).fill(401)]);
+  });
+  it('the same jti from another key is another proof', async () => {
+    const [one, other] = [await holder(), await holder()];
+    const claims = { jti: randomUUID() };
+    for (const { token, prove } of [one, other]) assert.equal((await send(stack.url, withProof(token, await prove({ claims })))).status, 200);
+  });
+});
+
+describe('tokens and schemes', () => {
+  const cases = {
+    'a-bound-token-as-bearer': async () => {
+      const { token, prove } = await holder();
+      return [withProof(token, await prove(), 'Bearer'), 'mcp_oauth_token_sender_constrained'];
+    },
+    'a-bound-token-as-bearer-without-proof': async () => [{ token: (await holder()).token }, 'mcp_oauth_token_sender_constrained'],
+  };
+  for (const [name, make] of Object.entries(cases)) {
+    it(`${name} is refused`, async () => {
+      const [request, reason] = await make();
+      const answer = await refused(`${stack.url}/${name}`, request);
+      assert.equal(answer.status, 401);
+      assert.match(answer.header('www-authenticate'), /error="invalid_token"/);
+      assert.equal(await reasonFor(stack, `/mcp/${name}`), reason);
+    });
+  }
+  it('someone else’s token is refused, whatever key proves', async () => {
+    const [alice, mallory] = [await holder(), await holder()];
+    const proof = await mallory.prove({ claims: { ath: athOf(alice.token) } });
+    const answer = await refused(`${stack.url}/stolen`, withProof(alice.token, proof));
+    assert.equal(answer.status, 401);
+    assert.match(answer.header('www-authenticate'), /^DPoP error="invalid_(token|dpop_proof)"/);
+    assert.ok(await reasonFor(stack, '/mcp/stolen'));
+  });
+  it('a token that is bound to no key is refused with the scheme DPoP, and served as Bearer', async () => {
+    const { prove } = await holder();
+    const token = await machineToken(stack.issuer, stack.url);
+    const answer = await refused(`${stack.url}/unbound`, withProof(token, await prove({ claims: { ath: athOf(token) } })));
+    assertRefusal(answer, { status: 401, error: 'invalid_token', challenge: challenge('invalid_token') });
+    assert.ok(await reasonFor(stack, '/mcp/unbound'));
+    assert.equal((await send(stack.url, { token })).status, 200);
+  });
+  it('an expired token is refused as such, whatever is proved', async () => {
+    const { token, prove } = await holder();
+    const claims = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
+    const old = forge(issuerKey, { alg: issuerKey.alg, kid: issuerKey.kid, typ: 'at+jwt' }, { ...claims, exp: 1 });
+    const answer = await refused(`${stack.url}/expired`, withProof(old, await prove({ claims: { ath: athOf(old) } })));
+    assertRefusal(answer, { status: 401, error: 'invalid_token', challenge: challenge('invalid_token') });
+    assert.equal(await reasonFor(stack, '/mcp/expired'), 'mcp_oauth_token_expired');
+  });
+  it('a resource without the setting refuses bound tokens', async () => {
+    const url = `${origin}/without`;
+    const { token, prove } = await holder(url);
+    const answer = await refused(url, withProof(token, await prove()));
+    assert.equal(answer.status, 401);
+    assert.doesNotMatch(answer.header('www-authenticate'), /DPoP|algs/);
+  });
+  it('a resource that requires it refuses others', async () => {
+    const url = `${origin}/required`;
+    const answer = await refused(`${url}/bearer`, { token: await machineToken(stack.issuer, url) });
+    assert.equal(answer.status, 401);
+    assert.match(answer.header('www-authenticate'), /^DPoP /);
+    assert.ok(await reasonFor(stack, '/required/bearer'));
+    const { token, prove } = await holder(url);
+    assert.equal((await send(url, withProof(token, await prove()))).status, 200);
+  });
+  it('a resource takes the algorithms that it says', async () => {
+    const url = `${origin}/narrow`;
+    const [es256, eddsa] = [await holder(url), await holder(url, 'EdDSA')];
+    assert.equal((await send(url, withProof(es256.token, await es256.prove()))).status, 200);
+    const answer = await refused(url, withProof(eddsa.token, await eddsa.prove()));
+    assertRefusal(answer, { status: 401, error: 'invalid_dpop_proof', challenge: challenge('invalid_dpop_proof', { path: '/narrow', algs: 'ES256' }) });
+  });
+  it('a resource takes proofs as old as it says', async () => {
+    const url = `${origin}/brief`;
+    const { token, prove } = await holder(url);
+    for (const [offset, status] of [[-8, 200], [-13, 401], [3, 200], [8, 401]])
+      assert.equal((await send(url, withProof(token, await prove({ claims: { iat: now() + offset } })))).status, status, `${offset} s`);
+  });
+});
+
+describe('a nonce', () => {
+  const url = `${origin}/nonce`;
+  const first = async (at, { token, prove }, nonce) => send(at, withProof(token, await prove({ claims: { nonce } })));
+
+  it('is asked for, and serves', async () => {
+    const it = await holder(url);
+    const answer = await refused(`${url}/asks`, withProof(it.token, await it.prove({ claims: { htu: url } })));
+    assertRefusal(answer, { status: 401, error: 'use_dpop_nonce', challenge: challenge('use_dpop_nonce', { path: '/nonce' }) });
+    const nonce = answer.header('dpop-nonce');
+    assert.match(nonce, /^[\w-]{16,}$/);
+    assert.match(answer.header('access-control-expose-headers'), /DPoP-Nonce/i);
+    assert.match(await reasonFor(stack, '/nonce/asks'), /^mcp_oauth_dpop/);
+    assert.equal((await first(url, it, nonce)).status, 200);
+    assert.equal((await first(url, it, nonce)).status, 200, 'it may be used again, with another jti');
+  });
+  it('that nobody gave is refused with a new one', async () => {
+    const it = await holder(url);
+    const nonce = (await first(url, it)).header('dpop-nonce');
+    const forged = [randomBytes(32).toString('base64url'), nonce.slice(0, -1), `${nonce.slice(0, -1)}${nonce.endsWith('A') ? 'B' : 'A'}`, `${nonce}=`, ''];
+    for (const wrong of forged) {
+      const answer = await first(url, it, wrong);
+      assert.equal(answer.json.error, 'use_dpop_nonce', wrong);
+      assert.ok(answer.header('dpop-nonce'));
+    }
+    assert.equal((await first(url, it, 7)).status, 401);
+    assert.equal((await first(url, it, nonce)).status, 200);
+  });
+  it('that is too old is refused with a new one', async () => {
+    const it = await holder(`${origin}/brief-nonce`);
+    const nonce = (await first(it.url, it)).header('dpop-nonce');
+    assert.equal((await first(it.url, it, nonce)).status, 200);
+    await new Promise((resolve) => setTimeout(resolve, 5000));
+    const answer = await first(it.url, it, nonce);
+    assert.equal(answer.json.error, 'use_dpop_nonce');
+    assert.equal((await first(it.url, it, answer.header('dpop-nonce'))).status, 200);
+  });
+});
+
+describe('clients learn of it', () => {
+  const metadata = (path) => `resource_metadata="${origin}/.well-known/oauth-protected-resource${path}", scope="mcp:read"`;
+  for (const [path, expected] of [
+    ['/mcp', `Bearer ${metadata('/mcp')}, DPoP algs="${ALL}"`],
+    ['/required', `DPoP algs="${ALL}", ${metadata('/required')}`],
+    ['/narrow', `Bearer ${metadata('/narrow')}, DPoP algs="ES256"`],
+    ['/without', `Bearer ${metadata('/without')}`],
+  ]) {
+    it(`from the challenge of ${path}, in one line`, async () => {
+      assertRefusal(await refused(origin + path, {}), { status: 401, error: 'missing_token', challenge: () => expected });
+    });
+  }
+  for (const [path, expected] of [
+    ['/mcp', [ALL.split(' '), undefined]],
+    ['/required', [ALL.split(' '), true]],
+    ['/narrow', [['ES256'], undefined]],
+    ['/without', [undefined, undefined]],
+  ]) {
+    it(`from the metadata of ${path}`, async () => {
+      const { json } = await send(`${origin}/.well-known/oauth-protected-resource${path}`, { method: 'GET' });
+      const required = json.dpop_bound_access_tokens_required || undefined;
+      assert.deepEqual([json.dpop_signing_alg_values_supported, required], expected);
+    });
+  }
+  it('in a browser, which asks first', async () => {
+    const headers = { 'origin': 'https://app.example', 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization,dpop' };
+    const answer = await send(`${stack.url}/preflight`, { method: 'OPTIONS', headers });
+    assert.match(answer.header('access-control-allow-headers'), /\bdpop\b/i);
+    assert.equal(await reasonFor(stack, '/mcp/preflight'), 'mcp_oauth_preflight');
+  });
+  for (const era of ['2025-11-25', '2026-07-28']) {
+    for (const path of ['/mcp', '/required', '/nonce']) {
+      it(`the official client, ${era}: ${path}`, async () => {
+        const exchanges = [];
+        const session = await Session.open(origin + path, { era, dpop: true, onExchange: (exchange) => exchanges.push(exchange) });
+        const { tools } = await session.run((client) => client.listTools());
+        assert.deepEqual(tools.slice(0, 2).map(({ name }) => name), ['echo', 'slow']);
+        const { content } = await session.run((client) => client.callTool({ name: 'echo', arguments: { message: 'hello' } }));
+        assert.equal(content[0].text, 'hello');
+        assert.equal(session.tokens.token_type, 'DPoP');
+        assert.equal(session.logins, 1);
+        await session.close();
+      });
+    }
+  }
+});
+
+it('neither a token nor a proof is in the log', () => {
+  assert.doesNotMatch(stack.envoy.output, /eyJ[\w-]{8}/);
+});
+itStillServes(stack);
