@@ -1,7 +1,7 @@
 // Promise: when an introspection endpoint cannot be asked, or answers what is no answer, requests get 503 (never 401:
 // clients would throw good tokens away), nothing passes, the log says whose fault it is, and all is well again afterwards.
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { cluster } from '../../testbed/envoy.mjs';
 import { until } from '../../testbed/until.mjs';
@@ -14,22 +14,23 @@ import { GATEWAY, setVariables } from './support/variables.mjs';
 const UNAVAILABLE = { status: 503, error: 'temporarily_unavailable', reason: 'mcp_oauth_introspection_unavailable' };
 const refusedBy = (reason) => ({ status: 401, error: 'invalid_token', reason });
 const now = () => Math.floor(Date.now() / 1000);
+const jwks = { keys: [generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })] }; // never used
 
-/** What is added to a good answer, and what the request gets. `undefined` takes the member out. */
+/** What is changed in a good answer, and what the request gets. `undefined` takes the member out. */
 const ANSWERS = {
   'active as text': [{ active: 'true' }, UNAVAILABLE],
   'active as a number': [{ active: 1 }, UNAVAILABLE],
   'active as null': [{ active: null }, UNAVAILABLE],
   'no active': [{ active: undefined }, UNAVAILABLE],
-  'exp as text': [() => ({ exp: String(now() + 60) }), UNAVAILABLE],
-  'nbf as text': [{ nbf: 'now' }, UNAVAILABLE],
-  'a number as sub': [{ sub: 7 }, UNAVAILABLE],
+  'exp as text': [() => ({ exp: String(now() + 60) }), refusedBy('mcp_oauth_token_claim')],
+  'nbf as text': [{ nbf: 'now' }, refusedBy('mcp_oauth_token_claim')],
+  'a number as sub': [{ sub: 7 }, refusedBy('mcp_oauth_token_claim')],
   'another issuer': [{ iss: 'https://evil.example' }, refusedBy('mcp_oauth_token_issuer')],
   'exp in the past': [() => ({ exp: now() - 3600 }), refusedBy('mcp_oauth_token_expired')],
-  'a negative exp': [{ exp: -5 }, refusedBy('mcp_oauth_token_expired')],
+  'a negative exp': [{ exp: -5 }, refusedBy('mcp_oauth_token_claim')],
   'nbf in the future': [() => ({ nbf: now() + 3600 }), refusedBy('mcp_oauth_token_not_yet_valid')],
   'another audience': [{ aud: 'https://other.example' }, refusedBy('mcp_oauth_token_audience')],
-  'no audience': [{ aud: undefined }, refusedBy('mcp_oauth_token_audience')],
+  'no audience': [{ aud: undefined }, refusedBy('mcp_oauth_token_claim')],
   'a key it is bound to': [{ cnf: { jkt: 'x'.repeat(43) } }, refusedBy('mcp_oauth_token_sender_constrained')],
   'a binding that nobody knows': [{ cnf: { kid: 'x' } }, refusedBy('mcp_oauth_token_sender_constrained')],
   'inactive, and all else': [{ active: false }, refusedBy('mcp_oauth_token_inactive')],
@@ -46,19 +47,11 @@ const sendsText = (text) => (response) => response.writeHead(200, { 'content-typ
 const refuses = (code, error) => (response) =>
   response.writeHead(code, { 'content-type': 'application/json' }).end(JSON.stringify({ error }));
 
-const cases = [];
-async function add(what, expected, answer) {
-  const endpoint = await startEndpoint();
-  const path = `/case-${cases.length}`;
-  const good = (resource) => ({ active: true, iss: endpoint.issuer, sub: 'alice', client_id: 'c', scope: 'mcp:read', aud: resource, exp: now() + 60 });
-  cases.push({ what, expected, path, endpoint, good, answer });
-}
-for (const [what, fault] of Object.entries(FAULTS)) await add(what, UNAVAILABLE, fault && (() => fault));
-for (const [what, text] of Object.entries(TEXTS)) await add(`answers ${what}`, UNAVAILABLE, () => sendsText(text));
-for (const code of [400, 401, 403, 404, 429])
-  await add(`answers ${code}`, UNAVAILABLE, () => refuses(code, code === 401 ? 'invalid_client' : 'invalid_request'));
-for (const [what, [changes, expected]] of Object.entries(ANSWERS))
-  await add(`answers ${what}`, expected, (good) => ({ ...good, ...(typeof changes === 'function' ? changes() : changes) }));
+// A fault of the endpoint has an endpoint, an issuer and a resource of its own; an answer about one token needs only a token.
+const faulty = [];
+for (const [what, fault] of Object.entries(FAULTS))
+  faulty.push({ what, fault, path: `/fault-${faulty.length}`, endpoint: await startEndpoint(() => fault) });
+const answering = { path: '/answers', endpoint: await startEndpoint(({ form }) => answering.about.get(form.token)()), about: new Map() };
 
 const stack = await useStack({
   logLevel: 'debug',
@@ -68,13 +61,13 @@ const stack = await useStack({
     const [first] = authorization_servers;
     resources[0].authorization_servers = [first.issuer];
     const { origin } = new URL(resources[0].resource);
-    for (const { endpoint, path } of cases) {
+    for (const { endpoint, path } of [...faulty, answering]) {
       endpoint.issuer = `${first.issuer}${path}`;
       bootstrap.static_resources.clusters.push(cluster(path, endpoint.port));
       authorization_servers.push({
         issuer: endpoint.issuer,
         cluster: 'authorization_server',
-        jwks: { keys: [] },
+        jwks,
         introspection: {
           endpoint: endpoint.url,
           cluster: path,
@@ -88,46 +81,72 @@ const stack = await useStack({
     }
   },
 });
-const reached = (path) => stack.mcpServer.requests().filter(({ url }) => url.startsWith(path)).length;
+const newToken = () => randomBytes(32).toString('base64url');
+const good = ({ path, endpoint }) => ({
+  active: true, iss: endpoint.issuer, sub: 'alice', client_id: 'c', scope: 'mcp:read', aud: stack.origin + path, exp: now() + 60,
+});
+
+/** A request to `path` of a resource is refused as expected; nothing of it passes, and the log says whose fault it is. */
+async function isRefused(resource, path, token, { status, error, reason }) {
+  const url = stack.origin + resource.path + path;
+  const refusal = await send(url, { token });
+  assertRefusal(refusal, { status, error, challenge: status === 401 ? challenges(stack.origin, resource.path).invalidToken : undefined });
+  assert.equal(await reasonFor(stack, resource.path + path), reason);
+  assert.deepEqual(stack.mcpServer.requests().filter((seen) => seen.url === resource.path + path), []);
+  assert.ok(!stack.envoy.output.includes(token) && !stack.envoy.output.includes(GATEWAY.secret), 'a secret is in the log');
+  if (status === 503) assert.match(refusal.header('retry-after'), /^[1-9]\d?$/);
+}
+const isServed = (resource, token) =>
+  until('it is served', async () => (await send(stack.origin + resource.path, { token })).status === 200, { every: 250, seconds: 15 });
+const linesOf = (text) => stack.envoy.output.split('\n').filter((line) => line.includes(text) && line.includes('[error]'));
 
 describe('an introspection endpoint that', { concurrency: 4 }, () => {
-  for (const { what, expected, path, endpoint, good, answer } of cases) {
+  for (const resource of faulty) {
+    const { what, fault, endpoint } = resource;
     it(what, async () => {
-      const url = stack.origin + path;
-      const token = randomBytes(32).toString('base64url');
-      if (answer) endpoint.answer = () => answer(good(url));
-      else await endpoint.close();
-      const { status, error, reason } = expected;
-      const refusal = await send(`${url}/refused`, { token });
-      const challenge = status === 401 ? challenges(stack.origin, path).invalidToken : undefined;
-      assertRefusal(refusal, { status, error, challenge });
-      assert.equal(await reasonFor(stack, `${path}/refused`), reason);
-      assert.equal(reached(path), 0, 'requests that the MCP server got');
-      if (status === 503) {
-        assert.match(refusal.header('retry-after'), /^[1-9]\d?$/);
-        await until(
-          `a log line names ${endpoint.url}`,
-          () => stack.envoy.output.split('\n').some((line) => line.includes(`${endpoint.url}\``) && /warning/.test(line)),
-          { seconds: 10 },
-        );
-      }
-      // what was wrong was the answer, and a right one is believed
-      endpoint.answer = () => good(url);
-      if (!answer) await endpoint.listen();
-      const fresh = status === 503 ? token : randomBytes(32).toString('base64url');
-      await until('it is served', async () => (await send(url, { token: fresh })).status === 200, { every: 250, seconds: 15 });
-      assert.ok(!stack.envoy.output.includes(token) && !stack.envoy.output.includes(GATEWAY.secret), 'a secret is in the log');
+      const token = newToken();
+      if (!fault) await endpoint.close();
+      await isRefused(resource, '/refused', token, UNAVAILABLE);
+      await until(`a line names ${endpoint.url}`, () => linesOf(endpoint.url).length > 0, { seconds: 10 });
+      await isRefused(resource, '/again', newToken(), UNAVAILABLE);
+      assert.equal(linesOf(endpoint.url).length, 1, 'and no further one, until it is well again');
+      endpoint.answer = () => good(resource);
+      if (!fault) await endpoint.listen();
+      await isServed(resource, token);
+    });
+  }
+});
+
+describe('an introspection endpoint that answers', () => {
+  const answers = [
+    ...Object.entries(TEXTS).map(([what, text]) => [what, () => sendsText(text), UNAVAILABLE]),
+    ...[400, 401, 403, 404, 429].map((code) => [String(code), () => refuses(code, code === 401 ? 'invalid_client' : 'invalid_request'), UNAVAILABLE]),
+    ...Object.entries(ANSWERS).map(([what, [changes, expected]]) => [
+      what,
+      () => ({ ...good(answering), ...(typeof changes === 'function' ? changes() : changes) }),
+      expected,
+    ]),
+  ];
+  for (const [what, answer, expected] of answers) {
+    it(what, async () => {
+      const token = newToken();
+      answering.about.set(token, answer);
+      await isRefused(answering, `/${what.replaceAll(/[ ,]+/g, '-')}`, token, expected);
+      // what was wrong was the answer, and a right one is believed; an answer about the token itself may be remembered
+      const next = expected === UNAVAILABLE ? token : newToken();
+      answering.about.set(next, () => good(answering));
+      await isServed(answering, next);
     });
   }
 });
 
 it('answers that take too long for one do not keep others waiting', async () => {
-  const [slow, other] = [cases[1], cases[2]];
-  slow.endpoint.answer = () => () => {};
-  other.endpoint.answer = () => other.good(stack.origin + other.path);
-  const waiting = send(`${stack.origin}${slow.path}/waits`, { token: randomBytes(32).toString('base64url') });
+  const [slow, fine] = [newToken(), newToken()];
+  answering.about.set(slow, () => () => {});
+  answering.about.set(fine, () => good(answering));
+  const waiting = send(`${stack.origin}/answers/waits`, { token: slow });
   const began = performance.now();
-  assert.equal((await send(stack.origin + other.path, { token: randomBytes(32).toString('base64url') })).status, 200);
+  assert.equal((await send(`${stack.origin}/answers`, { token: fine })).status, 200);
   assert.ok(performance.now() - began < 400);
   assert.equal((await waiting).status, 503);
 });
