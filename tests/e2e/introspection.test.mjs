@@ -12,7 +12,10 @@ import { until } from '../../testbed/until.mjs';
 import { CLIENTS } from './support/clients.mjs';
 import { startEndpoint } from './support/endpoint.mjs';
 import { send } from './support/http.mjs';
+import { introduce, messageOf, request } from './support/mcp.mjs';
 import { assertRefusal, challenges } from './support/replies.mjs';
+import { HOLDS, withRules } from './support/rules.mjs';
+import { startReplica } from './support/sessions.mjs';
 import { itStillServes, keysOf, reasonFor, useStack } from './support/stack.mjs';
 import { startStandIn } from './support/stand-in.mjs';
 import { basicOf, GATEWAY, setVariables } from './support/variables.mjs';
@@ -67,6 +70,19 @@ const stack = await useStack({
     bootstrap.static_resources.clusters.push(cluster('verdicts', verdicts.port));
   },
 });
+// The same resource behind Envoys that read bodies, in both ways to hold a request.
+const RULES = { rules: [{ tools: ['slow'], scopes: ['mcp:admin'] }, {}] };
+const replicas = await Promise.all(
+  HOLDS.map((hold) =>
+    startReplica(
+      stack,
+      withRules(hold, RULES, (bootstrap, { authorization_servers: [server] }) => {
+        setVariables(bootstrap, { INTROSPECTION_SECRET: GATEWAY.secret });
+        server.introspection = introspection(`${server.issuer}/token/introspection`);
+      }),
+    ),
+  ),
+);
 const [ecKey] = keysOf(stack).filter(({ alg }) => alg === 'ES256');
 const asked = (server = stack.authorizationServer) => server.forms('introspection');
 const received = () => stack.mcpServer.requests();
@@ -264,6 +280,28 @@ describe('introspect: always', () => {
     const told = identity(received().at(-1));
     assert.deepEqual([told['x-mcp-subject'], told['x-mcp-scopes']], ['alice', 'mcp:read']);
   });
+});
+
+describe('a request whose body is read', () => {
+  for (const [i, hold] of HOLDS.entries()) {
+    it(`waits for the answer, and then for its own end: ${hold}`, async () => {
+      const { url, host } = replicas[i];
+      const token = await machineToken(stack.issuer, stack.url);
+      const client = await introduce(stack.url, '2026-07-28');
+      const call = (name, args) => {
+        const { headers, body } = request(client, 'tools/call', { name, arguments: args });
+        return send(url, { token, headers: { ...headers, host }, body });
+      };
+      const runs = stack.mcpServer.runs().length;
+      const [allowed, denied] = await Promise.all([call('echo', { message: hold }), call('slow', { steps: 0, ms: 0 })]);
+      assert.equal(allowed.status, 200, allowed.body);
+      assert.equal(messageOf(allowed).result.content[0].text, hold);
+      assert.equal(denied.status, 403, denied.body);
+      assert.deepEqual(stack.mcpServer.runs().slice(runs), [{ ran: 'echo', arguments: { message: hold } }]);
+      const { status } = await send(url, { token: randomBytes(32).toString('base64url'), headers: { host }, body: 'x'.repeat(100_000) });
+      assert.equal(status, 401);
+    });
+  }
 });
 
 it('neither a token nor the secret is in the log', () => {
