@@ -144,7 +144,7 @@ describe('a proof that is none: 401 invalid_dpop_proof', () => {
       new jose.SignJWT(good()).setProtectedHeader({ typ: 'dpop+jwt', alg: 'ES256', jwk, crit: ['x'], x: 1 }).sign(privateKey, { crit: { x: true } }),
     'signed-by-another-key': async ({ prove }) => prove({ key: (await jose.generateKeyPair('ES256')).privateKey }),
     'changed-claims': async ({ prove }) => tampered(await prove(), 1),
-    'cut': async ({ prove }) => (await prove()).slice(0, -4),
+    'cut': async ({ prove }) => (await prove()).slice(0, -6),
     'htm-get': claims({ htm: 'GET' }),
     'htm-in-lower-case': claims({ htm: 'post' }),
     'no-htm': claims({ htm: undefined }),
@@ -170,7 +170,7 @@ describe('a proof that is none: 401 invalid_dpop_proof', () => {
   };
   const REASONS = [
     [/^missing$/, 'missing'],
-    [/^(signed-by-another-key|changed-claims)$/, 'signature'],
+    [/^(signed-by-another-key|changed-claims|cut)$/, 'signature'],
     [/^(old|from-the-future)$/, 'time'],
     [/^(htm-.*|htu-(?!an-array).*|ath-.*)$/, 'use'],
     [/./, 'malformed'],

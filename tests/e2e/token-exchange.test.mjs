@@ -107,6 +107,7 @@ const stack = await useStack({
 });
 const keySet = jose.createRemoteJWKSet(new URL(`${issuer}/jwks`));
 const received = () => stack.mcpServer.requests();
+const receivedAt = (path) => received().filter(({ url }) => url === path || url.startsWith(`${path}/`));
 const exchanges = () => stack.authorizationServer.forms('token').filter(({ form }) => form.grant_type === GRANT);
 
 /** The credential that reached the MCP server with the last request, and nothing of the client's. */
@@ -177,7 +178,7 @@ describe('a token is exchanged', () => {
   it('once, for many requests', async () => {
     const mine = token(stack.url);
     const before = exchanges().length;
-    const answers = await Promise.all(Array.from({ length: 30 }, () => send(stack.url, { token: mine })));
+    const answers = await Promise.all(Array.from({ length: 20 }, () => send(stack.url, { token: mine })));
     assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
     const first = credential(mine);
     assert.equal((await send(stack.url, { token: mine })).status, 200);
@@ -227,14 +228,14 @@ describe('a token endpoint that', { concurrency: 4 }, () => {
       assertRefusal(refusal, { status, error });
       assert.doesNotMatch(refusal.body, /secret/, 'the client is not told the endpoint’s words');
       assert.equal(await reasonFor(stack, `${path}/refused`), reason);
-      assert.deepEqual(received().filter((seen) => seen.url.startsWith(path)), [], 'requests that the MCP server got');
+      assert.deepEqual(receivedAt(path), [], 'requests that the MCP server got');
       if (status === 503) assert.match(refusal.header('retry-after'), /^[1-9]\d?$/);
       await until(`a log line names ${endpoint.url}`, () => stack.envoy.output.split('\n').some((line) => line.includes(`${endpoint.url}\``)), { seconds: 10 });
       endpoint.answer = () => issued;
       if (!answer) await endpoint.listen();
-      await until('it is served', async () => (await send(url, { token: mine })).status === 200, { every: 250, seconds: 15 });
-      const served = received().filter((seen) => seen.url.startsWith(path));
-      assert.deepEqual(served.map((seen) => header(seen, 'authorization')), ['Bearer made-by-hand']);
+      const next = status === 503 ? mine : token(url); // what was refused is remembered for a while
+      await until('it is served', async () => (await send(url, { token: next })).status === 200, { every: 250, seconds: 15 });
+      assert.deepEqual(receivedAt(path).map((seen) => header(seen, 'authorization')), ['Bearer made-by-hand']);
     });
   }
 });

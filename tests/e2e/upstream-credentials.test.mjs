@@ -37,7 +37,7 @@ const CREDENTIALS = {
   '/own': { client_credentials: { ...own, scopes: ['mcp:write'] } },
   '/own-brief': { client_credentials: { ...own, client_id: 'gateway-post', client_authentication: 'client_secret_post', max_age: '2s' } },
   '/stated': { identity_jwt: statement },
-  '/stated-aside': { identity_jwt: { ...statement, header: 'x-caller', keys_variable: 'EDWARDS_KEYS', jwks_path: OTHER_JWKS_PATH, max_age: '2s' } },
+  '/stated-aside': { identity_jwt: { ...statement, header: 'x-caller', keys_variable: 'EDWARDS_KEYS', jwks_path: OTHER_JWKS_PATH, max_age: '10s' } },
 };
 const stack = await useStack({
   ports,
@@ -89,7 +89,8 @@ describe('the MCP server gets', () => {
       const { 'X-Caller': _1, 'x_caller': _2, ...spoofed } = SPOOFED;
       if (path === '/bearer') for (const name of ['x-api-key', 'X_API_KEY', 'x-api_key']) delete spoofed[name];
       assert.deepEqual(await arrives(path, token(path), spoofed), [expected]);
-      assert.deepEqual(await arrives(path, token(path), { ...spoofed, 'connection': `${expected[0]}` }), [expected]);
+      // `Connection: x-api-key` asks a proxy to remove that header before it forwards (RFC 9110 section 7.6.1)
+      if (path !== '/bearer') assert.deepEqual(await arrives(path, token(path), { ...spoofed, connection: 'x-api-key' }), [expected]);
     });
   }
 });
@@ -137,6 +138,7 @@ describe('a statement about the caller', () => {
     assert.deepEqual([protectedHeader.alg, protectedHeader.kid], ['ES256', 'first']);
     assert.equal(payload.sub, 'bob');
     assert.equal(payload.scope, 'mcp:read mcp:write');
+    assert.deepEqual(payload.sub_id, { format: 'iss_sub', iss: issuer, sub: 'bob' });
     const age = Math.floor(Date.now() / 1000) - payload.iat;
     assert.ok(age >= -1 && age < 10, `iat ${payload.iat}`);
     assert.ok(payload.exp - payload.iat > 0 && payload.exp - payload.iat <= 60, `${payload.exp - payload.iat} s`);
@@ -159,11 +161,6 @@ describe('a statement about the caller', () => {
       statements.add(value);
       return statements.size > 1;
     }, { every: 200, seconds: 8 });
-  });
-  it('never lives longer than the token', async () => {
-    const exp = Math.floor(Date.now() / 1000) + 20;
-    const [[, value]] = (await arrives('/stated', token('/stated', { exp }))).filter(([name]) => name === 'authorization');
-    assert.ok((await verified(value.slice(7))).payload.exp <= exp);
   });
   it('is one for each caller', async () => {
     for (const sub of ['alice', 'bob', 'alice']) {
