@@ -8,9 +8,12 @@ import { Session } from '../../testbed/oauth-client.mjs';
 import { choosePorts } from '../../testbed/stack.mjs';
 import { dpopToken, forge, goodClaims, machineToken } from '../../testbed/tokens.mjs';
 import { send } from './support/http.mjs';
+import { introduce, request } from './support/mcp.mjs';
 import { assertRefusal } from './support/replies.mjs';
+import { HOLDS, withRules } from './support/rules.mjs';
+import { startReplica } from './support/sessions.mjs';
 import { itStillServes, keysOf, reasonFor, useStack } from './support/stack.mjs';
-import { setVariables } from './support/variables.mjs';
+import { GATEWAY, setVariables } from './support/variables.mjs';
 
 const ALL = 'ES256 ES384 EdDSA RS256 PS256';
 const ports = await choosePorts();
@@ -23,17 +26,31 @@ const SETTINGS = {
   '/brief': { max_age: '10s', clock_skew: '5s' },
   '/without': undefined,
 };
+const VARIABLES = { DPOP_NONCE_KEY: randomBytes(32).toString('base64url'), INTROSPECTION_SECRET: GATEWAY.secret };
 const stack = await useStack({
   ports,
   workers: 1, // each remembers the proofs that it saw itself
-  resources: Object.keys(SETTINGS),
+  resources: [...Object.keys(SETTINGS), '/opaque=opaque'],
   logLevel: 'debug',
-  edit: (bootstrap, { resources }) => {
-    setVariables(bootstrap, { DPOP_NONCE_KEY: randomBytes(32).toString('base64url') });
+  edit: (bootstrap, { authorization_servers: [server], resources }) => {
+    setVariables(bootstrap, VARIABLES);
+    server.introspection = {
+      endpoint: `${server.issuer}/token/introspection`,
+      client_id: GATEWAY.client_id,
+      client_secret_variable: 'INTROSPECTION_SECRET',
+    };
     resources[0].dpop = {};
+    resources.push({ resource: `${origin}/opaque`, scopes: { required: ['mcp:read'] }, dpop: {} });
     for (const [path, settings] of Object.entries(SETTINGS))
       resources.push({ resource: origin + path, scopes: { required: ['mcp:read'] }, dpop: settings });
   },
+});
+// The first resource behind Envoys that read bodies, and one that asks for nonces with the same key.
+const RULES = { dpop: {}, rules: [{ tools: ['slow'], scopes: ['mcp:admin'] }, {}] };
+const reading = await Promise.all(HOLDS.map((hold) => startReplica(stack, withRules(hold, RULES), { workers: 1 })));
+const other = await startReplica(stack, (bootstrap, { resources }) => {
+  setVariables(bootstrap, VARIABLES);
+  resources.push({ resource: `${origin}/nonce`, scopes: { required: ['mcp:read'] }, dpop: SETTINGS['/nonce'] });
 });
 const [issuerKey] = keysOf(stack);
 const received = () => stack.mcpServer.requests();
@@ -305,6 +322,13 @@ describe('a nonce', () => {
     assert.equal((await first(url, it, 7)).status, 401);
     assert.equal((await first(url, it, nonce)).status, 200);
   });
+  it('is good at every replica that has the key', async () => {
+    const it = await holder(url);
+    const nonce = (await first(url, it)).header('dpop-nonce');
+    const request = withProof(it.token, await it.prove({ claims: { nonce } }));
+    request.headers.host = new URL(url).host;
+    assert.equal((await send(other.url.replace('/mcp', '/nonce'), request)).status, 200);
+  });
   it('that is too old is refused with a new one', async () => {
     const it = await holder(`${origin}/brief-nonce`);
     const nonce = (await first(it.url, it)).header('dpop-nonce');
@@ -314,6 +338,65 @@ describe('a nonce', () => {
     assert.equal(answer.json.error, 'use_dpop_nonce');
     assert.equal((await first(it.url, it, answer.header('dpop-nonce'))).status, 200);
   });
+});
+
+describe('an opaque token that is bound', () => {
+  const url = `${origin}/opaque`;
+  const asked = () => stack.authorizationServer.forms('introspection').length;
+  async function opaque() {
+    const keys = await dpop.generateKeyPair('ES256');
+    const token = await dpopToken(stack.issuer, url, keys);
+    assert.ok(!token.includes('.'));
+    return { token, prove: () => dpop.generateProof(keys, url, 'POST', undefined, token), keys };
+  }
+  it('opens the server with proofs, and is asked about once', async () => {
+    const { token, prove } = await opaque();
+    const before = asked();
+    const proofs = await Promise.all(Array.from({ length: 20 }, prove));
+    const answers = await Promise.all(proofs.map((proof) => send(url, withProof(token, proof))));
+    assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
+    assert.equal(asked(), before + 1);
+  });
+  it('with one proof many times at once, before anyone knows the token: one passes', async () => {
+    const { token, prove } = await opaque();
+    const proof = await prove();
+    const before = received().length;
+    const answers = await Promise.all(Array.from({ length: 20 }, () => send(url, withProof(token, proof))));
+    assert.deepEqual(answers.map(({ status }) => status).sort(), [200, ...Array(19).fill(401)]);
+    assert.equal(received().length, before + 1);
+  });
+  it('is refused as Bearer, and with the proof of another key', async () => {
+    const [alice, mallory] = [await opaque(), await opaque()];
+    const proof = await dpop.generateProof(mallory.keys, url, 'POST', undefined, alice.token);
+    for (const time of ['first', 'remembered']) {
+      assert.equal((await refused(`${url}/bearer-${time}`, { token: alice.token })).status, 401);
+      assert.equal(await reasonFor(stack, `/opaque/bearer-${time}`), 'mcp_oauth_token_sender_constrained');
+      assert.equal((await refused(`${url}/stolen-${time}`, withProof(alice.token, proof))).status, 401);
+      assert.equal(await reasonFor(stack, `/opaque/stolen-${time}`), 'mcp_oauth_dpop_key');
+    }
+    assert.equal((await send(url, withProof(alice.token, await alice.prove()))).status, 200);
+  });
+});
+
+describe('where bodies are read', () => {
+  for (const [i, hold] of HOLDS.entries()) {
+    it(`a proof counts once, and the rules count: ${hold}`, async () => {
+      const { token, prove } = await holder();
+      const client = await introduce(stack.url, '2026-07-28');
+      const call = async (name, args, proof) => {
+        const { headers, body } = request(client, 'tools/call', { name, arguments: args });
+        return send(reading[i].url, { headers: { ...headers, host: reading[i].host, ...withProof(token, proof).headers }, body });
+      };
+      const runs = stack.mcpServer.runs().length;
+      const proof = await prove();
+      assert.equal((await call('echo', { message: hold }, proof)).status, 200);
+      assert.equal((await call('echo', { message: hold }, proof)).status, 401);
+      const denied = await call('slow', { steps: 0, ms: 0 }, await prove());
+      assert.equal(denied.status, 403);
+      assert.match(denied.header('www-authenticate'), /^DPoP error="insufficient_scope", scope="mcp:admin mcp:read"/);
+      assert.deepEqual(stack.mcpServer.runs().slice(runs), [{ ran: 'echo', arguments: { message: hold } }]);
+    });
+  }
 });
 
 describe('clients learn of it', () => {
