@@ -10,6 +10,7 @@ import { choosePorts } from '../../testbed/stack.mjs';
 import { forge, goodClaims, logIn } from '../../testbed/tokens.mjs';
 import { until } from '../../testbed/until.mjs';
 import { send } from './support/http.mjs';
+import { withRules } from './support/rules.mjs';
 import { itStillServes, keysOf, reasonFor, useStack } from './support/stack.mjs';
 import { basicOf, GATEWAY, setVariables } from './support/variables.mjs';
 
@@ -18,9 +19,8 @@ const UPSTREAM = 'https://upstream.internal/mcp';
 const STATEMENTS = 'https://gateway.example';
 const JWKS_PATH = '/.well-known/mcp-oauth/jwks.json';
 const OTHER_JWKS_PATH = '/.well-known/mcp-oauth/others.json';
-const newKey = (type, options, alg, kid) => ({ ...generateKeyPairSync(type, options).privateKey.export({ format: 'jwk' }), kid, alg, use: 'sig' });
-const [first, next] = [newKey('ec', { namedCurve: 'P-256' }, 'ES256', 'first'), newKey('ec', { namedCurve: 'P-256' }, 'ES256', 'next')];
-const edwards = newKey('ed25519', {}, 'EdDSA', 'edwards');
+const newKey = (kid) => ({ ...generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' }), kid, alg: 'ES256', use: 'sig' });
+const [first, next, another] = ['first', 'next', 'another'].map(newKey);
 
 const ports = await choosePorts();
 const origin = `http://127.0.0.1:${ports.listen}`;
@@ -37,38 +37,45 @@ const CREDENTIALS = {
   '/own': { client_credentials: { ...own, scopes: ['mcp:write'] } },
   '/own-brief': { client_credentials: { ...own, client_id: 'gateway-post', client_authentication: 'client_secret_post', max_age: '2s' } },
   '/stated': { identity_jwt: statement },
-  '/stated-aside': { identity_jwt: { ...statement, header: 'x-caller', keys_variable: 'EDWARDS_KEYS', jwks_path: OTHER_JWKS_PATH, max_age: '10s' } },
+  '/stated-aside': { identity_jwt: { ...statement, header: 'x-caller', keys_variable: 'OTHER_KEYS', jwks_path: OTHER_JWKS_PATH, max_age: '10s' } },
 };
+/** Those that a request without a token gets, where some need none. */
+const OPEN = ['/forwarded', '/key', '/own', '/stated'];
 const stack = await useStack({
   ports,
   workers: 1,
   resources: [UPSTREAM, ...Object.keys(CREDENTIALS)],
   logLevel: 'debug',
-  edit: (bootstrap, { resources }) => {
+  edit: withRules('headers', {}, (bootstrap, { resources }) => {
     // headers with underscores reach the filter, which has to know them by itself
     connectionManagerOf(bootstrap).common_http_protocol_options.headers_with_underscores_action = 'ALLOW';
     setVariables(bootstrap, {
       API_KEY,
       OWN_SECRET: GATEWAY.secret,
       IDENTITY_KEYS: JSON.stringify({ keys: [first, next] }),
-      EDWARDS_KEYS: JSON.stringify({ keys: [edwards] }),
+      OTHER_KEYS: JSON.stringify({ keys: [another] }),
     });
     for (const [path, upstream_credential] of Object.entries(CREDENTIALS))
       resources.push({ resource: origin + path, scopes: { required: ['mcp:read'] }, upstream_credential });
-  },
+    for (const path of OPEN)
+      resources.push({ resource: `${origin}/open${path}`, upstream_credential: CREDENTIALS[path], anonymous_methods: ['initialize'] });
+  }),
 });
 const [key] = keysOf(stack);
 const token = (path, changes) => forge(key, { alg: key.alg, kid: key.kid, typ: 'at+jwt' }, { ...goodClaims(issuer, origin + path), ...changes });
 const received = () => stack.mcpServer.requests();
 const granted = () => stack.authorizationServer.forms('token').filter(({ form }) => form.client_id?.startsWith('gateway') || form.scope === 'mcp:write' || /^Basic Z2F0ZXdhe/.test(form.authorization));
 
-/** The headers that the MCP server got with a request of `mine`, by those of its names that could hold a credential. */
+/** The headers of a request whose names look as if they held a credential. */
+const credentialsOf = ({ headers }) => headers.filter(([name]) => /authorization|key|caller|token|^x-mcp$/i.test(name));
+
+/** Those that the MCP server got with a request of `mine`. */
 async function arrives(path, mine, headers = {}) {
   const answer = await send(origin + path, { token: mine, headers });
   assert.equal(answer.status, 200, answer.body);
   const last = received().at(-1);
   if (path !== '/forwarded') assert.ok(!JSON.stringify(last).includes(mine.split('.')[2]), "the client's token reached the MCP server");
-  return last.headers.filter(([name]) => /authorization|key|caller|token|^x-mcp$/i.test(name));
+  return credentialsOf(last);
 }
 const SPOOFED = { 'x-api-key': 'evil', 'X_API_KEY': 'evil', 'x-api_key': 'evil', 'X-Caller': 'evil', 'x_caller': 'evil', 'proxy-authorization': 'Basic evil' };
 
@@ -91,6 +98,25 @@ describe('the MCP server gets', () => {
       assert.deepEqual(await arrives(path, token(path), spoofed), [expected]);
       // `Connection: x-api-key` asks a proxy to remove that header before it forwards (RFC 9110 section 7.6.1)
       if (path !== '/bearer') assert.deepEqual(await arrives(path, token(path), { ...spoofed, connection: 'x-api-key' }), [expected]);
+    });
+  }
+});
+
+describe('a request that needs no token', () => {
+  for (const [path, expected] of [
+    ['/forwarded', /^\[\]$/],
+    ['/stated', /^\[\]$/],
+    ['/key', /^\[\["x-api-key","k-3f9c1a7e55d04b8d"\]\]$/],
+    ['/own', /^\[\["authorization","Bearer eyJ[\w.-]+"\]\]$/],
+  ]) {
+    it(`says nothing of a caller, and passes nothing of the client's: ${path}`, async () => {
+      for (const authorization of [undefined, 'Basic YTpi', 'Negotiate abc']) {
+        const { 'X-Caller': _1, 'x_caller': _2, ...spoofed } = SPOOFED;
+        for (const name of path === '/key' ? [] : ['x-api-key', 'X_API_KEY', 'x-api_key']) delete spoofed[name];
+        const answer = await send(`${origin}/open${path}`, { headers: { ...spoofed, authorization } });
+        assert.equal(answer.status, 200, answer.body);
+        assert.match(JSON.stringify(credentialsOf(received().at(-1))), expected);
+      }
     });
   }
 });
@@ -143,12 +169,12 @@ describe('a statement about the caller', () => {
     assert.ok(age >= -1 && age < 10, `iat ${payload.iat}`);
     assert.ok(payload.exp - payload.iat > 0 && payload.exp - payload.iat <= 60, `${payload.exp - payload.iat} s`);
   });
-  it('in a header of its own, bare, and signed with Ed25519', async () => {
+  it('in a header of its own, bare, and signed with a key of its own', async () => {
     const lines = await arrives('/stated-aside', token('/stated-aside'), SPOOFED);
     const callers = lines.filter(([name]) => /^x.caller$/i.test(name));
     assert.equal(callers.length, 1, JSON.stringify(lines));
     const { payload, protectedHeader } = await verified(callers[0][1], others);
-    assert.deepEqual([protectedHeader.alg, protectedHeader.kid, payload.sub], ['EdDSA', 'edwards', 'alice']);
+    assert.deepEqual([protectedHeader.alg, protectedHeader.kid, payload.sub], ['ES256', 'another', 'alice']);
     assert.equal(lines.find(([name]) => name === 'authorization'), undefined);
     await assert.rejects(verified(callers[0][1]), /no applicable key/, 'the keys of the other resource');
   });
@@ -186,7 +212,7 @@ describe('a statement about the caller', () => {
 });
 
 it('no key, no secret and no token is in the log', () => {
-  const secrets = [API_KEY, GATEWAY.secret, first.d, next.d, edwards.d, ...granted().map(({ answer }) => answer.access_token)];
+  const secrets = [API_KEY, GATEWAY.secret, first.d, next.d, another.d, ...granted().map(({ answer }) => answer.access_token)];
   for (const secret of secrets.filter(Boolean)) assert.ok(!stack.envoy.output.includes(secret), secret);
 });
 
