@@ -151,4 +151,19 @@ it('answers that take too long for one do not keep others waiting', async () => 
   assert.equal((await waiting).status, 503);
 });
 
+it('a client that does not wait for the answer leaves it to others', async () => {
+  const token = newToken();
+  let answerNow;
+  answering.about.set(token, () => (response) => {
+    answerNow = () => sendsText(JSON.stringify(good(answering)))(response);
+  });
+  const impatient = send(`${stack.origin}/answers/gone`, { token, onOpen: (request) => setTimeout(() => request.destroy(new Error('gone')), 150) });
+  const patient = send(`${stack.origin}/answers/stays`, { token });
+  await assert.rejects(impatient, /gone/);
+  answerNow();
+  assert.equal((await patient).status, 200);
+  assert.equal(stack.mcpServer.requests().filter(({ url }) => url === '/answers/gone').length, 0);
+  assert.equal((await send(`${stack.origin}/answers`, { token })).status, 200);
+});
+
 itStillServes(stack);

@@ -304,6 +304,30 @@ describe('a request whose body is read', () => {
   }
 });
 
+it('a flood of tokens that are nobody’s asks so many questions at a time, and what comes afterwards gets through', async () => {
+  const url = `${origin}/signed`;
+  const newToken = () => randomBytes(32).toString('base64url');
+  const [before, answer] = [verdicts.asked.length, verdicts.answer];
+  let [open, most] = [0, 0];
+  verdicts.answer = () => (response) => {
+    most = Math.max(most, (open += 1));
+    setTimeout(() => {
+      open -= 1;
+      response.writeHead(200, { 'content-type': 'application/json' }).end('{"active":false}');
+    }, 300);
+  };
+  const answers = await Promise.all(Array.from({ length: 200 }, () => send(`${url}/flood`, { token: newToken() })));
+  verdicts.answer = answer;
+  const count = (status) => answers.filter((each) => each.status === status).length;
+  assert.equal(count(401) + count(503), 200);
+  assert.ok(count(401) >= 128, `${count(401)} were answered`);
+  assert.ok(most <= 128, `${most} questions at a time`);
+  assert.equal(verdicts.asked.length - before, count(401), 'each was asked about once');
+  assert.equal(received().filter((seen) => seen.url === '/signed/flood').length, 0);
+  verdicts.of = () => ({ active: true, sub: 'alice', scope: 'mcp:read', aud: url, exp: Math.floor(Date.now() / 1000) + 60 });
+  assert.equal((await send(url, { token: newToken() })).status, 200);
+});
+
 it('neither a token nor the secret is in the log', () => {
   const tokens = [...asked(), ...asked(second)].map(({ form }) => form.token);
   for (const secret of [...tokens, STATIC, GATEWAY.secret, basicOf(GATEWAY).slice(6)]) assert.ok(!stack.envoy.output.includes(secret), secret);

@@ -240,6 +240,22 @@ describe('a token endpoint that', { concurrency: 4 }, () => {
   }
 });
 
+it('a client that does not wait for the exchange leaves it to others', async () => {
+  const { path, endpoint } = cases[3];
+  const url = origin + path;
+  const mine = token(url);
+  let answerNow;
+  endpoint.answer = () => (response) => {
+    answerNow = () => response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(issued));
+  };
+  const impatient = send(`${url}/gone`, { token: mine, onOpen: (request) => setTimeout(() => request.destroy(new Error('gone')), 150) });
+  const patient = send(`${url}/stays`, { token: mine });
+  await assert.rejects(impatient, /gone/);
+  answerNow();
+  assert.equal((await patient).status, 200);
+  assert.deepEqual(received().filter((seen) => seen.url === `${path}/gone`), []);
+});
+
 it('no token and no secret is in the log', () => {
   const words = exchanges().flatMap(({ form, answer }) => [form.subject_token, form.actor_token, answer.access_token]);
   for (const word of [...words, GATEWAY.secret, 'made-by-hand'].filter(Boolean)) assert.ok(!stack.envoy.output.includes(word), word);
