@@ -35,6 +35,7 @@ after(() => second.stop());
 const signing = await startStandIn();
 const verdicts = await startEndpoint(({ form }) => verdicts.of(form.token));
 verdicts.of = () => ({ active: true });
+const google = await startEndpoint();
 
 const introspection = (endpoint, more) => ({
   endpoint,
@@ -67,7 +68,10 @@ const stack = await useStack({
       authorization_servers.push({ issuer: server.issuer, cluster: path, ...more });
       resources.push({ resource: origin + path, scopes: { required: ['mcp:read'] }, authorization_servers: [server.issuer] });
     }
-    bootstrap.static_resources.clusters.push(cluster('verdicts', verdicts.port));
+    bootstrap.static_resources.clusters.push(cluster('verdicts', verdicts.port), cluster('google', google.port));
+    const issuer = 'https://accounts.google.com';
+    authorization_servers.push({ issuer, cluster: 'google', jwks: signing.jwks, introspection: { endpoint: google.url, form: 'google_tokeninfo' } });
+    resources.push({ resource: `${origin}/google`, audiences: ['7.apps.example'], scopes: { required: ['openid'] }, authorization_servers: [issuer] });
   },
 });
 // The same resource behind Envoys that read bodies, in both ways to hold a request.
@@ -280,6 +284,34 @@ describe('introspect: always', () => {
     const told = identity(received().at(-1));
     assert.deepEqual([told['x-mcp-subject'], told['x-mcp-scopes']], ['alice', 'mcp:read']);
   });
+});
+
+describe('Google’s tokeninfo', () => {
+  const url = `${origin}/google`;
+  const info = (changes) => ({
+    azp: '7.apps.example', aud: '7.apps.example', sub: '1001', scope: 'openid email', exp: String(Math.floor(Date.now() / 1000) + 60), expires_in: '60', ...changes,
+  });
+  const invalid = (response) => response.writeHead(400, { 'content-type': 'application/json' }).end('{"error_description":"Invalid Value"}');
+  it('tells whose a token is, without that the gateway authenticates', async () => {
+    google.answer = () => info();
+    const token = `ya29.${randomBytes(32).toString('base64url')}`;
+    for (let time = 0; time < 2; time++) assert.equal((await send(url, { token })).status, 200);
+    const told = identity(received().at(-1));
+    assert.deepEqual([told['x-mcp-subject'], told['x-mcp-scopes'], told['x-mcp-issuer']], ['1001', 'email openid', 'https://accounts.google.com']);
+    const [{ form, headers }, ...more] = google.asked;
+    assert.deepEqual([form, headers.authorization, more], [{ access_token: token }, undefined, []]);
+  });
+  for (const [what, answer, status] of [
+    ['a token that it does not know', () => invalid, 401],
+    ['a token of another application', () => info({ aud: '8.apps.example', azp: '8.apps.example' }), 401],
+    ['a token that expired', () => info({ exp: '1' }), 401],
+    ['a token without the scopes', () => info({ scope: 'email' }), 403],
+  ]) {
+    it(`refuses ${what}`, async () => {
+      google.answer = answer;
+      assert.equal((await refused(url, { token: `ya29.${randomBytes(32).toString('base64url')}` })).status, status);
+    });
+  }
 });
 
 describe('a request whose body is read', () => {
