@@ -7,6 +7,7 @@ import { dpop, jose } from '../../testbed/packages.mjs';
 import { Session } from '../../testbed/oauth-client.mjs';
 import { choosePorts } from '../../testbed/stack.mjs';
 import { dpopToken, forge, goodClaims, machineToken } from '../../testbed/tokens.mjs';
+import { until } from '../../testbed/until.mjs';
 import { send } from './support/http.mjs';
 import { introduce, request } from './support/mcp.mjs';
 import { assertRefusal } from './support/replies.mjs';
@@ -333,8 +334,10 @@ describe('a nonce', () => {
     const it = await holder(`${origin}/brief-nonce`);
     const nonce = (await first(it.url, it)).header('dpop-nonce');
     assert.equal((await first(it.url, it, nonce)).status, 200);
-    await new Promise((resolve) => setTimeout(resolve, 5000));
-    const answer = await first(it.url, it, nonce);
+    const answer = await until('it is refused', async () => {
+      const answer = await first(it.url, it, nonce);
+      return answer.status !== 200 && answer;
+    }, { every: 250, seconds: 8 });
     assert.equal(answer.json.error, 'use_dpop_nonce');
     assert.equal((await first(it.url, it, answer.header('dpop-nonce'))).status, 200);
   });
