@@ -5,11 +5,11 @@ import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { cluster } from '../../testbed/envoy.mjs';
-import { jose } from '../../testbed/packages.mjs';
+import { dpop, jose } from '../../testbed/packages.mjs';
 import { runDirectory } from '../../testbed/paths.mjs';
 import { header } from '../../testbed/record.mjs';
 import { choosePorts } from '../../testbed/stack.mjs';
-import { forge, goodClaims, logIn, machineToken } from '../../testbed/tokens.mjs';
+import { dpopToken, forge, goodClaims, logIn, machineToken } from '../../testbed/tokens.mjs';
 import { until } from '../../testbed/until.mjs';
 import { FAULTS, startEndpoint } from './support/endpoint.mjs';
 import { send } from './support/http.mjs';
@@ -80,9 +80,9 @@ const stack = await useStack({
   directory,
   ports,
   workers: 1,
-  resources: ['/posted', '/brief', UPSTREAM],
+  resources: ['/posted', '/brief', '/bound', '/bound-opaque=opaque', UPSTREAM],
   logLevel: 'debug',
-  edit: (bootstrap, { resources }) => {
+  edit: (bootstrap, { authorization_servers: [server], resources }) => {
     setVariables(bootstrap, { EXCHANGE_SECRET: GATEWAY.secret, ACTOR_TOKEN: actor });
     resources[0].upstream_credential = exchange(`${issuer}/token`, { audience: UPSTREAM });
     const scopes = { required: ['mcp:read'] };
@@ -98,6 +98,9 @@ const stack = await useStack({
       }),
     });
     resources.push({ resource: `${origin}/brief`, scopes, upstream_credential: exchange(`${issuer}/token`, { audience: UPSTREAM, max_age: '2s' }) });
+    server.introspection = { endpoint: `${issuer}/token/introspection`, client_id: GATEWAY.client_id, client_secret_variable: 'EXCHANGE_SECRET' };
+    for (const path of ['/bound', '/bound-opaque'])
+      resources.push({ resource: origin + path, scopes, dpop: {}, upstream_credential: exchange(`${issuer}/token`, { audience: UPSTREAM }) });
     for (const { path, endpoint } of cases) {
       bootstrap.static_resources.clusters.push(cluster(path, endpoint.port));
       const upstream_credential = exchange(endpoint.url, { audience: UPSTREAM, cluster: path, timeout: '500ms' });
@@ -172,6 +175,25 @@ describe('the MCP server gets', () => {
     assert.equal((await send(stack.url, { token: mine, headers })).status, 200);
     await verified(credential(mine));
   });
+});
+
+describe('a token that is bound to a key is exchanged', () => {
+  for (const path of ['/bound', '/bound-opaque']) {
+    it(`by who proves to have it, with each proof once: ${path}`, async () => {
+      const url = origin + path;
+      const keys = await dpop.generateKeyPair('ES256');
+      const mine = await dpopToken(issuer, url, keys);
+      const prove = async () => ({ authorization: `DPoP ${mine}`, dpop: await dpop.generateProof(keys, url, 'POST', undefined, mine) });
+      const before = exchanges().length;
+      const proofs = await Promise.all(Array.from({ length: 10 }, prove));
+      const answers = await Promise.all(proofs.map((headers) => send(url, { headers })));
+      assert.deepEqual(answers.map(({ status }) => status), Array(10).fill(200));
+      assert.equal(exchanges().length, before + 1);
+      assert.equal((await verified(credential(mine))).sub, 'machine');
+      for (const headers of proofs) assert.equal((await send(url, { headers })).status, 401, 'again');
+      assert.equal((await send(url, { token: mine })).status, 401, 'as Bearer');
+    });
+  }
 });
 
 describe('a token is exchanged', () => {
