@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:http2';
 import { describe, it } from 'node:test';
+import { dpop } from '../../testbed/packages.mjs';
 import { runDirectory } from '../../testbed/paths.mjs';
 import { freePort } from '../../testbed/ports.mjs';
 import { choosePorts } from '../../testbed/stack.mjs';
@@ -16,7 +17,7 @@ const ports = await choosePorts();
 // Three listeners for TLS: one where a certificate is welcome, one where it is required, and one that takes any.
 const [welcome, required, any] = [await freePort(), await freePort(), await freePort()];
 const origins = Object.fromEntries(Object.entries({ welcome, required, any }).map(([name, port]) => [name, `https://127.0.0.1:${port}`]));
-const RESOURCES = [...Object.values(origins).map((origin) => `${origin}/mcp`), `${origins.welcome}/without`];
+const RESOURCES = [...Object.values(origins).map((origin) => `${origin}/mcp`), `${origins.welcome}/without`, `${origins.welcome}/both`];
 
 const stack = await useStack({
   directory,
@@ -26,7 +27,7 @@ const stack = await useStack({
   edit: (bootstrap, { resources }) => {
     resources[0].mutual_tls = true;
     for (const resource of RESOURCES)
-      resources.push({ resource, scopes: { required: ['mcp:read'] }, ...(!resource.endsWith('/without') && { mutual_tls: true }) });
+      resources.push({ resource, scopes: { required: ['mcp:read'] }, ...(!resource.endsWith('/without') && { mutual_tls: true }), ...(resource.endsWith('/both') && { dpop: {} }) });
     addTlsListener(bootstrap, directory, welcome);
     addTlsListener(bootstrap, directory, required, { required: true });
     // RFC 8705 section 2.2: certificates that nobody signed but their owner
@@ -83,24 +84,24 @@ describe('a token that is bound to a certificate', () => {
   });
   it('is refused with the certificate of another, remembered or not', async () => {
     const token = await bound('alice');
-    assert.equal(await refused('bob', token, '/stolen'), 'mcp_oauth_token_sender_constrained');
+    assert.equal(await refused('bob', token, '/stolen'), 'mcp_oauth_token_certificate');
     assert.equal((await as('alice', token)).status, 200);
-    assert.equal(await refused('bob', token, '/stolen-again'), 'mcp_oauth_token_sender_constrained');
+    assert.equal(await refused('bob', token, '/stolen-again'), 'mcp_oauth_token_certificate');
   });
   it('is refused without a certificate', async () => {
-    assert.equal(await refused(undefined, await bound('alice'), '/no-certificate'), 'mcp_oauth_token_sender_constrained');
+    assert.equal(await refused(undefined, await bound('alice'), '/no-certificate'), 'mcp_oauth_token_certificate');
   });
   it('is refused without TLS', async () => {
     const token = await certificateToken(stack.issuer, stack.url, certificates.pem('alice'));
     const headers = { 'x-forwarded-client-cert': `Hash=${Buffer.from(certificates.thumbprint('alice'), 'base64url').toString('hex')}` };
     for (const request of [{}, { headers }]) assert.equal((await send(`${stack.url}/plain`, { token, ...request })).status, 401);
-    assert.equal(await reasonFor(stack, '/mcp/plain'), 'mcp_oauth_token_sender_constrained');
+    assert.equal(await reasonFor(stack, '/mcp/plain'), 'mcp_oauth_token_certificate');
   });
   it('is refused whatever a header says of the certificate', async () => {
     const hex = Buffer.from(certificates.thumbprint('alice'), 'base64url').toString('hex');
     const pem = encodeURIComponent(certificates.pem('alice'));
     const headers = { 'x-forwarded-client-cert': `Hash=${hex};Cert="${pem}"`, 'client-cert': `:${certificates.pem('alice').split('\n').slice(1, -2).join('')}:`, 'x-client-certificate': pem };
-    assert.equal(await refused('bob', await bound('alice'), '/header', { headers }), 'mcp_oauth_token_sender_constrained');
+    assert.equal(await refused('bob', await bound('alice'), '/header', { headers }), 'mcp_oauth_token_certificate');
   });
   for (const [what, cnf] of Object.entries({
     'in hexadecimal': { 'x5t#S256': Buffer.from(certificates.thumbprint('alice'), 'base64url').toString('hex') },
@@ -115,7 +116,7 @@ describe('a token that is bound to a certificate', () => {
   })) {
     it(`is refused when its thumbprint is ${what}`, async () => {
       const path = `/thumbprint-${what.replaceAll(' ', '-')}`;
-      assert.match(await refused('alice', made(cnf), path), /^mcp_oauth_token_(sender_constrained|claim)$/);
+      assert.match(await refused('alice', made(cnf), path), /^mcp_oauth_token_(sender_constrained|certificate)$/);
     });
   }
   it('is refused where the setting is not', async () => {
@@ -123,6 +124,24 @@ describe('a token that is bound to a certificate', () => {
     assert.equal(answer.status, 401);
     assert.equal(await reasonFor(stack, '/without'), 'mcp_oauth_token_sender_constrained');
   });
+});
+
+it('a token that is bound to a certificate and to a key opens the server with both', async () => {
+  const to = url('welcome', '/both');
+  const keys = await dpop.generateKeyPair('ES256');
+  const token = made({ 'x5t#S256': certificates.thumbprint('alice'), 'jkt': await dpop.calculateThumbprint(keys.publicKey) }, to);
+  const prove = async () => ({ authorization: `DPoP ${token}`, dpop: await dpop.generateProof(keys, to, 'POST', undefined, token) });
+  for (const [client, headers, status] of [
+    ['alice', await prove(), 200],
+    ['bob', await prove(), 401],
+    [undefined, await prove(), 401],
+    ['alice', { authorization: `DPoP ${token}` }, 401],
+    ['alice', { authorization: `Bearer ${token}` }, 401],
+    ['alice', await prove(), 200],
+  ]) {
+    const answer = await send(to, { tls: certificates.of(client), headers });
+    assert.equal(answer.status, status, `${client}: ${answer.body}`);
+  }
 });
 
 describe('a token that is bound to nothing', () => {
