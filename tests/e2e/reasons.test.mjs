@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
+import { cluster } from '../../testbed/envoy.mjs';
 import { forge, goodClaims } from '../../testbed/tokens.mjs';
 import { startEndpoint } from './support/endpoint.mjs';
 import { send } from './support/http.mjs';
 import { toolCall, withRules } from './support/rules.mjs';
 import { itStillServes, keysOf, reasonFor, useStack } from './support/stack.mjs';
-import { cluster } from '../../testbed/envoy.mjs';
 import { GATEWAY, setVariables } from './support/variables.mjs';
 
 const JWKS_PATH = '/.well-known/mcp-oauth/jwks.json';
@@ -38,7 +38,8 @@ const [key] = keysOf(stack);
 const token = (path, changes) => forge(key, { alg: key.alg, kid: key.kid, typ: 'at+jwt' }, { ...goodClaims(stack.issuer, stack.origin + path), ...changes });
 const metadata = '/.well-known/oauth-protected-resource';
 const preflight = { 'origin': 'https://app.example', 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization,dpop' };
-const jkt = { cnf: { jkt: 'x'.repeat(43) } };
+const sha256 = Buffer.alloc(32, 1).toString('base64url');
+const jkt = { cnf: { jkt: sha256 } };
 const opaque = () => randomBytes(32).toString('base64url');
 
 /** Each with a path of its own, by which it is found in the access log. */
@@ -49,7 +50,7 @@ const REPLIES = [
   ['a POST to the metadata', `${metadata}/nonce`, { method: 'POST' }, 405, 'mcp_oauth_document_method'],
   ['no metadata', `${metadata}/elsewhere`, { method: 'GET' }, 404, 'mcp_oauth_no_document'],
   ['the public keys', JWKS_PATH, { method: 'GET' }, 200, 'mcp_oauth_identity_keys'],
-  ['no public keys', `${JWKS_PATH}/more`, { method: 'GET' }, 404, 'mcp_oauth_no_document'],
+  ['no public keys', `${JWKS_PATH}/more`, { method: 'GET' }, 404, 'mcp_oauth_unmatched'],
   ['a preflight', '/mcp/preflight', { method: 'OPTIONS', headers: preflight }, 204, 'mcp_oauth_preflight'],
   ['a path of no resource', '/elsewhere', { method: 'GET' }, 404, 'mcp_oauth_unmatched'],
   ['no token', '/mcp/missing', {}, 401, 'mcp_oauth_missing_token'],
@@ -60,7 +61,7 @@ const REPLIES = [
   ['a token without the scopes', '/mcp/scopes', { token: token('/mcp', { scope: 'mcp:write' }) }, 403, 'mcp_oauth_insufficient_scope'],
   ['a call without the scopes', '/mcp/call', { token: token('/mcp'), body: toolCall('slow') }, 403, 'mcp_oauth_insufficient_scope'],
   ['a bound token as Bearer', '/mcp/bearer', { token: token('/mcp', jkt) }, 401, 'mcp_oauth_token_sender_constrained'],
-  ['a token of another certificate', '/mcp/certificate', { token: token('/mcp', { cnf: { 'x5t#S256': 'x'.repeat(43) } }) }, 401, /^mcp_oauth_token_(certificate|claim|sender_constrained)$/],
+  ['a token of another certificate', '/mcp/certificate', { token: token('/mcp', { cnf: { 'x5t#S256': sha256 } }) }, 401, 'mcp_oauth_token_certificate'],
   ['no proof', '/mcp/proof', { headers: { authorization: `DPoP ${token('/mcp', jkt)}` } }, 401, 'mcp_oauth_dpop_missing'],
   ['a token that is not bound', '/mcp/unbound', { headers: { authorization: `DPoP ${token('/mcp')}`, dpop: 'x' } }, 401, 'mcp_oauth_token_not_bound'],
   ['a token that must be bound', '/nonce/unbound', { token: token('/nonce') }, 401, 'mcp_oauth_token_not_bound'],
@@ -78,9 +79,7 @@ describe('the access log says why', () => {
       const before = stack.mcpServer.requests().length;
       const reply = await send(stack.origin + path, request);
       assert.equal(reply.status, status, reply.body);
-      const told = await reasonFor(stack, path);
-      if (reason instanceof RegExp) assert.match(told, reason);
-      else assert.equal(told, reason);
+      assert.equal(await reasonFor(stack, path), reason);
       assert.equal(stack.mcpServer.requests().length, before, 'the MCP server got the request');
     });
   }
