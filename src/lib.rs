@@ -45,6 +45,7 @@
 //! | [`policy`], `routes`, [`config`] | what is enforced, and the file that says so | |
 //! | [`resource`], [`metadata`] | resource identifier, resource metadata | RFC 8707, RFC 9728 |
 //! | [`issuer`], [`fetch`] | authorization server metadata, and getting documents | RFC 8414, OpenID Connect Discovery |
+//! | `provider` | what is known of an authorization server by its product | |
 //! | [`jwk`], [`signature`], `key_cache` | keys | RFC 7517, RFC 7518, RFC 8037 |
 //! | [`token_cache`], [`acceleration`] | what need not be checked again, and who checks signatures | |
 //! | [`jws`], [`token`], `static_token` | tokens: form, claims, signature, rights | RFC 7515, RFC 7519, RFC 8725, RFC 9068 |
@@ -86,6 +87,7 @@ pub mod metadata;
 pub mod path;
 pub mod pending;
 pub mod policy;
+mod provider;
 pub mod refusal;
 pub mod reply;
 pub mod request;

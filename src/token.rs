@@ -20,6 +20,7 @@ use crate::{
     jwk::Key,
     jws::{Algorithm, CompactJws, JwsError},
     policy::{AuthorizationServer, Policy, ResourcePolicy},
+    provider::Mark,
     scope::ScopeSet,
     shown::Shown,
     signature::BadSignature,
@@ -36,6 +37,10 @@ pub enum TokenError {
     Type(String),
     /// It has the shape of another kind of token (RFC 8725 section 3.12); this claim gives it away.
     NotAccessToken(&'static str),
+    /// It lacks the claim that the provider's access tokens have and its other tokens have not.
+    Unmarked(&'static str),
+    /// The provider's access tokens are opaque, so a JWT is something else.
+    OpaqueOnly,
     /// A claim is absent or not of its type.
     Claim(&'static str, ClaimFault),
     /// A claim that scopes are read from is neither a text nor an array.
@@ -94,6 +99,8 @@ impl fmt::Display for TokenError {
             Self::Jws(error) => error.fmt(f),
             Self::Type(typ) => write!(f, "the type `{}` is not that of an access token here", Shown(typ)),
             Self::NotAccessToken(claim) => write!(f, "not an access token: it has the shape told by `{claim}`"),
+            Self::Unmarked(claim) => write!(f, "not an access token: this provider's have `{claim}`"),
+            Self::OpaqueOnly => f.write_str("not an access token: this provider's are opaque"),
             Self::Claim(claim, ClaimFault::Missing) => write!(f, "the claim `{claim}` is missing"),
             Self::Claim(claim, ClaimFault::Type) => write!(f, "the claim `{claim}` has the wrong type"),
             Self::Claim(claim, ClaimFault::Range) => write!(f, "the claim `{claim}` is no date"),
@@ -123,7 +130,7 @@ impl TokenError {
     pub(crate) const fn description(&self) -> &'static str {
         match self {
             Self::Jws(_) | Self::Claim(..) | Self::ScopeClaim(_) => "the access token is malformed",
-            Self::Type(_) | Self::NotAccessToken(_) => "the token is not an access token",
+            Self::Type(_) | Self::NotAccessToken(_) | Self::Unmarked(_) | Self::OpaqueOnly => "the token is not an access token",
             Self::Issuer(_) => "the access token was issued by another authorization server",
             Self::Audience { .. } => "the access token was issued for another resource",
             Self::Expired { .. } => "the access token expired",
@@ -144,7 +151,7 @@ impl TokenError {
     pub(crate) const fn reason(&self) -> &'static str {
         match self {
             Self::Jws(_) => "mcp_oauth_token_malformed",
-            Self::Type(_) | Self::NotAccessToken(_) => "mcp_oauth_token_type",
+            Self::Type(_) | Self::NotAccessToken(_) | Self::Unmarked(_) | Self::OpaqueOnly => "mcp_oauth_token_type",
             Self::Claim(..) | Self::ScopeClaim(_) => "mcp_oauth_token_claim",
             Self::Issuer(_) => "mcp_oauth_token_issuer",
             Self::Algorithm(_) => "mcp_oauth_token_algorithm",
@@ -195,7 +202,7 @@ impl<'t> Candidate<'t> {
             .issuers()
             .iter()
             .filter_map(|index| Some((*index, policy.authorization_server(*index)?)))
-            .find(|(_, server)| server.issuer().as_str() == issuer)
+            .find(|(_, server)| server.is_issuer(&issuer))
             .ok_or_else(|| TokenError::Issuer(issuer.to_string()))?;
         if !server.allows(jws.algorithm) {
             return Err(TokenError::Algorithm(jws.algorithm));
@@ -207,8 +214,7 @@ impl<'t> Candidate<'t> {
             expires_at: numeric_date(&set, "exp")?.ok_or(TokenError::Claim("exp", ClaimFault::Missing))?,
             starts: [("nbf", numeric_date(&set, "nbf")?), ("iat", numeric_date(&set, "iat")?)],
             subject: optional_text(&set, "sub")?,
-            // RFC 9068 section 2.2; OpenID Connect servers that predate it say `azp`.
-            client_id: optional_text(&set, "client_id")?.or(optional_text(&set, "azp")?),
+            client_id: client_id(&set, server)?,
             scopes: scopes(&set, server)?,
             told: policy.identity_headers().of_claims(&set),
             facts: policy.facts(&set),
@@ -250,6 +256,9 @@ impl<'t> Candidate<'t> {
 /// RFC 9068 section 4 and RFC 8725 sections 3.11 and 3.12: other JWTs of the same issuer, with the same keys, must not
 /// pass as access tokens.
 fn check_type(typ: Option<&str>, claims: &Object<'_>, server: &AuthorizationServer) -> Result<(), TokenError> {
+    if server.preset().mark == Mark::Nothing {
+        return Err(TokenError::OpaqueOnly);
+    }
     let written = typ.unwrap_or_default();
     let typ = written.to_ascii_lowercase();
     // RFC 7515 section 4.1.9: `application/` may be left out.
@@ -260,15 +269,28 @@ fn check_type(typ: Option<&str>, claims: &Object<'_>, server: &AuthorizationServ
         _ => return Err(TokenError::Type(written.to_owned())),
     }
     // Untyped from here on, so the shape decides.
-    match claims.get("typ").and_then(Value::as_text).as_deref() {
+    let preset = server.preset();
+    match (preset.mark, claims.get("typ").and_then(Value::as_text).as_deref()) {
         // Keycloak types its tokens by claim, and before version 24 put `nonce` into access tokens too.
-        Some("Bearer") => return Ok(()),
-        Some(_) => return Err(TokenError::NotAccessToken("typ")),
-        None => {}
+        (Mark::Shape | Mark::Typ, Some("Bearer")) => return Ok(()),
+        (Mark::Typ, Some("DPoP")) if claims.has("cnf") => return Ok(()),
+        (Mark::Typ, None) => return Err(TokenError::Unmarked("typ")),
+        (_, None | Some("Bearer")) => {}
+        (_, Some(_)) => return Err(TokenError::NotAccessToken("typ")),
     }
+    let missing = match preset.mark {
+        Mark::OneOf(names) if !names.iter().any(|name| claims.has(name)) => names.first(),
+        Mark::AllOf(names) => names.iter().find(|name| !claims.has(name)),
+        _ => None,
+    };
+    if let Some(name) = missing {
+        return Err(TokenError::Unmarked(name));
+    }
+    let looks_like_id_token = matches!(preset.mark, Mark::AllOf(_));
     // ID tokens, logout and security event tokens, DPoP proofs.
     let telling = ["nonce", "at_hash", "c_hash", "s_hash", "events", "htm", "htu", "ath"];
-    if let Some(claim) = telling.into_iter().find(|claim| claims.has(claim)) {
+    let mut telling = telling.into_iter().skip(usize::from(looks_like_id_token));
+    if let Some(claim) = telling.find(|claim| claims.has(claim)) {
         return Err(TokenError::NotAccessToken(claim));
     }
     // OpenID Connect Core section 2: the audience of an ID token is the client. Where an application is both client and
@@ -277,9 +299,10 @@ fn check_type(typ: Option<&str>, claims: &Object<'_>, server: &AuthorizationServ
         Some([only]) => only.as_text(),
         _ => aud.as_text(),
     });
-    let client = claims.get("azp").or_else(|| claims.get("client_id")).and_then(Value::as_text);
+    // An ID token names the client in `azp` if at all, the last of the claims.
+    let client = preset.client_claims.iter().rev().find_map(|claim| claims.get(claim)).and_then(Value::as_text);
     let has_rights = ["scope", "scp", "roles"].into_iter().any(|claim| claims.has(claim));
-    if audience.is_some() && audience == client && !has_rights {
+    if audience.is_some() && audience == client && !has_rights && !looks_like_id_token {
         return Err(TokenError::NotAccessToken("aud"));
     }
     Ok(())
@@ -339,12 +362,11 @@ fn numeric_date(claims: &Object<'_>, claim: &'static str) -> Result<Option<UnixT
     Ok(Some(UnixTime(whole)))
 }
 
-/// All that the configured claims hold; without any, `scope` (RFC 9068 section 2.2.3), else `scp` of Entra (text) and Okta
-/// (array).
+/// All that the configured claims hold; without any, the first of the provider's that is there, a text or an array.
 fn scopes(claims: &Object<'_>, server: &AuthorizationServer) -> Result<ScopeSet, TokenError> {
     let Some(listed) = server.scope_claims() else {
-        let standard = ["scope", "scp"].into_iter().find_map(|claim| Some((claim, claims.get(claim)?)));
-        let Some((claim, value)) = standard else { return Ok(ScopeSet::default()) };
+        let mut usual = server.preset().scope_claims.iter();
+        let Some((claim, value)) = usual.find_map(|claim| Some((*claim, claims.get(claim)?))) else { return Ok(ScopeSet::default()) };
         return claim::scopes(value).ok_or(TokenError::Claim(claim, ClaimFault::Type));
     };
     let mut all = ScopeSet::default();
@@ -353,6 +375,14 @@ fn scopes(claims: &Object<'_>, server: &AuthorizationServer) -> Result<ScopeSet,
         all = all.iter().chain(scopes.iter()).cloned().collect();
     }
     Ok(all)
+}
+
+/// The first of the provider's claims that says it.
+fn client_id(claims: &Object<'_>, server: &AuthorizationServer) -> Result<Option<String>, TokenError> {
+    server.preset().client_claims.iter().try_fold(None, |found: Option<String>, claim| {
+        let text = optional_text(claims, claim)?;
+        Ok(found.or(text))
+    })
 }
 
 fn required_text<'j>(claims: &Object<'j>, claim: &'static str) -> Result<Cow<'j, str>, TokenError> {

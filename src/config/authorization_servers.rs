@@ -15,13 +15,15 @@ use crate::{
     jwk::KeySet,
     jws::Algorithm,
     policy::{AuthorizationServer, KeySource, RemoteKeys},
+    provider::Provider,
     shown::Shown,
     uri::HttpUri,
 };
 
 pub(super) fn read_authorization_server(at: &At<'_>, findings: &mut Findings) -> Option<AuthorizationServer> {
-    const KNOWN: [&str; 13] = [
+    const KNOWN: [&str; 14] = [
         "issuer",
+        "provider",
         "cluster",
         "jwks_uri",
         "jwks",
@@ -43,6 +45,12 @@ pub(super) fn read_authorization_server(at: &At<'_>, findings: &mut Findings) ->
             None
         }
     };
+    let provider = findings.choice(members.get("provider"), &Provider::NAMES).unwrap_or_default();
+    if let Some((at, issuer)) = members.get("issuer").zip(issuer.as_ref())
+        && let Some(cure) = provider.misspelling(issuer)
+    {
+        findings.add(&at.path, alloc::format!("`{}` {cure}", Shown(issuer.as_str())));
+    }
     let algorithms = match members.get("algorithms") {
         Some(at) => read_algorithms(&at, findings),
         None => Algorithm::ALL.to_vec(),
@@ -56,9 +64,22 @@ pub(super) fn read_authorization_server(at: &At<'_>, findings: &mut Findings) ->
     let scope_claims = members.get("scope_claims").map(|at| read_scope_claims(&at, findings));
     let keys = match members.get("jwks") {
         Some(at) => read_inline_keys(&at, &members, findings),
-        None => read_remote_keys(&members, findings),
+        None => {
+            let metadata = issuer.as_ref().map(|issuer| provider.metadata_candidates(issuer));
+            read_remote_keys(&members, metadata.unwrap_or_default(), findings)
+        }
     };
-    Some(AuthorizationServer { issuer: issuer?, keys: keys?, algorithms, clock_skew, require_at_jwt, scope_claims })
+    let issuer = issuer?;
+    Some(AuthorizationServer {
+        issuer_variants: provider.issuer_variants(&issuer),
+        issuer,
+        provider,
+        keys: keys?,
+        algorithms,
+        clock_skew,
+        require_at_jwt,
+        scope_claims,
+    })
 }
 
 fn read_algorithms(at: &At<'_>, findings: &mut Findings) -> Vec<Algorithm> {
@@ -98,7 +119,7 @@ fn read_inline_keys(at: &At<'_>, members: &Members<'_>, findings: &mut Findings)
     keys.map(KeySource::Inline).map_err(|error| findings.add(&at.path, error.to_string())).ok()
 }
 
-fn read_remote_keys(members: &Members<'_>, findings: &mut Findings) -> Option<KeySource> {
+fn read_remote_keys(members: &Members<'_>, metadata: Vec<HttpUri>, findings: &mut Findings) -> Option<KeySource> {
     let cluster = required_text(members, "cluster", findings);
     let jwks_cluster = match members.get("jwks_cluster") {
         Some(at) => findings.text(&at),
@@ -114,6 +135,7 @@ fn read_remote_keys(members: &Members<'_>, findings: &mut Findings) -> Option<Ke
     Some(KeySource::Remote(RemoteKeys {
         cluster: cluster?.into(),
         jwks_cluster: jwks_cluster?.into(),
+        metadata,
         jwks_uri,
         fetch_timeout,
         max_age,
