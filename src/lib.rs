@@ -48,7 +48,7 @@
 //! | `provider` | what is known of an authorization server by its product | |
 //! | [`jwk`], [`signature`], `key_cache` | keys | RFC 7517, RFC 7518, RFC 8037 |
 //! | [`token_cache`], [`acceleration`] | what need not be checked again, and who checks signatures | |
-//! | [`jws`], [`token`], `static_token` | tokens: form, claims, signature, rights | RFC 7515, RFC 7519, RFC 8725, RFC 9068 |
+//! | [`jws`], [`token`], `token_type`, `static_token` | tokens: form, kind, claims, signature, rights | RFC 7515, RFC 7519, RFC 8725, RFC 9068 |
 //! | [`grant`], [`scope`], `scope_policy` | who asks, and whether the scopes are enough | RFC 6749 section 3.3 |
 //! | [`message`], `json`, `rules`, [`pending`] | what the body asks for, and who may | MCP base protocol, JSON-RPC 2.0 |
 //! | [`refusal`], [`challenge`], [`reply`], [`cors`] | saying no | RFC 6750 section 3, Fetch |
@@ -65,17 +65,22 @@ pub mod acceleration;
 mod arrival;
 pub mod bearer;
 pub mod challenge;
+mod checks;
 mod claim;
 mod claim_headers;
+mod client_authentication;
 pub mod config;
 pub mod cors;
 mod der;
 pub mod event_stream;
 pub mod fetch;
 pub mod filter_state;
+pub mod flights;
+pub mod form;
 pub mod forward;
 pub mod gate;
 pub mod grant;
+pub mod introspection;
 pub mod issuer;
 pub mod json;
 pub mod jwk;
@@ -97,6 +102,7 @@ mod routes;
 mod rules;
 pub mod scope;
 mod scope_policy;
+pub mod secret;
 mod session;
 mod shown;
 pub mod signature;
@@ -104,5 +110,6 @@ mod static_token;
 pub mod time;
 pub mod token;
 pub mod token_cache;
+mod token_type;
 pub mod uri;
 pub mod waiting;

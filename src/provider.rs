@@ -53,6 +53,9 @@ pub(crate) enum Mark {
     Nothing,
 }
 
+/// What the standards say; introspection answers are in their words, whoever answers (RFC 7662 section 2.2).
+pub(crate) static STANDARD: Preset = GENERIC;
+
 const GENERIC: Preset = Preset {
     // RFC 9068 section 2.2.3; `scp` is Entra's and Okta's.
     scope_claims: &["scope", "scp"],
@@ -214,7 +217,9 @@ impl Provider {
         match self {
             Self::Generic | Self::Auth0 | Self::Entra => None,
             // Source: a realm's metadata, `introspection_endpoint`.
-            Self::Keycloak => Some(issuer.with_path(&alloc::format!("{path}/protocol/openid-connect/token/introspect"))),
+            Self::Keycloak => {
+                Some(issuer.with_path(&alloc::format!("{path}/protocol/openid-connect/token/introspect")))
+            }
             // Source: Okta docs, OpenID Connect & OAuth 2.0 API, "Composing your base URL" and "/introspect".
             Self::Okta => Some(issuer.with_path(&alloc::format!("{path}/v1/introspect"))),
             // Source: googleapis/google-auth-library-nodejs#337. It is on another host than the issuer.

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use alloc::{
-    borrow::{Cow, ToOwned},
+    borrow::Cow,
     boxed::Box,
     string::{String, ToString as _},
     sync::Arc,
@@ -15,16 +15,17 @@ use crate::{
     acceleration::Acceleration,
     bearer::BearerToken,
     claim,
-    grant::VerifiedToken,
-    json::{Object, Value},
+    grant::{Proof, VerifiedToken},
+    json::Object,
     jwk::Key,
     jws::{Algorithm, CompactJws, JwsError},
     policy::{AuthorizationServer, Policy, ResourcePolicy},
-    provider::Mark,
+    provider::Preset,
     scope::ScopeSet,
     shown::Shown,
     signature::BadSignature,
     time::UnixTime,
+    token_type::check_type,
 };
 
 /// Why a token is not valid for a resource. To the client all of them are `invalid_token`.
@@ -80,6 +81,8 @@ pub enum TokenError {
     AmbiguousKey,
     /// The signature is wrong.
     Signature,
+    /// Its authorization server says that it is not active (RFC 7662 section 2.2).
+    Inactive,
 }
 
 /// What is wrong with a claim.
@@ -121,6 +124,7 @@ impl fmt::Display for TokenError {
             Self::UnknownKey(None) => f.write_str("no `kid`, and no key fits"),
             Self::AmbiguousKey => f.write_str("no `kid`, and several keys fit"),
             Self::Signature => f.write_str("wrong signature"),
+            Self::Inactive => f.write_str("its authorization server says that it is not active"),
         }
     }
 }
@@ -130,11 +134,14 @@ impl TokenError {
     pub(crate) const fn description(&self) -> &'static str {
         match self {
             Self::Jws(_) | Self::Claim(..) | Self::ScopeClaim(_) => "the access token is malformed",
-            Self::Type(_) | Self::NotAccessToken(_) | Self::Unmarked(_) | Self::OpaqueOnly => "the token is not an access token",
+            Self::Type(_) | Self::NotAccessToken(_) | Self::Unmarked(_) | Self::OpaqueOnly => {
+                "the token is not an access token"
+            }
             Self::Issuer(_) => "the access token was issued by another authorization server",
             Self::Audience { .. } => "the access token was issued for another resource",
             Self::Expired { .. } => "the access token expired",
             Self::NotYetValid { .. } => "the access token is not valid yet",
+            Self::Inactive => "the access token is not active",
             Self::SenderConstrained => "the access token is sender-constrained and no proof was verified",
             Self::Algorithm(_) | Self::UnknownKey(_) | Self::AmbiguousKey | Self::Signature => {
                 "the signature of the access token is not valid"
@@ -161,6 +168,7 @@ impl TokenError {
             Self::SenderConstrained => "mcp_oauth_token_sender_constrained",
             Self::UnknownKey(_) | Self::AmbiguousKey => "mcp_oauth_token_key",
             Self::Signature => "mcp_oauth_token_signature",
+            Self::Inactive => "mcp_oauth_token_inactive",
         }
     }
 }
@@ -169,6 +177,15 @@ impl TokenError {
 pub(crate) struct Candidate<'t> {
     jws: CompactJws<'t>,
     claims: Claims,
+}
+
+/// How dates are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dates {
+    /// RFC 7519 section 2, NumericDate.
+    Numbers,
+    /// Some services put their numbers into texts.
+    NumbersOrTexts,
 }
 
 /// What a decision needs of a token.
@@ -208,17 +225,7 @@ impl<'t> Candidate<'t> {
             return Err(TokenError::Algorithm(jws.algorithm));
         }
         check_type(jws.typ.as_deref(), &set, server)?;
-        let claims = Claims {
-            issuer: index,
-            audiences: audiences(&set)?,
-            expires_at: numeric_date(&set, "exp")?.ok_or(TokenError::Claim("exp", ClaimFault::Missing))?,
-            starts: [("nbf", numeric_date(&set, "nbf")?), ("iat", numeric_date(&set, "iat")?)],
-            subject: optional_text(&set, "sub")?,
-            client_id: client_id(&set, server)?,
-            scopes: scopes(&set, server)?,
-            told: policy.identity_headers().of_claims(&set),
-            facts: policy.facts(&set),
-        };
+        let claims = Claims::read(&set, index, server, server.preset(), policy, Dates::Numbers)?;
         claims.check_audience(resource)?;
         claims.check_times(server, now)?;
         if set.has("cnf") {
@@ -249,63 +256,8 @@ impl<'t> Candidate<'t> {
     ) -> Result<VerifiedToken, BadSignature> {
         let text = self.jws.signing_input.as_bytes();
         acceleration.verify(key.public_key(), self.jws.algorithm, text, &self.jws.signature)?;
-        Ok(VerifiedToken::new(self.claims, key.serial(), policy))
+        Ok(VerifiedToken::new(self.claims, Proof::Key(key.serial()), policy))
     }
-}
-
-/// RFC 9068 section 4 and RFC 8725 sections 3.11 and 3.12: other JWTs of the same issuer, with the same keys, must not
-/// pass as access tokens.
-fn check_type(typ: Option<&str>, claims: &Object<'_>, server: &AuthorizationServer) -> Result<(), TokenError> {
-    if server.preset().mark == Mark::Nothing {
-        return Err(TokenError::OpaqueOnly);
-    }
-    let written = typ.unwrap_or_default();
-    let typ = written.to_ascii_lowercase();
-    // RFC 7515 section 4.1.9: `application/` may be left out.
-    match typ.strip_prefix("application/").unwrap_or(&typ) {
-        "at+jwt" => return Ok(()),
-        "" | "jwt" if !server.requires_at_jwt() => {}
-        // `logout+jwt`, `dpop+jwt`, `oauth-id-jag+jwt`, `secevent+jwt`, and what will be registered next.
-        _ => return Err(TokenError::Type(written.to_owned())),
-    }
-    // Untyped from here on, so the shape decides.
-    let preset = server.preset();
-    match (preset.mark, claims.get("typ").and_then(Value::as_text).as_deref()) {
-        // Keycloak types its tokens by claim, and before version 24 put `nonce` into access tokens too.
-        (Mark::Shape | Mark::Typ, Some("Bearer")) => return Ok(()),
-        (Mark::Typ, Some("DPoP")) if claims.has("cnf") => return Ok(()),
-        (Mark::Typ, None) => return Err(TokenError::Unmarked("typ")),
-        (_, None | Some("Bearer")) => {}
-        (_, Some(_)) => return Err(TokenError::NotAccessToken("typ")),
-    }
-    let missing = match preset.mark {
-        Mark::OneOf(names) if !names.iter().any(|name| claims.has(name)) => names.first(),
-        Mark::AllOf(names) => names.iter().find(|name| !claims.has(name)),
-        _ => None,
-    };
-    if let Some(name) = missing {
-        return Err(TokenError::Unmarked(name));
-    }
-    let looks_like_id_token = matches!(preset.mark, Mark::AllOf(_));
-    // ID tokens, logout and security event tokens, DPoP proofs.
-    let telling = ["nonce", "at_hash", "c_hash", "s_hash", "events", "htm", "htu", "ath"];
-    let mut telling = telling.into_iter().skip(usize::from(looks_like_id_token));
-    if let Some(claim) = telling.find(|claim| claims.has(claim)) {
-        return Err(TokenError::NotAccessToken(claim));
-    }
-    // OpenID Connect Core section 2: the audience of an ID token is the client. Where an application is both client and
-    // resource (Entra), only the absence of scopes and roles tells the two apart.
-    let audience = claims.get("aud").and_then(|aud| match aud.as_items().as_deref() {
-        Some([only]) => only.as_text(),
-        _ => aud.as_text(),
-    });
-    // An ID token names the client in `azp` if at all, the last of the claims.
-    let client = preset.client_claims.iter().rev().find_map(|claim| claims.get(claim)).and_then(Value::as_text);
-    let has_rights = ["scope", "scp", "roles"].into_iter().any(|claim| claims.has(claim));
-    if audience.is_some() && audience == client && !has_rights && !looks_like_id_token {
-        return Err(TokenError::NotAccessToken("aud"));
-    }
-    Ok(())
 }
 
 /// RFC 7519 section 4.1.3: a text or an array of texts.
@@ -317,12 +269,48 @@ fn audiences(claims: &Object<'_>) -> Result<Vec<String>, TokenError> {
 }
 
 impl Claims {
+    /// What a token or an introspection answer says, of which `iss` and kind were checked.
+    pub(crate) fn read(
+        set: &Object<'_>,
+        index: usize,
+        server: &AuthorizationServer,
+        names: &Preset,
+        policy: &Policy,
+        dates: Dates,
+    ) -> Result<Self, TokenError> {
+        let date = |claim| numeric_date(set, claim, dates);
+        Ok(Self {
+            issuer: index,
+            audiences: audiences(set)?,
+            expires_at: date("exp")?.ok_or(TokenError::Claim("exp", ClaimFault::Missing))?,
+            starts: [("nbf", date("nbf")?), ("iat", date("iat")?)],
+            subject: optional_text(set, "sub")?,
+            client_id: client_id(set, names)?,
+            scopes: scopes(set, server, names)?,
+            told: policy.identity_headers().of_claims(set),
+            facts: policy.facts(set),
+        })
+    }
+
     /// RFC 8707 section 2: one accepted audience, code point by code point.
     pub(crate) fn check_audience(&self, resource: &ResourcePolicy) -> Result<(), TokenError> {
         if self.audiences.iter().any(|audience| resource.accepts_audience(audience)) {
             return Ok(());
         }
         Err(TokenError::Audience { found: self.audiences.join(" "), accepted: resource.audiences().join(" ") })
+    }
+
+    /// The `exp` alone, if there is one.
+    pub(crate) fn check_end(
+        set: &Object<'_>,
+        server: &AuthorizationServer,
+        dates: Dates,
+        now: UnixTime,
+    ) -> Result<(), TokenError> {
+        match numeric_date(set, "exp", dates)? {
+            Some(at) if now >= at.plus(server.clock_skew()) => Err(TokenError::Expired { at, now }),
+            _ => Ok(()),
+        }
     }
 
     /// RFC 7519 sections 4.1.4 to 4.1.6.
@@ -344,10 +332,11 @@ impl Claims {
 
 /// A NumericDate may have a fraction, which is cut off. Dates after 9999 are refused: they are milliseconds taken for
 /// seconds, and would make a token that never expires.
-fn numeric_date(claims: &Object<'_>, claim: &'static str) -> Result<Option<UnixTime>, TokenError> {
+fn numeric_date(claims: &Object<'_>, claim: &'static str, dates: Dates) -> Result<Option<UnixTime>, TokenError> {
     const LAST_SECOND_OF_9999: u64 = 253_402_300_799;
     let Some(value) = claims.get(claim) else { return Ok(None) };
-    let number = value.as_number().ok_or(TokenError::Claim(claim, ClaimFault::Type))?;
+    let text = value.as_text().filter(|_| dates == Dates::NumbersOrTexts);
+    let number = value.as_number().or(text.as_deref()).ok_or(TokenError::Claim(claim, ClaimFault::Type))?;
     let whole = match number.parse::<u64>() {
         Ok(seconds) => seconds,
         Err(_) => {
@@ -362,11 +351,13 @@ fn numeric_date(claims: &Object<'_>, claim: &'static str) -> Result<Option<UnixT
     Ok(Some(UnixTime(whole)))
 }
 
-/// All that the configured claims hold; without any, the first of the provider's that is there, a text or an array.
-fn scopes(claims: &Object<'_>, server: &AuthorizationServer) -> Result<ScopeSet, TokenError> {
+/// All that the configured claims hold; without any, the first of the usual ones that is there, a text or an array.
+fn scopes(claims: &Object<'_>, server: &AuthorizationServer, names: &Preset) -> Result<ScopeSet, TokenError> {
     let Some(listed) = server.scope_claims() else {
-        let mut usual = server.preset().scope_claims.iter();
-        let Some((claim, value)) = usual.find_map(|claim| Some((*claim, claims.get(claim)?))) else { return Ok(ScopeSet::default()) };
+        let mut usual = names.scope_claims.iter();
+        let Some((claim, value)) = usual.find_map(|claim| Some((*claim, claims.get(claim)?))) else {
+            return Ok(ScopeSet::default());
+        };
         return claim::scopes(value).ok_or(TokenError::Claim(claim, ClaimFault::Type));
     };
     let mut all = ScopeSet::default();
@@ -377,9 +368,8 @@ fn scopes(claims: &Object<'_>, server: &AuthorizationServer) -> Result<ScopeSet,
     Ok(all)
 }
 
-/// The first of the provider's claims that says it.
-fn client_id(claims: &Object<'_>, server: &AuthorizationServer) -> Result<Option<String>, TokenError> {
-    server.preset().client_claims.iter().try_fold(None, |found: Option<String>, claim| {
+fn client_id(claims: &Object<'_>, names: &Preset) -> Result<Option<String>, TokenError> {
+    names.client_claims.iter().try_fold(None, |found: Option<String>, claim| {
         let text = optional_text(claims, claim)?;
         Ok(found.or(text))
     })
