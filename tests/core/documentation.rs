@@ -28,9 +28,12 @@ fn the_examples_load() {
     let examples = [
         ("static-tokens", include_str!("../../examples/static-tokens.json")),
         ("claims-to-headers", include_str!("../../examples/claims-to-headers.json")),
+        ("providers", include_str!("../../examples/providers.json")),
     ];
+    let environment = |name: &str| (name == "AUTHENTIK_CLIENT_SECRET").then(|| "secret".to_owned());
     for (name, example) in examples {
-        config::parse(example.as_bytes()).unwrap_or_else(|findings| panic!("{name}: {findings:?}"));
+        let policy = config::parse_in(example.as_bytes(), &environment);
+        policy.unwrap_or_else(|findings| panic!("{name}: {findings:?}"));
         assert!(README.contains(&format!("(examples/{name}.json)")), "README leads to {name}");
     }
 }
