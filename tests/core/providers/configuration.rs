@@ -76,6 +76,8 @@ fn issuers_are_spelled_as_their_provider_spells_them() {
         ),
         (ENTRA, entra(&format!("{}g/v2.0", &TENANT[..35])), "is no issuer of Entra"),
         (ENTRA, entra(&format!("{}/v2.0", TENANT.replace('-', "0"))), "is no issuer of Entra"),
+        (ENTRA, entra("aaaabbbb/v2.0"), "is no issuer of Entra"),
+        (ENTRA, entra(&format!("{TENANT}0/v2.0")), "is no issuer of Entra"),
         (ENTRA, format!("https://sts.windows.net/{TENANT}"), "is no issuer of Entra"),
         (ENTRA, format!("https://sts.windows.net/{TENANT}/v2.0"), "is no issuer of Entra"),
         (OKTA, "https://dev-1.okta.com".to_owned(), "is no issuer of an Okta custom authorization server"),
@@ -132,6 +134,26 @@ fn one_tenant_is_not_listed_twice_under_two_names() {
         let found = findings(&json!({ "authorization_servers": servers, "resources": [resource] }));
         let expected = listed.map(|issuer| format!("authorization_servers[1]: issuer `{issuer}` is listed twice"));
         assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
+    }
+}
+
+/// Only of the cloud whose two names are known.
+#[test]
+fn v1_tokens_are_accepted_where_the_other_name_is_derived() {
+    let file = vectors(ENTRA);
+    let v1 = &recorded(&file)[3];
+    let server = |issuer: String| json!({ "issuer": issuer, "provider": "entra", "jwks": jwks(&[jwk(1, "k1")]) });
+    let v1_issuer = format!("https://sts.windows.net/{TENANT}/");
+    for (issuer, accepted) in [
+        (format!("https://login.microsoftonline.com/{TENANT}/v2.0"), true),
+        (v1_issuer.clone(), true),
+        (format!("https://login.microsoftonline.us/{TENANT}/v2.0"), false),
+        (format!("https://login.example.com/{TENANT}/v2.0"), false),
+        ("https://login.microsoftonline.com/bbbbcccc-1111-dddd-2222-eeee3333ffff/v2.0".to_owned(), false),
+    ] {
+        let (found, _) = present(&mut gate(&config_of(&server(issuer.clone()), &v1.resource)), &v1.token);
+        let refused = format!("token: issuer `{v1_issuer}` is no authorization server of this resource");
+        assert_eq!(found, if accepted { "accepted".to_owned() } else { refused }, "{issuer}");
     }
 }
 
