@@ -86,7 +86,7 @@ pub enum Unmatched {
 pub struct AuthorizationServer {
     pub(crate) issuer: Issuer,
     /// What `iss` may be instead.
-    pub(crate) issuer_variants: Vec<String>,
+    pub(crate) other_issuer: Option<String>,
     pub(crate) provider: Provider,
     pub(crate) keys: KeySource,
     pub(crate) algorithms: Vec<Algorithm>,
@@ -137,7 +137,7 @@ impl AuthorizationServer {
 
     /// Whether tokens with this `iss` are its own (RFC 9068 section 4: exactly).
     pub(crate) fn is_issuer(&self, iss: &str) -> bool {
-        self.issuer.as_str() == iss || self.issuer_variants.iter().any(|variant| variant == iss)
+        self.issuer.as_str() == iss || self.other_issuer.as_deref() == Some(iss)
     }
 
     pub(crate) const fn preset(&self) -> &'static Preset {

@@ -187,14 +187,14 @@ impl Provider {
         (!fits).then_some(cure)
     }
 
-    /// By which other names tokens of the same server call it; its keys are the same.
-    pub(crate) fn issuer_variants(self, issuer: &Issuer) -> Vec<String> {
+    /// By which other name tokens of the same server call it; its keys are the same.
+    pub(crate) fn other_issuer(self, issuer: &Issuer) -> Option<String> {
         // Symptom: an API registered with `requestedAccessTokenVersion` 1 or null gets v1.0 tokens, from the v2.0 endpoint
         // too (AzureAD/microsoft-authentication-library-for-js#560, #2363). Source for the keys being the same:
         // MicrosoftDocs/azure-docs#22063.
-        let is_v2 = issuer.uri().authority() == "login.microsoftonline.com";
-        let tenant = Some(self).filter(|provider| *provider == Self::Entra && is_v2).and_then(|_| tenant(issuer));
-        tenant.map(|tenant| alloc::format!("https://sts.windows.net/{tenant}/")).into_iter().collect()
+        let has_two = self == Self::Entra && issuer.uri().authority() == "login.microsoftonline.com";
+        let tenant = tenant(issuer).filter(|_| has_two)?;
+        Some(alloc::format!("https://sts.windows.net/{tenant}/"))
     }
 
     /// Where the metadata may be, the likeliest place first.

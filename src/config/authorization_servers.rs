@@ -56,7 +56,7 @@ pub(super) fn read_authorization_server(
     if let Some((at, issuer)) = members.get("issuer").zip(issuer.as_ref())
         && let Some(cure) = provider.misspelling(issuer)
     {
-        findings.add(&at.path, alloc::format!("`{}` {cure}", Shown(issuer.as_str())));
+        findings.wrong(&at, issuer.as_str(), &cure);
     }
     let algorithms = match members.get("algorithms") {
         Some(at) => read_algorithms(&at, findings),
@@ -87,7 +87,7 @@ pub(super) fn read_authorization_server(
     };
     let issuer = issuer?;
     Some(AuthorizationServer {
-        issuer_variants: provider.issuer_variants(&issuer),
+        other_issuer: provider.other_issuer(&issuer),
         issuer,
         provider,
         keys: keys?,
