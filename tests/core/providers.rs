@@ -5,6 +5,7 @@
 mod configuration;
 mod introspection;
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use mcp_oauth::{
     config,
     fetch::Answer,
@@ -156,6 +157,16 @@ fn keycloak_types_its_tokens_by_a_claim() {
 #[test]
 fn auth0_names_the_client_in_access_tokens_only() {
     check(AUTH0);
+}
+
+/// auth0/nextjs-auth0#1809: a client that asks for no audience gets a token that is encrypted for Auth0.
+#[test]
+fn auth0_gives_opaque_tokens_to_clients_without_an_audience() {
+    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"dir","enc":"A256GCM","iss":"https://my-domain.auth0.com/"}"#);
+    let token = format!("{header}..AAAAAAAAAAAAAAAA.c2VjcmV0.AAAAAAAAAAAAAAAAAAAAAA");
+    let file = vectors(AUTH0);
+    let mut gate = gate_with_keys(&file["server"], &file["resource"], &file["metadata"]);
+    assert_eq!(present(&mut gate, &token).0, "token: not a compact JWS: `5` parts instead of 3");
 }
 
 #[test]
