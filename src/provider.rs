@@ -1,7 +1,9 @@
 //! What is known of an authorization server by its product: the setting `provider`.
 //!
-//! A preset changes defaults, which the operator's own settings override, and adds checks; it loosens no comparison. Each
-//! quirk stands beside its symptom and its source; `tests/core/providers` has the documents and tokens that show it.
+//! A preset changes defaults, which the operator's own settings override, and adds checks; every comparison stays exact. One
+//! rule of thumb is lifted, for authentik alone: its access tokens look like ID tokens, and the mark that is asked for
+//! instead tells the two apart. Each quirk stands beside its symptom and its source; `tests/core/providers` has the documents
+//! and tokens that show it.
 
 use alloc::{string::String, vec::Vec};
 
