@@ -407,7 +407,16 @@ impl World {
                 let asked_by = self.context();
                 let root = self.root();
                 let cluster = cluster.to_owned();
-                self.http_calls.push(HttpCall { token, root, asked_by, cluster, headers, body, timeout_ms, open: true });
+                self.http_calls.push(HttpCall {
+                    token,
+                    root,
+                    asked_by,
+                    cluster,
+                    headers,
+                    body,
+                    timeout_ms,
+                    open: true,
+                });
                 Ok(token)
             }
         }
