@@ -326,7 +326,7 @@ impl Checks {
             self.failing.retain(|failing| *failing != issuer);
         }
         let uri = asked.endpoint.as_str().to_owned();
-        let event = changed.then(|| RemoteEvent { service: "introspection", uri, failure });
+        let event = changed.then_some(RemoteEvent { service: "introspection", uri, failure });
         let landing = match read {
             Ok(Verdict::Active(token)) => {
                 self.tokens.remember(text, &token, now, Some(asked.max_age));
