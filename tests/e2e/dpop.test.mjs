@@ -59,10 +59,10 @@ const now = () => Math.floor(Date.now() / 1000);
 const athOf = (token) => createHash('sha256').update(token).digest('base64url');
 
 /** A key pair, the token that is bound to it, and proofs of it by hand. */
-async function holder(url = stack.url, alg = 'ES256') {
+async function holder(url = stack.url, alg = 'ES256', more = {}) {
   const { privateKey, publicKey } = await jose.generateKeyPair(alg, { extractable: true });
   const jwk = await jose.exportJWK(publicKey);
-  const claims = { ...goodClaims(stack.issuer, url), cnf: { jkt: await jose.calculateJwkThumbprint(jwk) } };
+  const claims = { ...goodClaims(stack.issuer, url), ...more, cnf: { jkt: await jose.calculateJwkThumbprint(jwk) } };
   const token = forge(issuerKey, { alg: issuerKey.alg, kid: issuerKey.kid, typ: 'at+jwt' }, claims);
   const good = () => ({ jti: randomUUID(), htm: 'POST', htu: url, iat: now(), ath: athOf(token) });
   const prove = ({ header, claims: changes, key = privateKey } = {}) =>
@@ -264,6 +264,17 @@ describe('tokens and schemes', () => {
     const answer = await refused(`${stack.url}/expired`, withProof(old, await prove({ claims: { ath: athOf(old) } })));
     assertRefusal(answer, { status: 401, error: 'invalid_token', challenge: challenge('invalid_token') });
     assert.equal(await reasonFor(stack, '/mcp/expired'), 'mcp_oauth_token_expired');
+  });
+  it('a token without the scopes is told them in its own scheme', async () => {
+    const { token, prove } = await holder(stack.url, 'ES256', { scope: 'mcp:write' });
+    const answer = await refused(`${stack.url}/scopes`, withProof(token, await prove()));
+    const metadata = `resource_metadata="${origin}/.well-known/oauth-protected-resource/mcp"`;
+    assertRefusal(answer, {
+      status: 403,
+      error: 'insufficient_scope',
+      challenge: (told) => `DPoP error="insufficient_scope", scope="mcp:read", ${metadata}, error_description="${told}", algs="${ALL}"`,
+    });
+    assert.equal(await reasonFor(stack, '/mcp/scopes'), 'mcp_oauth_insufficient_scope');
   });
   it('a resource without the setting refuses bound tokens', async () => {
     const url = `${origin}/without`;
