@@ -6,6 +6,7 @@ use crate::{
     message::{HeaderMismatch, McpHeaders},
     path::RequestPath,
     policy::ResourcePolicy,
+    possession::Possession,
     refusal::{MediaError, Refusal},
     request::{Line, Request},
 };
@@ -17,6 +18,7 @@ pub(crate) struct Arrival {
     pub(crate) origin: Origin,
     pub(crate) body: Expected,
     pub(crate) session: Session,
+    pub(crate) possession: Possession,
     /// Whether the head is all of the request.
     pub(crate) ended: bool,
     /// At least as many bytes as all of this takes, and a token besides.
@@ -70,6 +72,7 @@ impl Arrival {
             origin,
             body: expect(request, resource),
             session: Session::None,
+            possession: Possession::of(request, path, resource),
             ended: request.has_ended(),
             size: request.size(),
         };

@@ -69,6 +69,10 @@ pub enum TokenError {
     },
     /// It is bound to a key (`cnf`, RFC 7800) whose possession was not proved (RFC 9449 section 7.2).
     SenderConstrained,
+    /// It is bound to no key, and must be: the resource takes no other, or it was presented with the scheme `DPoP`.
+    NotBound,
+    /// It is bound to a certificate (RFC 8705 section 3), and the client has none or another one.
+    Certificate,
     /// The issuer has no key with this `kid` that fits.
     UnknownKey(Option<String>),
     /// It has no `kid`, and several keys fit.
@@ -110,6 +114,8 @@ impl fmt::Display for TokenError {
                 write!(f, "`{claim}` lies `{}` s in the future", at.seconds_from(*now))
             }
             Self::SenderConstrained => f.write_str("bound to a key (`cnf`) whose possession was not proved"),
+            Self::NotBound => f.write_str("not bound to a key (`cnf.jkt`)"),
+            Self::Certificate => f.write_str("bound to another certificate than the client's"),
             Self::UnknownKey(Some(id)) => write!(f, "no usable key `{}`", Shown(id)),
             Self::UnknownKey(None) => f.write_str("no `kid`, and no key fits"),
             Self::AmbiguousKey => f.write_str("no `kid`, and several keys fit"),
@@ -129,6 +135,8 @@ impl TokenError {
             Self::Expired { .. } => "the access token expired",
             Self::NotYetValid { .. } => "the access token is not valid yet",
             Self::SenderConstrained => "the access token is sender-constrained and no proof was verified",
+            Self::NotBound => "the access token is not bound to a DPoP key",
+            Self::Certificate => "the access token is bound to another client certificate",
             Self::Algorithm(_) | Self::UnknownKey(_) | Self::AmbiguousKey | Self::Signature => {
                 "the signature of the access token is not valid"
             }
@@ -152,6 +160,8 @@ impl TokenError {
             Self::Expired { .. } => "mcp_oauth_token_expired",
             Self::NotYetValid { .. } => "mcp_oauth_token_not_yet_valid",
             Self::SenderConstrained => "mcp_oauth_token_sender_constrained",
+            Self::NotBound => "mcp_oauth_token_not_bound",
+            Self::Certificate => "mcp_oauth_token_certificate",
             Self::UnknownKey(_) | Self::AmbiguousKey => "mcp_oauth_token_key",
             Self::Signature => "mcp_oauth_token_signature",
         }
@@ -321,7 +331,7 @@ impl Claims {
 
 /// A NumericDate may have a fraction, which is cut off. Dates after 9999 are refused: they are milliseconds taken for
 /// seconds, and would make a token that never expires.
-fn numeric_date(claims: &Object<'_>, claim: &'static str) -> Result<Option<UnixTime>, TokenError> {
+pub(crate) fn numeric_date(claims: &Object<'_>, claim: &'static str) -> Result<Option<UnixTime>, TokenError> {
     const LAST_SECOND_OF_9999: u64 = 253_402_300_799;
     let Some(value) = claims.get(claim) else { return Ok(None) };
     let number = value.as_number().ok_or(TokenError::Claim(claim, ClaimFault::Type))?;

@@ -61,7 +61,7 @@ pub(super) fn read_authorization_server(at: &At<'_>, findings: &mut Findings) ->
     Some(AuthorizationServer { issuer: issuer?, keys: keys?, algorithms, clock_skew, require_at_jwt, scope_claims })
 }
 
-fn read_algorithms(at: &At<'_>, findings: &mut Findings) -> Vec<Algorithm> {
+pub(super) fn read_algorithms(at: &At<'_>, findings: &mut Findings) -> Vec<Algorithm> {
     let before = findings.0.len();
     let mut algorithms = Vec::new();
     for (path, name) in findings.texts(at) {

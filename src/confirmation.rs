@@ -1,0 +1,81 @@
+//! What a token is bound to: the `cnf` claim (RFC 7800 section 3.1).
+
+use core::fmt;
+
+use alloc::string::String;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::{
+    digest::{self, Digest},
+    json::{Object, Quoted, Value},
+};
+
+/// The SHA-256 thumbprint of a public key (RFC 7638): its name wherever a token is bound to it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Thumbprint(Digest);
+
+/// What has to be proved beside a token. Where both are there, both have to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Confirmation {
+    /// `jkt` (RFC 9449 section 6): the key of DPoP proofs.
+    pub(crate) key: Option<Thumbprint>,
+    /// `x5t#S256` (RFC 8705 section 3.1): SHA-256 of the client's certificate.
+    pub(crate) certificate: Option<Digest>,
+}
+
+impl Confirmation {
+    /// `None` for whatever could not be proved here: no object, no member, one that is unknown (RFC 7800 section 3.1 leaves
+    /// it to applications whether these may be ignored) or that is no SHA-256.
+    pub(crate) fn read(cnf: Value<'_>) -> Option<Self> {
+        let mut found = Self { key: None, certificate: None };
+        for (name, value) in cnf.as_object()?.entries() {
+            let digest = Some(digest::from_base64url(&value.as_text()?)?);
+            match name {
+                "jkt" => found.key = digest.map(Thumbprint),
+                "x5t#S256" => found.certificate = digest,
+                _ => return None,
+            }
+        }
+        (found.key.is_some() || found.certificate.is_some()).then_some(found)
+    }
+}
+
+impl Thumbprint {
+    /// The thumbprint of a key whose type is known; it need not be usable.
+    pub(crate) fn of(jwk: &Object<'_>) -> Option<Self> {
+        let text = |member: &str| jwk.get(member).and_then(Value::as_text);
+        // RFC 7638 section 3.2 and RFC 8037 section 2: in the order of their names.
+        let required: &[&str] = match &*text("kty")? {
+            "EC" => &["crv", "kty", "x", "y"],
+            "OKP" => &["crv", "kty", "x"],
+            "RSA" => &["e", "kty", "n"],
+            _ => return None,
+        };
+        let mut canonical = String::new();
+        for name in required {
+            let before = if canonical.is_empty() { "{" } else { "," };
+            canonical.push_str(&alloc::format!("{before}\"{name}\":{}", Quoted(&text(name)?)));
+        }
+        canonical.push('}');
+        Some(Self(digest::sha256(canonical.as_bytes())))
+    }
+
+    /// The same of a key as a document.
+    #[must_use]
+    pub fn of_jwk(document: &[u8]) -> Option<Self> {
+        Self::of(&crate::json::object(document).ok()?)
+    }
+}
+
+/// As `jkt` has it.
+impl fmt::Display for Thumbprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl fmt::Debug for Thumbprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Thumbprint({self})")
+    }
+}
