@@ -8,6 +8,7 @@ use crate::{
     policy::ResourcePolicy,
     possession::Possession,
     refusal::{MediaError, Refusal},
+    reply::Reply,
     request::{Line, Request},
 };
 
@@ -98,6 +99,11 @@ impl Arrival {
             arrival.cleaned.remove(b"accept-encoding");
         }
         arrival
+    }
+
+    /// The answer to it, for whoever asked in this way.
+    pub(crate) fn refuse(&self, refusal: Refusal, resource: &ResourcePolicy) -> Reply {
+        Reply::challenge_in(self.possession.scheme(), refusal, resource, &self.origin)
     }
 }
 

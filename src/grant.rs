@@ -6,6 +6,7 @@ use core::fmt;
 use alloc::{borrow::ToOwned, string::String, sync::Arc};
 
 use crate::{
+    confirmation::Confirmation,
     filter_state::Notes,
     forward::{Identity, issuer_subject},
     jwk::KeySerial,
@@ -21,14 +22,24 @@ use crate::{
     token::{Claims, TokenError},
 };
 
-/// A token whose signature was checked, and whose issuer, type and form were found good.
+/// A token whose signature was checked, or for which its authorization server spoke, and whose issuer, type and form were
+/// found good.
 ///
 /// Does NOT say that it is good for a resource at this time: that is what makes a `Caller`.
 pub struct VerifiedToken {
     claims: Claims,
-    key: KeySerial,
+    proof: Proof,
     identity: Identity,
     notes: Notes,
+}
+
+/// What vouches for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// Its signature, made with this key of its issuer.
+    Key(KeySerial),
+    /// Its authorization server, when it was asked.
+    Introspection,
 }
 
 /// Says nothing about the person behind it.
@@ -67,14 +78,19 @@ pub struct Grant {
 }
 
 impl VerifiedToken {
-    pub(crate) fn new(mut claims: Claims, key: KeySerial, policy: &Policy) -> Self {
+    /// A token that an active answer describes ([`crate::introspection`]).
+    pub(crate) fn introspected(claims: Claims, policy: &Policy) -> Self {
+        Self::new(claims, Proof::Introspection, policy)
+    }
+
+    pub(crate) fn new(mut claims: Claims, proof: Proof, policy: &Policy) -> Self {
         let issuer = policy.authorization_server(claims.issuer).map(|server| server.issuer().as_str());
         let (subject, client_id) = (claims.subject.as_deref(), claims.client_id.as_deref());
         let usual = policy.identity_headers().fill(subject, client_id, &claims.scopes, issuer);
         let notes = policy.filter_state().of_token(subject.map(issuer_subject), client_id, &claims.scopes, issuer);
         let told = core::mem::take(&mut claims.told);
         let identity = usual.into_iter().chain(told).collect();
-        Self { claims, key, identity, notes }
+        Self { claims, proof, identity, notes }
     }
 
     /// Every decision that depends on the resource and on the time. A token from the cache meets the same ones as a token
@@ -95,12 +111,17 @@ impl VerifiedToken {
         Ok(Caller(Who::Token(self)))
     }
 
+    /// What whoever presents it has to prove.
+    pub(crate) const fn bound_to(&self) -> Option<Confirmation> {
+        self.claims.bound_to
+    }
+
     pub(crate) const fn issuer(&self) -> usize {
         self.claims.issuer
     }
 
-    pub(crate) const fn key(&self) -> KeySerial {
-        self.key
+    pub(crate) const fn proof(&self) -> Proof {
+        self.proof
     }
 
     pub(crate) const fn expires_at(&self) -> UnixTime {

@@ -94,7 +94,7 @@ impl Pending {
         let nobody = caller.is_anonymous().then(|| caller.clone());
         let who = caller.clone();
         let mut asked = Asked { state: policy.filter_state(), notes: Notes::default() };
-        let origin = arrival.origin.clone();
+        let (origin, scheme) = (arrival.origin.clone(), arrival.possession.scheme());
         let decision = match &arrival.body {
             Expected::Message(headers) => decide(caller, headers, body, access, resource, &events, &mut asked),
             Expected::Nothing if !body.is_empty() => Err((Refusal::UnexpectedBody, None)),
@@ -112,7 +112,7 @@ impl Pending {
                 Verdict::Forward(forward(grant, index, arrival, &policy, resource, list).asking(asked.notes))
             }
             Err((refusal, id)) => {
-                let reply = Reply::challenge(refusal, resource, &origin).about(&who, &asked.notes);
+                let reply = Reply::challenge_in(scheme, refusal, resource, &origin).about(&who, &asked.notes);
                 Verdict::Reply(match id {
                     Some(id) => reply.answering(id),
                     None => reply,
@@ -132,9 +132,7 @@ pub(crate) fn admit(
     rooms: &Rooms,
 ) -> Verdict {
     let who = caller.clone();
-    let refuse = |refusal, arrival: &Arrival| {
-        Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin).about(&who, &[]))
-    };
+    let refuse = |refusal, arrival: &Arrival| Verdict::Reply(arrival.refuse(refusal, resource).about(&who, &[]));
     match &arrival.body {
         Expected::Refused(refusal) => return refuse(refusal.clone(), &arrival),
         // A head that contradicts itself must not go upstream, so it cannot wait for the id that its answer should have.

@@ -8,6 +8,7 @@ use crate::{
     acceleration::Acceleration,
     bearer::Scheme,
     confirmation::Confirmation,
+    digest::{Digest, sha256},
     dpop::{ProofError, Replay, Use},
     path::RequestPath,
     policy::ResourcePolicy,
@@ -25,6 +26,8 @@ pub(crate) struct Possession {
     proof: Proof,
     method: Box<[u8]>,
     path: Box<str>,
+    /// SHA-256 of the token.
+    token: Digest,
 }
 
 enum Proof {
@@ -43,17 +46,20 @@ impl fmt::Debug for Possession {
 impl Possession {
     pub(crate) fn of(request: &Request<'_>, path: &RequestPath<'_>, resource: &ResourcePolicy) -> Self {
         let presented = request.authorization().unread_in(resource.schemes());
-        let scheme = presented.map(|(scheme, _)| scheme).unwrap_or_default();
         let certificate = request.certificate();
-        if scheme == Scheme::Bearer {
-            return Self { scheme, certificate, proof: Proof::None, method: Box::default(), path: Box::default() };
-        }
+        let Some((scheme @ Scheme::Dpop, token)) = presented else { return Self::bearer(certificate) };
         let proof = match request.proof() {
             Line::Absent => Proof::None,
             Line::One(proof) => Proof::One(proof.into()),
             Line::Several => Proof::Several,
         };
-        Self { scheme, certificate, proof, method: request.method().into(), path: path.as_str().into() }
+        let (method, path, token) = (request.method().into(), path.as_str().into(), sha256(token));
+        Self { scheme, certificate, proof, method, path, token }
+    }
+
+    fn bearer(certificate: Certificate) -> Self {
+        let (method, path, token) = (Box::default(), Box::default(), Digest::default());
+        Self { scheme: Scheme::Bearer, certificate, proof: Proof::None, method, path, token }
     }
 
     pub(crate) const fn scheme(&self) -> Scheme {
@@ -65,7 +71,6 @@ impl Possession {
     pub(crate) fn prove(
         &self,
         bound_to: Option<Confirmation>,
-        token: &[u8],
         resource: &ResourcePolicy,
         now: UnixTime,
         acceleration: &mut Acceleration,
@@ -89,7 +94,7 @@ impl Possession {
             (None, Scheme::Dpop, _) => refuse(TokenError::NotBound),
             (Some(key), Scheme::Dpop, Some(dpop)) => {
                 let (method, path) = (&*self.method, &*self.path);
-                let wanted = Use { method, path, resource: resource.uri(), token, key };
+                let wanted = Use { method, path, resource: resource.uri(), token: self.token, key };
                 match &self.proof {
                     Proof::None => Err(ProofError::Missing),
                     Proof::Several => Err(ProofError::Doubled),

@@ -8,6 +8,7 @@ use crate::{
     bearer::CredentialsError,
     dpop::ProofError,
     grant::InsufficientScope,
+    introspection::IntrospectionError,
     message::{HeaderMismatch, MessageError},
     path::PathError,
     shown::Shown,
@@ -77,6 +78,13 @@ pub enum Refusal {
         /// Seconds until it is worth trying again.
         retry_after: u64,
     },
+    /// This issuer cannot be asked whether the token is active.
+    IntrospectionUnavailable {
+        /// The issuer.
+        issuer: String,
+        /// Why.
+        error: IntrospectionError,
+    },
     /// As many requests wait, or so much of them, as may ([`crate::waiting`]).
     Overloaded {
         /// How many wait.
@@ -119,6 +127,7 @@ impl Refusal {
             Self::UnreadableList | Self::EarlyResponse => 502,
             // Never 401: that would make a client throw a good token away.
             Self::KeysUnavailable { .. }
+            | Self::IntrospectionUnavailable { .. }
             | Self::Overloaded { .. }
             | Self::Misconfigured
             | Self::RouteResource(_)
@@ -150,6 +159,7 @@ impl Refusal {
             Self::Method | Self::EndpointMethod => "method_not_allowed",
             Self::UnreadableList | Self::EarlyResponse => "bad_gateway",
             Self::KeysUnavailable { .. }
+            | Self::IntrospectionUnavailable { .. }
             | Self::Overloaded { .. }
             | Self::Misconfigured
             | Self::RouteResource(_)
@@ -187,6 +197,7 @@ impl Refusal {
             Self::EarlyResponse => "the server answered before the request was complete",
             Self::Session => "no such session",
             Self::KeysUnavailable { .. } => "the keys of the authorization server are not available",
+            Self::IntrospectionUnavailable { .. } => "the authorization server is not available",
             Self::Overloaded { .. } => "too many requests wait",
             Self::Misconfigured | Self::RouteResource(_) => "the gateway is misconfigured",
             Self::Host(_) => "the gateway failed",
@@ -237,6 +248,7 @@ impl Refusal {
             Self::EarlyResponse => "mcp_oauth_early_response",
             Self::Session => "mcp_oauth_session",
             Self::KeysUnavailable { .. } => "mcp_oauth_keys_unavailable",
+            Self::IntrospectionUnavailable { .. } => "mcp_oauth_introspection_unavailable",
             Self::Overloaded { .. } => "mcp_oauth_overloaded",
             Self::Misconfigured => "mcp_oauth_misconfigured",
             Self::RouteResource(_) => "mcp_oauth_route_resource",
@@ -270,6 +282,7 @@ impl fmt::Display for Refusal {
             Self::KeysUnavailable { issuer, retry_after } => {
                 write!(f, "keys: issuer `{issuer}`: none available, next try in `{retry_after}` s")
             }
+            Self::IntrospectionUnavailable { issuer, error } => write!(f, "introspection: issuer `{issuer}`: {error}"),
             Self::Overloaded { held } => write!(f, "too much waits already, in `{held}` requests"),
             Self::RouteResource(name) => {
                 write!(f, "the route names `{}`, which is no configured resource", Shown(name))

@@ -36,9 +36,9 @@ pub const MAX_EVENT_BYTES: usize = 64 * MIB;
 /// The rooms of one worker.
 #[derive(Debug)]
 pub(crate) struct Rooms {
-    /// For requests that wait for keys, by issuer: each has its share, so that one that is slow does not keep out the tokens
+    /// For requests that wait for keys or for the word of an issuer, by issuer: each has its share, so that one that is slow does not keep out the tokens
     /// of the others. A configuration has 32 issuers at most, so the least is 32 requests and 2 MiB.
-    pub(crate) keys: Vec<Room>,
+    pub(crate) issuers: Vec<Room>,
     /// For requests whose body is being read.
     pub(crate) reading: Room,
     /// The same for requests without a token.
@@ -51,7 +51,7 @@ impl Rooms {
     pub(crate) fn new(issuers: usize) -> Self {
         let share = |of: usize| of.checked_div(issuers).unwrap_or_default();
         Self {
-            keys: (0..issuers).map(|_| Room::new(share(MAX_HELD), share(MAX_HELD_BYTES))).collect(),
+            issuers: (0..issuers).map(|_| Room::new(share(MAX_HELD), share(MAX_HELD_BYTES))).collect(),
             reading: Room::new(MAX_READING, MAX_READING_BYTES),
             reading_anonymous: Room::new(MAX_READING_ANONYMOUS, MAX_READING_ANONYMOUS_BYTES),
             // What bounds the streams is the proxy; an event that is complete takes nothing.

@@ -15,13 +15,13 @@ use target::Target;
 use crate::{
     acceleration::Acceleration,
     confirmation::Thumbprint,
-    digest,
+    digest::{self, Digest},
     json::Value,
     jwk::Key,
     jws::{Algorithm, CompactJws, JwsError, Part},
     shown::Shown,
     time::UnixTime,
-    token::numeric_date,
+    token::{Dates, numeric_date},
 };
 
 /// A proof with an RSA key of 4096 bits has less than 3 KiB.
@@ -55,7 +55,8 @@ pub(crate) struct Use<'u> {
     pub(crate) path: &'u str,
     /// The resource identifier.
     pub(crate) resource: &'u str,
-    pub(crate) token: &'u [u8],
+    /// SHA-256 of the token.
+    pub(crate) token: Digest,
     /// What the token is bound to.
     pub(crate) key: Thumbprint,
 }
@@ -226,11 +227,11 @@ impl DpopPolicy {
         if !target.is_named_by(&text("htu")?) {
             return Err(ProofError::OtherUse("htu"));
         }
-        let made = numeric_date(&claims, "iat").ok().flatten().ok_or(ProofError::Claim("iat"))?;
+        let made = numeric_date(&claims, "iat", Dates::Numbers).ok().flatten().ok_or(ProofError::Claim("iat"))?;
         if made > now.plus(self.clock_skew) || now > made.plus(self.max_age) {
             return Err(ProofError::Time { made, now });
         }
-        if digest::from_base64url(&text("ath")?) != Some(digest::sha256(wanted.token)) {
+        if digest::from_base64url(&text("ath")?) != Some(wanted.token) {
             return Err(ProofError::OtherUse("ath"));
         }
         if let Some(nonces) = &self.nonces {

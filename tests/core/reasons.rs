@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use mcp_oauth::{
     bearer::CredentialsError,
     grant::InsufficientScope,
+    introspection::IntrospectionError,
     jws::{Algorithm, JwsError},
     message::{HeaderMismatch, MessageError},
     path::PathError,
@@ -47,6 +48,7 @@ fn token_errors() -> Vec<TokenError> {
         TokenError::UnknownKey(None),
         TokenError::AmbiguousKey,
         TokenError::Signature,
+        TokenError::Inactive,
     ]
 }
 
@@ -75,6 +77,7 @@ fn refusals() -> Vec<Refusal> {
         Refusal::EarlyResponse,
         Refusal::Session,
         Refusal::KeysUnavailable { issuer: "x".to_owned(), retry_after: 1 },
+        Refusal::IntrospectionUnavailable { issuer: "x".to_owned(), error: IntrospectionError::Active },
         Refusal::Overloaded { held: 1 },
         Refusal::Misconfigured,
         Refusal::Host("x"),

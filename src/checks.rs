@@ -1,0 +1,369 @@
+//! What a worker knows that its policy does not say, and what that makes of a token.
+
+use alloc::{borrow::ToOwned, boxed::Box, collections::BTreeSet, string::ToString, sync::Arc, vec::Vec};
+
+use crate::{
+    acceleration::{Acceleration, HostCrypto},
+    bearer::{Authorization, BearerToken, CredentialsError, Scheme},
+    dpop::Replay,
+    fetch::{Answer, Asker, Fetch, FetchError, FetchId, RemoteEvent},
+    flights::{FlightId, Flights},
+    grant::{Caller, Proof, VerifiedToken},
+    introspection::{self, Tokens, Verdict},
+    key_cache::{KeyCache, Lookup, Patience},
+    policy::{Policy, ResourcePolicy},
+    possession::Possession,
+    refusal::Refusal,
+    secret::Secret,
+    signature::BadSignature,
+    static_token::StaticToken,
+    time::UnixTime,
+    token::{Candidate, TokenError},
+    token_cache::{Bad, TokenCache},
+};
+
+/// Keys, tokens that were checked, and questions that are open.
+#[derive(Debug)]
+pub(crate) struct Checks {
+    pub(crate) keys: Vec<KeyCache>,
+    tokens: TokenCache,
+    pub(crate) acceleration: Acceleration,
+    /// The DPoP proofs that were used.
+    replay: Replay,
+    flights: Flights<Question>,
+    /// The issuers whose last introspection brought nothing.
+    failing: BTreeSet<usize>,
+    /// The time of the last call.
+    clock: UnixTime,
+}
+
+/// The credentials of a request.
+pub(crate) enum Presented<'r> {
+    Nothing,
+    /// A token that need not be checked again.
+    Known(Arc<VerifiedToken>),
+    New(BearerToken<'r>),
+}
+
+/// How far one look at a request leads.
+pub(crate) enum Step<T> {
+    Done(T),
+    Refuse(Refusal),
+    Wait(Wait),
+}
+
+/// What a request waits for, and in whose room.
+#[derive(Clone, Copy)]
+pub(crate) struct Wait {
+    pub(crate) awaited: Awaited,
+    pub(crate) issuer: usize,
+}
+
+/// What a request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// The keys of this issuer.
+    Keys(usize),
+    /// The answer to a question.
+    Flight(FlightId),
+}
+
+/// Whose token it is.
+pub(crate) enum Identified {
+    Token(Arc<VerifiedToken>),
+    Static(Arc<StaticToken>),
+}
+
+/// A question to another server.
+#[derive(Debug)]
+enum Question {
+    /// Whether this token is active.
+    Introspection { issuer: usize, token: Secret, verified: Option<Arc<VerifiedToken>> },
+}
+
+/// The answer to a question.
+pub(crate) enum Landing {
+    /// What the token is.
+    Token(Result<Arc<VerifiedToken>, Refusal>),
+}
+
+impl<T> Step<T> {
+    pub(crate) fn and_then<U>(self, next: impl FnOnce(T) -> Result<U, Refusal>) -> Step<U> {
+        match self {
+            Self::Done(done) => Step::from(next(done)),
+            Self::Refuse(refusal) => Step::Refuse(refusal),
+            Self::Wait(wait) => Step::Wait(wait),
+        }
+    }
+}
+
+impl<T> From<Result<T, Refusal>> for Step<T> {
+    fn from(result: Result<T, Refusal>) -> Self {
+        match result {
+            Ok(done) => Self::Done(done),
+            Err(refusal) => Self::Refuse(refusal),
+        }
+    }
+}
+
+impl Step<Caller> {
+    /// A token that no issuer of the resource answers for may be one that the operator listed. Asked last, so that nobody
+    /// else pays for the hash.
+    pub(crate) fn or_static(self, presented: Authorization<'_>, resource: &ResourcePolicy, now: UnixTime) -> Self {
+        match (&self, presented.unread()) {
+            (Self::Refuse(Refusal::Token(error)), Some(text))
+                if error.is_foreign() && !resource.static_tokens().is_empty() =>
+            {
+                resource.static_tokens().find(text).map_or(self, |token| Self::from(Caller::with_static(token, now)))
+            }
+            _ => self,
+        }
+    }
+}
+
+impl Checks {
+    pub(crate) fn new(policy: &Policy, crypto: Box<dyn HostCrypto>, seed: u64) -> Self {
+        let servers = policy.authorization_servers().iter().enumerate();
+        Self {
+            keys: servers.map(|(index, server)| KeyCache::new(index, server, seed)).collect(),
+            tokens: TokenCache::new(policy.token_cache()),
+            acceleration: Acceleration::new(policy.verify_signature(), crypto),
+            replay: policy.replay(),
+            flights: Flights::default(),
+            failing: BTreeSet::new(),
+            clock: UnixTime(0),
+        }
+    }
+
+    /// Notes what time it is. A clock that was ahead and is set right would leave whatever was planned by it hours ahead:
+    /// without keys, or with keys that were taken back.
+    pub(crate) fn set_clock(&mut self, now: UnixTime) {
+        if now < self.clock {
+            let seconds = self.clock.seconds_from(now);
+            self.keys.iter_mut().for_each(|cache| cache.set_back(seconds));
+            self.flights.set_back(seconds);
+            self.tokens.forget();
+        }
+        self.clock = now;
+    }
+
+    /// What a request presents. The bytes of a token that is remembered were read before, and are only compared.
+    pub(crate) fn read<'r>(
+        &mut self,
+        authorization: Authorization<'r>,
+        schemes: &[Scheme],
+        now: UnixTime,
+    ) -> Result<Presented<'r>, CredentialsError> {
+        let unread = authorization.unread_in(schemes);
+        if let Some(token) = unread.and_then(|(_, text)| self.recall(text, now)) {
+            return Ok(Presented::Known(token));
+        }
+        Ok(authorization.token(schemes)?.map_or(Presented::Nothing, |(_, token)| Presented::New(token)))
+    }
+
+    /// A token that was found good before, with a key that its issuer still has.
+    fn recall(&mut self, text: &[u8], now: UnixTime) -> Option<Arc<VerifiedToken>> {
+        let token = self.tokens.good(text, now)?;
+        let counts = match token.proof() {
+            Proof::Key(key) => self.keys.get_mut(token.issuer())?.holds(key, now),
+            Proof::Introspection => true,
+        };
+        counts.then(|| Arc::clone(token))
+    }
+
+    /// Whose token this is: one that is remembered, or as [`Checks::identify_new`] says.
+    pub(crate) fn identify(
+        &mut self,
+        policy: &Policy,
+        resource: &ResourcePolicy,
+        text: BearerToken<'_>,
+        now: UnixTime,
+        patience: Patience,
+    ) -> Step<Identified> {
+        match self.recall(text.expose().as_bytes(), now) {
+            Some(known) => Step::Done(Identified::Token(known)),
+            None => self.identify_new(policy, resource, text, now, patience),
+        }
+    }
+
+    /// The way of a token that is not remembered: candidate, key, signature; or the word of its authorization server.
+    pub(crate) fn identify_new(
+        &mut self,
+        policy: &Policy,
+        resource: &ResourcePolicy,
+        text: BearerToken<'_>,
+        now: UnixTime,
+        patience: Patience,
+    ) -> Step<Identified> {
+        let refuse = |error| Step::Refuse(Refusal::Token(error));
+        let candidate = match Candidate::parse(text, resource, policy, now) {
+            Ok(candidate) => candidate,
+            Err(TokenError::Jws(error)) if error.is_opaque() => {
+                let Some(issuer) = policy.introspects_opaque(resource) else { return refuse(TokenError::Jws(error)) };
+                // Before anybody is asked: the operator's own tokens are nobody else's business.
+                return match resource.static_tokens().find(text.expose().as_bytes()) {
+                    Some(token) => Step::Done(Identified::Static(Arc::clone(token))),
+                    None => self.introspect(issuer, text, None, now),
+                };
+            }
+            Err(error) => return refuse(error),
+        };
+        let issuer = candidate.issuer();
+        let Some((cache, server)) = self.keys.get_mut(issuer).zip(policy.authorization_server(issuer)) else {
+            return Step::Refuse(unavailable(policy, issuer, 1));
+        };
+        if server.has_no_keys() {
+            return self.introspect(issuer, text, None, now);
+        }
+        let wait = Wait { awaited: Awaited::Keys(issuer), issuer };
+        let key = match cache.lookup(candidate.key_id(), candidate.algorithm(), now, patience) {
+            Lookup::Found(key) => key,
+            Lookup::Wait => return Step::Wait(wait),
+            Lookup::NotFound => return refuse(TokenError::UnknownKey(candidate.key_id().map(ToOwned::to_owned))),
+            Lookup::Ambiguous => return refuse(TokenError::AmbiguousKey),
+            Lookup::Unavailable { retry_after } => return Step::Refuse(unavailable(policy, issuer, retry_after)),
+        };
+        let bad = Bad::Signature(issuer, key.serial());
+        let known_bad = self.tokens.bad(text) == Some(bad);
+        let verified =
+            if known_bad { Err(BadSignature) } else { candidate.verify(key, policy, &mut self.acceleration) };
+        if let Ok(token) = verified {
+            let token = Arc::new(token);
+            if server.introspection().is_some_and(|introspection| introspection.tokens == Tokens::Always) {
+                return self.introspect(issuer, text, Some(token), now);
+            }
+            self.tokens.remember(text, &token, now, None);
+            return Step::Done(Identified::Token(token));
+        }
+        self.tokens.remember_bad(text, bad);
+        if cache.may_have_changed(now, patience) {
+            return Step::Wait(wait);
+        }
+        refuse(TokenError::Signature)
+    }
+
+    /// Has a token's authorization server asked about it, once for all that present it.
+    fn introspect(
+        &mut self,
+        issuer: usize,
+        text: BearerToken<'_>,
+        verified: Option<Arc<VerifiedToken>>,
+        now: UnixTime,
+    ) -> Step<Identified> {
+        match self.tokens.bad(text) {
+            Some(Bad::Inactive(of, until)) if of == issuer && now < until => {
+                return Step::Refuse(Refusal::Token(TokenError::Inactive));
+            }
+            _ => {}
+        }
+        let is = |question: &Question| {
+            let Question::Introspection { issuer: of, token, .. } = question;
+            *of == issuer && token.expose() == text.expose()
+        };
+        let new = || Question::Introspection { issuer, token: introspection::secret(text), verified };
+        match self.flights.join(is, new) {
+            Some(flight) => Step::Wait(Wait { awaited: Awaited::Flight(flight), issuer }),
+            None => Step::Refuse(Refusal::Overloaded { held: self.flights.len() }),
+        }
+    }
+
+    /// Whether a token is good for this resource, now, and its sender's: to be asked once for each request.
+    pub(crate) fn authenticate(
+        &mut self,
+        who: Identified,
+        possession: &Possession,
+        resource: &ResourcePolicy,
+        policy: &Policy,
+        now: UnixTime,
+    ) -> Result<Caller, Refusal> {
+        let (caller, bound_to) = match who {
+            Identified::Token(token) => {
+                let bound_to = token.bound_to();
+                (token.authenticate(resource, policy, now)?, bound_to)
+            }
+            Identified::Static(token) => (Caller::with_static(&token, now)?, None),
+        };
+        possession.prove(bound_to, resource, now, &mut self.acceleration, &mut self.replay)?;
+        Ok(caller)
+    }
+
+    /// The next fetch to start now.
+    pub(crate) fn poll_fetch(&mut self, policy: &Policy, now: UnixTime) -> Option<Fetch> {
+        self.set_clock(now);
+        if let Some(fetch) = self.keys.iter_mut().find_map(|cache| cache.poll_fetch(now)) {
+            return Some(fetch);
+        }
+        let introspection = |question: &Question| {
+            let Question::Introspection { issuer, .. } = question;
+            policy.authorization_server(*issuer)?.introspection()
+        };
+        let timeout = |question: &Question| introspection(question).map(|asked| asked.timeout).unwrap_or_default();
+        let (id, question) = self.flights.send(now, timeout)?;
+        let (asked, Question::Introspection { token, .. }) = (introspection(question)?, question);
+        Some(Fetch {
+            id: FetchId { asker: Asker::Flight, serial: id.0 },
+            cluster: Arc::clone(&asked.cluster),
+            uri: asked.endpoint.clone(),
+            timeout: asked.timeout,
+            post: Some(asked.question(token)),
+        })
+    }
+
+    /// Whether the answer to this fetch is still waited for.
+    pub(crate) fn awaits(&self, id: FetchId) -> bool {
+        match id.asker {
+            Asker::Keys(issuer) => self.keys.get(issuer).is_some_and(|cache| cache.awaits(id.serial)),
+            Asker::Flight => self.flights.awaits(FlightId(id.serial)),
+        }
+    }
+
+    /// What an answer says; `None` if nobody waits for it.
+    pub(crate) fn land(
+        &mut self,
+        id: FlightId,
+        answer: Result<Answer<'_>, FetchError>,
+        policy: &Policy,
+        now: UnixTime,
+    ) -> Option<(Landing, Option<RemoteEvent>)> {
+        let Question::Introspection { issuer, token, verified } = self.flights.land(id)?;
+        let server = policy.authorization_server(issuer)?;
+        let asked = server.introspection()?;
+        let text = BearerToken::held(token.expose());
+        let read = asked.read(answer, issuer, server, verified, policy, now);
+        let failure = read.as_ref().err().map(ToString::to_string);
+        let changed = if failure.is_some() { self.failing.insert(issuer) } else { self.failing.remove(&issuer) };
+        let uri = asked.endpoint.as_str().to_owned();
+        let event = changed.then(|| RemoteEvent { service: "introspection", uri, failure });
+        let landing = match read {
+            Ok(Verdict::Active(token)) => {
+                self.tokens.remember(text, &token, now, Some(asked.max_age));
+                Ok(token)
+            }
+            Ok(Verdict::Inactive) => {
+                self.tokens.remember_bad(text, Bad::Inactive(issuer, now.plus(asked.inactive_max_age)));
+                Err(Refusal::Token(TokenError::Inactive))
+            }
+            Ok(Verdict::Refused(error)) => Err(Refusal::Token(error)),
+            Err(error) => {
+                let issuer = server.issuer().as_str().to_owned();
+                Err(Refusal::IntrospectionUnavailable { issuer, error })
+            }
+        };
+        Some((Landing::Token(landing), event))
+    }
+
+    /// The questions whose end the host never reported.
+    pub(crate) fn overdue(&self, now: UnixTime) -> Vec<FlightId> {
+        self.flights.overdue(now)
+    }
+
+    /// When there is something to do although nothing came from outside.
+    pub(crate) fn next_call(&self) -> Option<UnixTime> {
+        self.keys.iter().filter_map(KeyCache::next_call).chain(self.flights.next_call()).min()
+    }
+}
+
+pub(crate) fn unavailable(policy: &Policy, issuer: usize, retry_after: u64) -> Refusal {
+    let issuer = policy.authorization_server(issuer).map(|server| server.issuer().as_str().to_owned());
+    Refusal::KeysUnavailable { issuer: issuer.unwrap_or_default(), retry_after }
+}
