@@ -333,7 +333,7 @@ impl Checks {
         let failure = read.as_ref().err().map(ToString::to_string);
         let changed = if failure.is_some() { self.failing.insert(issuer) } else { self.failing.remove(&issuer) };
         let uri = asked.endpoint.as_str().to_owned();
-        let event = changed.then(|| RemoteEvent { service: "introspection", uri, failure });
+        let event = changed.then_some(RemoteEvent { service: "introspection", uri, failure });
         let landing = match read {
             Ok(Verdict::Active(token)) => {
                 self.tokens.remember(text, &token, now, Some(asked.max_age));

@@ -174,7 +174,7 @@ fn read_issuer_list(at: &At<'_>, policy: &Policy, findings: &mut Findings) -> Ve
     issuers
 }
 
-/// The keys are secret, so the configuration only names the environment variable that holds them.
+/// Keys are secret, so the configuration only names the environment variable that holds them.
 pub(super) fn read_keys(
     members: &Members<'_>,
     surroundings: Surroundings<'_>,

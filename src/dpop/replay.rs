@@ -5,7 +5,7 @@
 //! that were made before it are refused. It is the holder's own as long as there is room for its name, so that one who
 //! sends more than is remembered makes trouble for nobody else.
 
-use core::time::Duration;
+use core::{fmt, time::Duration};
 
 use alloc::{collections::BTreeMap, vec::Vec};
 
@@ -35,7 +35,6 @@ impl Default for ReplayLimits {
 }
 
 /// The proofs that one worker has seen.
-#[derive(Debug)]
 pub struct Replay {
     holders: BTreeMap<Thumbprint, Holder>,
     /// How many are remembered of all holders.
@@ -49,8 +48,15 @@ pub struct Replay {
     limits: ReplayLimits,
 }
 
+/// Numbers only: there are thousands of them.
+impl fmt::Debug for Replay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Replay(<{} proofs of {} holders>)", self.proofs, self.holders.len())
+    }
+}
+
 /// The proofs of one key.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Holder {
     /// By the time they were made.
     seen: Vec<(UnixTime, Digest)>,
@@ -76,7 +82,10 @@ impl Replay {
         let is_new = !self.holders.contains_key(&key);
         let lacks_place = is_new && self.holders.len() >= self.limits.holders;
         if lacks_place || self.proofs >= self.limits.proofs {
-            self.make_room(is_new, now);
+            self.make_room(is_new.then_some(made), now);
+        }
+        if self.holders.len() >= self.limits.holders && !self.holders.contains_key(&key) {
+            return Err(ProofError::Forgotten);
         }
         let holder = self.holders.entry(key).or_default();
         let before = holder.seen.len();
@@ -106,7 +115,9 @@ impl Replay {
         }
     }
 
-    fn make_room(&mut self, for_new_holder: bool, now: UnixTime) {
+    /// Makes room for one more proof; for a new holder with one that was made at this time, unless that is the oldest of all,
+    /// which has to go itself: what is made in the future must not push out what is made now.
+    fn make_room(&mut self, for_new_holder: Option<UnixTime>, now: UnixTime) {
         // Once per second: what is looked through must not cost more than the signature did.
         if self.swept != now {
             self.swept = now;
@@ -120,12 +131,15 @@ impl Replay {
                 stays
             });
         }
-        if for_new_holder && self.holders.len() >= self.limits.holders {
+        if self.holders.len() >= self.limits.holders
+            && let Some(made) = for_new_holder
+        {
             // The one that has been quiet for longest, so that the time that is left behind for all is the earliest.
             let last = |holder: &Holder| holder.seen.last().map_or(holder.since, |(made, _)| made.plus(SECOND));
-            let quiet = self.holders.iter().min_by_key(|(_, holder)| last(holder)).map(|(key, _)| *key);
-            if let Some(holder) = quiet.and_then(|key| self.holders.remove(&key)) {
-                self.since = self.since.max(last(&holder)).max(holder.since);
+            let quiet = self.holders.iter().map(|(key, holder)| (last(holder).max(holder.since), *key)).min();
+            if let Some((since, key)) = quiet.filter(|(since, _)| made >= *since) {
+                self.holders.remove(&key);
+                self.since = self.since.max(since);
             }
         }
         self.proofs = self.holders.values().map(|holder| holder.seen.len()).fold(0, usize::saturating_add);
