@@ -1,6 +1,6 @@
 //! What a worker knows that its policy does not say, and what that makes of a token.
 
-use alloc::{borrow::ToOwned, boxed::Box, collections::BTreeSet, string::ToString, sync::Arc, vec::Vec};
+use alloc::{borrow::ToOwned, boxed::Box, string::ToString, sync::Arc, vec::Vec};
 
 use crate::{
     acceleration::{Acceleration, HostCrypto},
@@ -32,7 +32,7 @@ pub(crate) struct Checks {
     replay: Replay,
     flights: Flights<Question>,
     /// The issuers whose last introspection brought nothing.
-    failing: BTreeSet<usize>,
+    failing: Vec<usize>,
     /// The time of the last call.
     clock: UnixTime,
 }
@@ -130,7 +130,7 @@ impl Checks {
             acceleration: Acceleration::new(policy.verify_signature(), crypto),
             replay: policy.replay(),
             flights: Flights::default(),
-            failing: BTreeSet::new(),
+            failing: Vec::new(),
             clock: UnixTime(0),
         }
     }
@@ -331,7 +331,12 @@ impl Checks {
         let text = BearerToken::held(token.expose());
         let read = asked.read(answer, issuer, server, verified, policy, now);
         let failure = read.as_ref().err().map(ToString::to_string);
-        let changed = if failure.is_some() { self.failing.insert(issuer) } else { self.failing.remove(&issuer) };
+        let changed = failure.is_some() != self.failing.contains(&issuer);
+        if changed && failure.is_some() {
+            self.failing.push(issuer);
+        } else if changed {
+            self.failing.retain(|failing| *failing != issuer);
+        }
         let uri = asked.endpoint.as_str().to_owned();
         let event = changed.then_some(RemoteEvent { service: "introspection", uri, failure });
         let landing = match read {

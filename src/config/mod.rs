@@ -17,7 +17,7 @@ mod static_tokens;
 
 use core::time::Duration;
 
-use alloc::{borrow::Cow, string::String, vec::Vec};
+use alloc::{borrow::Cow, collections::BTreeMap, string::String, vec::Vec};
 
 pub use reader::Finding;
 use reader::{At, Findings, Members};
@@ -123,8 +123,12 @@ fn read(root: &Members<'_>, environment: &dyn Fn(&str) -> Option<String>, findin
         policy.filter_state = read_filter_state(&at, findings);
     }
     if findings.truth(root.get("route_metadata")) {
-        let names = policy.resources.iter().map(|resource| resource.uri.clone()).zip(0..);
-        policy.route_names = Some(names.collect());
+        let mut names = BTreeMap::new();
+        // `collect` would bring a sort of its own into the module.
+        for (index, resource) in policy.resources.iter().enumerate() {
+            names.insert(resource.uri.clone(), index);
+        }
+        policy.route_names = Some(names);
     }
     let facts = policy.facts_without_claims();
     for (resource, entries) in policy.resources.iter_mut().zip(static_tokens) {
