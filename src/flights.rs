@@ -84,9 +84,8 @@ impl<Q> Flights<Q> {
 
     /// When there is something to send or to give up. The beginning of time means at once.
     pub(crate) fn next_call(&self) -> Option<UnixTime> {
-        let at = |flight: &Flight<Q>| {
-            flight.deadline.map_or(UnixTime(0), |deadline| deadline.plus(Duration::from_secs(1)))
-        };
+        let at =
+            |flight: &Flight<Q>| flight.deadline.map_or(UnixTime(0), |deadline| deadline.plus(Duration::from_secs(1)));
         self.open.iter().map(at).min()
     }
 

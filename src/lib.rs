@@ -33,8 +33,8 @@
 //!
 //! ## What it does not do
 //!
-//! It does not look at the arguments of a tool, does not verify DPoP proofs or
-//! certificates (tokens bound to them are refused), and does not issue tokens.
+//! It does not look at the arguments of a tool, does not check the chain of a client's certificate (who ends TLS does), and
+//! does not issue tokens.
 //!
 //! ## Where to find what
 //!
@@ -47,6 +47,7 @@
 //! | [`issuer`], [`fetch`] | authorization server metadata, and getting documents | RFC 8414, OpenID Connect Discovery |
 //! | [`jwk`], [`signature`], `key_cache` | keys | RFC 7517, RFC 7518, RFC 8037 |
 //! | [`token_cache`], [`acceleration`] | what need not be checked again, and who checks signatures | |
+//! | [`confirmation`], [`dpop`], `possession` | what a token is bound to, and whether that is proved | RFC 7800, RFC 9449, RFC 8705 |
 //! | [`jws`], [`token`], `static_token` | tokens: form, claims, signature, rights | RFC 7515, RFC 7519, RFC 8725, RFC 9068 |
 //! | [`introspection`], [`flights`] | tokens that only their authorization server knows, and how it is asked | RFC 7662 |
 //! | [`secret`], [`form`], `client_authentication` | the gate as a client of other servers | RFC 6749 section 2.3.1 |

@@ -20,7 +20,7 @@ fn full_configuration() -> &'static str {
 /// The variables that README and the examples name.
 fn environment(name: &str) -> Option<String> {
     match name {
-        "MCP_SESSION_KEYS" => Some("0".repeat(43)),
+        "MCP_SESSION_KEYS" | "MCP_NONCE_KEYS" => Some("0".repeat(43)),
         "MCP_CLIENT_SECRET" => Some("secret".to_owned()),
         _ => None,
     }
@@ -36,6 +36,7 @@ fn the_examples_load() {
     let examples = [
         ("static-tokens", include_str!("../../examples/static-tokens.json")),
         ("claims-to-headers", include_str!("../../examples/claims-to-headers.json")),
+        ("dpop", include_str!("../../examples/dpop.json")),
         ("introspection", include_str!("../../examples/introspection.json")),
     ];
     for (name, example) in examples {
@@ -56,6 +57,7 @@ fn the_envoy_examples_load() {
     let examples = [
         include_str!("../../envoy.yaml"),
         include_str!("../../examples/filter-state.yaml"),
+        include_str!("../../examples/mutual-tls.yaml"),
         include_str!("../../examples/route-metadata.yaml"),
     ];
     for example in examples {
@@ -83,7 +85,7 @@ fn the_table_lists_every_setting() {
     let mut used = BTreeSet::new();
     collect(&document, "", &mut used);
     // These are shown by their members alone.
-    let groups = ["scopes", "metadata", "rules", "rules.claims", "body", "sessions", "cors"];
+    let groups = ["scopes", "metadata", "rules", "rules.claims", "body", "sessions", "dpop.nonce", "cors"];
     for group in groups.map(|group| format!("resources.{group}")) {
         assert!(used.remove(&group), "{group}");
     }
