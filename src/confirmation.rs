@@ -60,6 +60,15 @@ impl Thumbprint {
         Some(Self(digest::sha256(canonical.as_bytes())))
     }
 
+    pub(crate) const fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// A number that is as good as random.
+    pub(crate) fn spread(&self) -> usize {
+        self.0.first_chunk().map_or(0, |bytes| usize::try_from(u32::from_le_bytes(*bytes)).unwrap_or_default())
+    }
+
     /// The same of a key as a document.
     #[must_use]
     pub fn of_jwk(document: &[u8]) -> Option<Self> {

@@ -131,7 +131,7 @@ fn neither_token_nor_proof_go_upstream() {
     let stream = vm.request(Request::post(PATH).bearer(&token));
     assert_eq!(vm.replied(stream).details, "mcp_oauth_token_sender_constrained");
     // For access logs and their readers.
-    let logged = vm.world().logs.iter().any(|line| line.message.contains(&token) || line.message.contains(&first));
+    let logged = vm.world().logs.iter().any(|line| line.text.contains(&token) || line.text.contains(&first));
     assert!(!logged);
 }
 
