@@ -8,6 +8,8 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use crate::{
     digest::{self, Digest},
     json::{Object, Quoted, Value},
+    policy::ResourcePolicy,
+    token::TokenError,
 };
 
 /// The SHA-256 thumbprint of a public key (RFC 7638): its name wherever a token is bound to it.
@@ -24,9 +26,19 @@ pub(crate) struct Confirmation {
 }
 
 impl Confirmation {
+    /// What a token says that it is bound to. Whatever is not understood could not be proved to anybody.
+    pub(crate) fn of(claims: &Object<'_>) -> Result<Option<Self>, TokenError> {
+        claims.get("cnf").map(|cnf| Self::read(cnf).ok_or(TokenError::SenderConstrained)).transpose()
+    }
+
+    /// Whether this resource looks at all of it.
+    pub(crate) const fn is_provable(&self, resource: &ResourcePolicy) -> bool {
+        (self.key.is_none() || resource.dpop().is_some()) && (self.certificate.is_none() || resource.mutual_tls())
+    }
+
     /// `None` for whatever could not be proved here: no object, no member, one that is unknown (RFC 7800 section 3.1 leaves
     /// it to applications whether these may be ignored) or that is no SHA-256.
-    pub(crate) fn read(cnf: Value<'_>) -> Option<Self> {
+    fn read(cnf: Value<'_>) -> Option<Self> {
         let mut found = Self { key: None, certificate: None };
         for (name, value) in cnf.as_object()?.entries() {
             let digest = Some(digest::from_base64url(&value.as_text()?)?);

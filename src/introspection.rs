@@ -7,14 +7,17 @@ use alloc::sync::Arc;
 use crate::{
     bearer::BearerToken,
     client_authentication::ClientAuthentication,
+    confirmation::Confirmation,
     fetch::{Answer, FetchError, Post},
     form::Form,
     grant::VerifiedToken,
     json::{self, JsonError, Kind, Object, Value},
     policy::{AuthorizationServer, Policy},
+    provider::STANDARD,
     secret::Secret,
     time::UnixTime,
-    token::{Claims, Dates, TokenError, bound_to, check_shape},
+    token::{Claims, Dates, TokenError},
+    token_type::check_shape,
     uri::HttpUri,
 };
 
@@ -166,8 +169,8 @@ fn read_token(
             return Err(TokenError::NotAccessToken(member));
         }
     }
-    check_shape(answer)?;
-    let claims = Claims::read(answer, issuer, server, policy, dates)?;
+    check_shape(answer, server.preset().mark)?;
+    let claims = Claims::read(answer, issuer, server, &STANDARD, policy, dates)?;
     Ok(VerifiedToken::introspected(claims, policy))
 }
 
@@ -180,7 +183,7 @@ fn still_good(
 ) -> Result<(), TokenError> {
     check_issuer(answer, server)?;
     // RFC 9449 section 6.2: both say what the token is bound to, and the answer may leave it out.
-    if answer.has("cnf") && bound_to(answer)? != token.bound_to() {
+    if answer.has("cnf") && Confirmation::of(answer)? != token.bound_to() {
         return Err(TokenError::SenderConstrained);
     }
     Claims::check_end(answer, server, dates, now)
@@ -190,7 +193,7 @@ fn still_good(
 fn check_issuer(answer: &Object<'_>, server: &AuthorizationServer) -> Result<(), TokenError> {
     let Some(issuer) = answer.get("iss") else { return Ok(()) };
     match issuer.as_text() {
-        Some(issuer) if issuer == server.issuer().as_str() => Ok(()),
+        Some(issuer) if server.is_issuer(&issuer) => Ok(()),
         other => Err(TokenError::Issuer(other.unwrap_or_default().into_owned())),
     }
 }

@@ -45,10 +45,11 @@
 //! | [`policy`], `routes`, [`config`] | what is enforced, and the file that says so | |
 //! | [`resource`], [`metadata`] | resource identifier, resource metadata | RFC 8707, RFC 9728 |
 //! | [`issuer`], [`fetch`] | authorization server metadata, and getting documents | RFC 8414, OpenID Connect Discovery |
+//! | `provider` | what is known of an authorization server by its product | |
 //! | [`jwk`], [`signature`], `key_cache` | keys | RFC 7517, RFC 7518, RFC 8037 |
 //! | [`token_cache`], [`acceleration`] | what need not be checked again, and who checks signatures | |
 //! | [`confirmation`], [`dpop`], `possession` | what a token is bound to, and whether that is proved | RFC 7800, RFC 9449, RFC 8705 |
-//! | [`jws`], [`token`], `static_token` | tokens: form, claims, signature, rights | RFC 7515, RFC 7519, RFC 8725, RFC 9068 |
+//! | [`jws`], [`token`], `token_type`, `static_token` | tokens: form, kind, claims, signature, rights | RFC 7515, RFC 7519, RFC 8725, RFC 9068 |
 //! | [`introspection`], [`flights`] | tokens that only their authorization server knows, and how it is asked | RFC 7662 |
 //! | [`secret`], [`form`], `client_authentication` | the gate as a client of other servers | RFC 6749 section 2.3.1 |
 //! | [`grant`], [`scope`], `scope_policy` | who asks, and whether the scopes are enough | RFC 6749 section 3.3 |
@@ -99,6 +100,7 @@ pub mod path;
 pub mod pending;
 pub mod policy;
 mod possession;
+mod provider;
 pub mod refusal;
 pub mod reply;
 pub mod request;
@@ -116,5 +118,6 @@ mod static_token;
 pub mod time;
 pub mod token;
 pub mod token_cache;
+mod token_type;
 pub mod uri;
 pub mod waiting;

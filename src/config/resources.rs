@@ -20,6 +20,7 @@ use crate::{
     mac::MacKeys,
     metadata::{Binding, Description, Document},
     policy::{Policy, ResourcePolicy},
+    provider::Provider,
     resource::ResourceUri,
     routes::is_well_known,
     scope::Scope,
@@ -77,7 +78,15 @@ pub(super) fn read_resource(
         }
         audiences
     });
-    let (scopes, advertised) = scopes::read_scopes(members.get("scopes"), findings);
+    let providers: Vec<Provider> =
+        issuers.iter().filter_map(|index| Some(policy.authorization_server(*index)?.provider)).collect();
+    if audiences.is_none()
+        && let Some(needed) = providers.iter().find_map(|provider| provider.preset().audience)
+    {
+        findings.add(&members.place("audiences"), alloc::format!("is missing: {needed}"));
+    }
+    let (scopes, advertised) =
+        scopes::read_scopes(members.get("scopes"), scope_base(&providers, audiences.as_deref()), findings);
     let access = rules::read_access(&members, surroundings.hold_requests, &mut policy.conditions, findings);
     let sessions = members.get("sessions").and_then(|at| {
         let members = findings.object(&at, &["key_variable"])?;
@@ -131,6 +140,12 @@ pub(super) fn read_resource(
     resource.bare_challenge = ResourcePolicy::challenge_without_error(resource.terms(), &resource.scopes.challenged);
     policy.resources.push(resource);
     Some(static_tokens.unwrap_or_default())
+}
+
+/// Where clients ask for scopes, if all servers that they may ask say the same.
+fn scope_base<'a>(providers: &[Provider], audiences: Option<&'a [String]>) -> Option<&'a str> {
+    let (first, others) = providers.split_first()?;
+    first.scope_base(audiences?).filter(|_| others.iter().all(|other| other == first))
 }
 
 /// Enters a resource and its documents into the routes.

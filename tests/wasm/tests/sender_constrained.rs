@@ -28,10 +28,13 @@ fn with_certificate(digest: [u8; 32]) -> String {
     Token::good().claim("cnf", json!({ "x5t#S256": URL_SAFE_NO_PAD.encode(digest) })).sign()
 }
 
+/// What the proxy says, and why the request is refused if it is.
+type Row = (Option<Vec<u8>>, Result<(), &'static str>);
+
 #[test]
 fn the_certificate_of_the_connection_is_the_one_that_counts() {
     let own = hex([7; 32]);
-    let rows: [(Option<Vec<u8>>, Result<(), &str>); 7] = [
+    let rows: [Row; 7] = [
         (Some(own.clone()), Ok(())),
         (Some(hex([8; 32])), Err("mcp_oauth_token_certificate")),
         (Some(Vec::new()), Err("mcp_oauth_token_certificate")),
