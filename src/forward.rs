@@ -139,6 +139,8 @@ pub struct IdentityHeaders {
     pub issuer: Option<Arc<str>>,
     /// Other claims.
     pub(crate) claims: Vec<ClaimHeader>,
+    /// The names of headers with a credential for the upstream of one resource or another.
+    pub(crate) credentials: Vec<Arc<str>>,
 }
 
 /// Subject, client, scopes, issuer.
@@ -150,7 +152,7 @@ const STATIC: &str = "static:";
 impl Default for IdentityHeaders {
     fn default() -> Self {
         let [subject, client_id, scopes, issuer] = USUAL_NAMES.map(|name| Some(name.into()));
-        Self { subject, client_id, scopes, issuer, claims: Vec::new() }
+        Self { subject, client_id, scopes, issuer, claims: Vec::new(), credentials: Vec::new() }
     }
 }
 

@@ -187,6 +187,13 @@ impl Gate {
                     |resource| Verdict::Reply(resource.document.answer(request)),
                 );
             }
+            Target::Keys(index) => {
+                return self
+                    .policy
+                    .resource(index)
+                    .and_then(ResourcePolicy::jwks)
+                    .map_or_else(|| refuse(Refusal::NoDocument), |jwt| Verdict::Reply(jwt.jwks.answer(request)));
+            }
             Target::NoDocument => return refuse(Refusal::NoDocument),
             Target::Nothing if self.policy.unmatched() == Unmatched::InsecureForward => {
                 return Verdict::NotOurs(NotOurs(()));

@@ -25,6 +25,7 @@ use crate::{
     session::SessionKeys,
     static_token::StaticTokens,
     token_cache::TokenCacheLimits,
+    upstream_credential::{IdentityJwt, UpstreamCredential},
     uri::HttpUri,
 };
 
@@ -157,6 +158,7 @@ pub struct ResourcePolicy {
     pub(crate) metadata_url: String,
     pub(crate) bare_challenge: Arc<str>,
     pub(crate) document: Document,
+    pub(crate) upstream_credential: UpstreamCredential,
 }
 
 impl ResourcePolicy {
@@ -200,6 +202,18 @@ impl ResourcePolicy {
 
     pub(crate) fn metadata_url(&self) -> &str {
         &self.metadata_url
+    }
+
+    pub(crate) const fn upstream_credential(&self) -> &UpstreamCredential {
+        &self.upstream_credential
+    }
+
+    /// The identity JWTs of its server, whose keys are published.
+    pub(crate) fn jwks(&self) -> Option<&IdentityJwt> {
+        match &self.upstream_credential {
+            UpstreamCredential::IdentityJwt(jwt) => Some(jwt),
+            _ => None,
+        }
     }
 
     /// The challenge that says nothing but where the metadata is.
@@ -299,6 +313,9 @@ impl Policy {
                 _ => Target::NoDocument,
             }),
             RouteResource::Named(name) => {
+                if let keys @ Target::Keys(_) = found() {
+                    return Ok(keys);
+                }
                 let index = str::from_utf8(name).ok().and_then(|name| names.get(name)).copied();
                 let unknown = || Refusal::RouteResource(String::from_utf8_lossy(name).into_owned());
                 index.map(Target::Resource).ok_or_else(unknown)

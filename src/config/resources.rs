@@ -13,6 +13,7 @@ use super::{
     DAY, HOUR, Surroundings,
     reader::{At, Findings, Members},
     rules, scopes, static_tokens,
+    upstream_credential::read_upstream_credential,
 };
 use crate::{
     cors::{EXPOSE_HEADERS, MAX_AGE, Origins},
@@ -37,7 +38,7 @@ pub(super) fn read_resource(
     policy: &mut Policy,
     findings: &mut Findings,
 ) -> Option<Vec<Entry>> {
-    const KNOWN: [&str; 15] = [
+    const KNOWN: [&str; 16] = [
         "resource",
         "authorization_servers",
         "audiences",
@@ -53,6 +54,7 @@ pub(super) fn read_resource(
         "static_tokens",
         "origins",
         "cors",
+        "upstream_credential",
     ];
     let members = findings.object(at, &KNOWN)?;
     let issuers = match members.get("authorization_servers") {
@@ -71,6 +73,9 @@ pub(super) fn read_resource(
     let access = rules::read_access(&members, surroundings.hold_requests, &mut policy.conditions, findings);
     let sessions = members.get("sessions").and_then(|at| read_sessions(&at, surroundings, findings));
     let static_tokens = members.get("static_tokens").map(|at| static_tokens::read_static_tokens(&at, findings));
+    let upstream_credential = members
+        .get("upstream_credential")
+        .and_then(|at| read_upstream_credential(&at, surroundings, static_tokens.is_some(), policy, findings));
     let origins = read_origins(&members, findings);
     let host_default = findings.truth(members.get("host_default"));
     let (description, max_age) = read_metadata(members.get("metadata"), findings);
@@ -102,6 +107,7 @@ pub(super) fn read_resource(
         origins,
         metadata_url,
         document,
+        upstream_credential: upstream_credential.unwrap_or_default(),
         uri: uri.as_str().into(),
     });
     Some(static_tokens.unwrap_or_default())

@@ -1,0 +1,19 @@
+//! Client credentials (RFC 6749 section 4.4): one token of the gate's own for all callers of a resource.
+
+use super::{
+    token_endpoint::{TokenEndpoint, TokenRequest},
+    token_response::GrantType,
+};
+
+/// The setting `client_credentials`.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientCredentials {
+    pub(crate) endpoint: TokenEndpoint,
+}
+
+impl ClientCredentials {
+    /// RFC 6749 section 4.4.2.
+    pub(crate) fn request(&self) -> TokenRequest {
+        self.endpoint.request(self.endpoint.form(GrantType::ClientCredentials.as_str()))
+    }
+}
