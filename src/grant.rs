@@ -19,6 +19,7 @@ use crate::{
     static_token::StaticToken,
     time::UnixTime,
     token::{Claims, TokenError},
+    upstream_credential,
 };
 
 /// A token whose signature was checked, and whose issuer, type and form were found good.
@@ -199,6 +200,22 @@ impl Caller {
 
     pub(crate) const fn is_anonymous(&self) -> bool {
         matches!(self.0, Who::Nobody)
+    }
+
+    /// Who is calling, for a server that verifies it; nobody without a token.
+    pub(crate) fn identity<'i>(&'i self, policy: &'i Policy) -> Option<upstream_credential::Identity<'i>> {
+        match &self.0 {
+            Who::Nobody => None,
+            Who::Token(token) => Some(upstream_credential::Identity::Token {
+                issuer: policy.authorization_server(token.claims.issuer)?.issuer().as_str(),
+                subject: token.claims.subject.as_deref(),
+                client_id: token.claims.client_id.as_deref(),
+                scopes: &token.claims.scopes,
+            }),
+            Who::Static(token) => {
+                Some(upstream_credential::Identity::Static { name: token.name(), scopes: token.scopes() })
+            }
+        }
     }
 
     /// Whom a session of this caller belongs to: the subject, or the client where there is none. `None` for a token that

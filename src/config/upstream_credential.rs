@@ -59,7 +59,7 @@ pub(super) fn read_upstream_credential(
         return None;
     };
     Some(match kind {
-        "header" => UpstreamCredential::Header(read_header(&at, surroundings, findings)?),
+        "header" => UpstreamCredential::Header(Arc::new(read_header(&at, surroundings, findings)?)),
         "token_exchange" => {
             if has_static_tokens {
                 findings

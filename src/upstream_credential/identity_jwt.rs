@@ -4,9 +4,9 @@ use core::time::Duration;
 
 use alloc::{string::String, sync::Arc};
 
-use super::signing_key::SigningKeys;
+use super::{Line, signing_key::SigningKeys};
 use crate::{
-    forward::issuer_subject, json::Quoted, metadata::Document, scope::ScopeSet, secret::Secret, time::UnixTime,
+    forward::{issuer_subject, static_subject}, json::Quoted, metadata::Document, scope::ScopeSet, secret::Secret, time::UnixTime,
 };
 
 /// How a resource's server is told who is calling.
@@ -28,16 +28,17 @@ pub(crate) struct IdentityJwt {
 pub(crate) enum Identity<'i> {
     /// The claims of an issuer's token.
     Token { issuer: &'i str, subject: Option<&'i str>, client_id: Option<&'i str>, scopes: &'i ScopeSet },
-    /// The holder of a static token: `static:` and its name.
-    Static { subject: &'i str, scopes: &'i ScopeSet },
+    /// The holder of the static token of this name.
+    Static { name: &'i str, scopes: &'i ScopeSet },
 }
 
 impl IdentityJwt {
-    /// The value of the header, signed.
-    pub(crate) fn line(&self, identity: Identity<'_>, now: UnixTime) -> Secret {
+    /// The header line, signed.
+    pub(super) fn line(&self, identity: Identity<'_>, now: UnixTime) -> Line {
         let jwt = self.keys.sign(&self.claims(identity, now));
         let is_authorization = &*self.header == "authorization";
-        Secret::from(if is_authorization { alloc::format!("Bearer {jwt}") } else { jwt })
+        let value = if is_authorization { alloc::format!("Bearer {jwt}") } else { jwt };
+        Line { name: Arc::clone(&self.header), value: Secret::from(value) }
     }
 
     /// How long one may be given to the server again: what is left of it then is as long.
@@ -67,8 +68,8 @@ impl IdentityJwt {
                 }
                 scopes
             }
-            Identity::Static { subject, scopes } => {
-                text("sub", subject);
+            Identity::Static { name, scopes } => {
+                text("sub", &static_subject(name));
                 scopes
             }
         };

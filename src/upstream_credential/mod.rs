@@ -33,7 +33,7 @@ pub(crate) enum UpstreamCredential {
     /// The client's own token: the loudly named setting `insecure_forward_client_token`.
     InsecureForwardClientToken(InsecureForwardClientToken),
     /// One that the operator set.
-    Header(Line),
+    Header(Arc<Line>),
     /// The token that an authorization server gives for the client's.
     TokenExchange(Arc<TokenExchange>),
     /// The gate's own token.
@@ -83,7 +83,7 @@ pub(crate) struct Credential(What);
 #[derive(Clone)]
 enum What {
     Nothing,
-    Line(Line),
+    Line(Arc<Line>),
     ClientToken(InsecureForwardClientToken),
 }
 
@@ -100,7 +100,7 @@ impl fmt::Debug for Credential {
 
 impl Credential {
     /// The line to send.
-    pub(crate) const fn line(&self) -> Option<&Line> {
+    pub(crate) const fn line(&self) -> Option<&Arc<Line>> {
         match &self.0 {
             What::Line(line) => Some(line),
             What::Nothing | What::ClientToken(_) => None,
