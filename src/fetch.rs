@@ -4,7 +4,7 @@ use core::{fmt, time::Duration};
 
 use alloc::{borrow::ToOwned, string::String, sync::Arc};
 
-use crate::{issuer::MetadataError, jwk::KeySetError, shown::Shown, uri::HttpUri};
+use crate::{issuer::MetadataError, jwk::KeySetError, secret::Secret, shown::Shown, uri::HttpUri};
 
 /// Longer documents are refused. The largest key sets in the field (Entra, with certificate chains) are near 20 KiB.
 pub const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
@@ -12,19 +12,20 @@ pub const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 /// Names one fetch, so that an answer to a forgotten one changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FetchId {
-    pub(crate) issuer: usize,
+    pub(crate) asker: Asker,
     pub(crate) serial: u64,
 }
 
-impl FetchId {
-    /// Whether both are for the keys of one issuer, so that the older one is not waited for any more.
-    #[must_use]
-    pub const fn is_of_same_issuer(self, other: Self) -> bool {
-        self.issuer == other.issuer
-    }
+/// Who wants a fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Asker {
+    /// The keys of this issuer.
+    Keys(usize),
+    /// A question about one token.
+    Flight,
 }
 
-/// A GET that the host must send now, without following redirects.
+/// A request that the host must send now, without following redirects: a GET, or a POST where there is a form.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Fetch {
@@ -36,6 +37,17 @@ pub struct Fetch {
     pub uri: HttpUri,
     /// How long to wait for the whole answer.
     pub timeout: Duration,
+    /// What to send.
+    pub post: Option<Post>,
+}
+
+/// A form to send. All of it is secret: there are tokens in it.
+#[derive(Clone, Debug)]
+pub struct Post {
+    /// The `Authorization` header, if there is one.
+    pub authorization: Option<Secret>,
+    /// The body, [`crate::form::MEDIA_TYPE`].
+    pub form: Secret,
 }
 
 /// What the host got.
@@ -125,10 +137,15 @@ pub(crate) struct Document<'a> {
 impl<'a> Answer<'a> {
     /// The body of a 200 with a JSON media type (RFC 8414 section 3.2; key sets use their own, RFC 7517 section 8.5).
     pub(crate) fn json(self) -> Result<Document<'a>, FetchError> {
+        self.json_of(&[b"200"]).map(|(_, document)| document)
+    }
+
+    /// The same of one of these statuses: which one, and the body.
+    pub(crate) fn json_of(self, statuses: &[&[u8]]) -> Result<(&'a [u8], Document<'a>), FetchError> {
         let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match self {
             Self::Response { status, content_type, cache_control, body } => {
-                if status != b"200" {
+                if !statuses.contains(&status) {
                     return Err(FetchError::Status(lossy(status)));
                 }
                 let media_type = content_type.unwrap_or_default().split(|byte| *byte == b';').next();
@@ -141,7 +158,7 @@ impl<'a> Answer<'a> {
                 if body.len() > MAX_DOCUMENT_BYTES {
                     return Err(FetchError::TooLarge(body.len()));
                 }
-                Ok(Document { body, max_age: cache_control.and_then(max_age) })
+                Ok((status, Document { body, max_age: cache_control.and_then(max_age) }))
             }
             Self::TooLarge(bytes) => Err(FetchError::TooLarge(bytes)),
             Self::NotSent(status) => Err(FetchError::NotSent(status)),
@@ -234,6 +251,28 @@ impl fmt::Display for KeyEvent {
                     None => f.write_str(", its tokens cannot be checked until then"),
                 }
             }
+        }
+    }
+}
+
+/// A server that is asked about single tokens stopped to answer, or began again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct RemoteEvent {
+    /// What it is asked for.
+    pub service: &'static str,
+    /// Where.
+    pub uri: String,
+    /// Why its answer is of no use; `None`: it answers again.
+    pub failure: Option<String>,
+}
+
+impl fmt::Display for RemoteEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: `{}`: ", self.service, self.uri)?;
+        match &self.failure {
+            Some(failure) => write!(f, "{failure}; requests that need it are refused until it answers as it should"),
+            None => f.write_str("answers again"),
         }
     }
 }

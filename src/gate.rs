@@ -9,17 +9,19 @@
 //!                                                                                      └───────► Forward or Reply
 //! ```
 
-use alloc::{borrow::ToOwned, boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
 
 use crate::{
-    acceleration::{Acceleration, HostCrypto, NoHostCrypto},
+    acceleration::{HostCrypto, NoHostCrypto},
     arrival::{Arrival, Expected},
-    bearer::{Authorization, BearerToken, CredentialsError},
+    bearer::BearerToken,
+    checks::{Awaited, Checks, Identified, Landing, Presented, RoomOf, Step, Wait, unavailable},
     cors::Origin,
-    fetch::{Answer, Fetch, FetchId, KeyEvent},
+    fetch::{Answer, Asker, Fetch, FetchError, FetchId, KeyEvent, RemoteEvent},
+    flights::FlightId,
     forward::Forward,
-    grant::{Caller, VerifiedToken},
-    key_cache::{KeyCache, Lookup, Patience, Progress},
+    grant::Caller,
+    key_cache::{Patience, Progress},
     path::RequestPath,
     pending::{Pending, admit},
     policy::{Policy, ResourcePolicy, Unmatched},
@@ -27,10 +29,8 @@ use crate::{
     reply::Reply,
     request::Request,
     routes::Target,
-    signature::BadSignature,
+    secret::Secret,
     time::UnixTime,
-    token::{Candidate, TokenError},
-    token_cache::TokenCache,
     waiting::{Place, Rooms},
 };
 
@@ -75,6 +75,8 @@ pub struct Outcome {
     pub resumed: Vec<Resumed>,
     /// For the log.
     pub event: Option<KeyEvent>,
+    /// For the log.
+    pub remote: Option<RemoteEvent>,
 }
 
 /// The gate of one worker: a policy, the keys it needs, and the requests that wait for them.
@@ -86,48 +88,21 @@ pub struct Gate {
     rooms: Rooms,
 }
 
-/// What a worker knows that its policy does not say.
-#[derive(Debug)]
-struct Checks {
-    keys: Vec<KeyCache>,
-    tokens: TokenCache,
-    acceleration: Acceleration,
-    /// The time of the last call.
-    clock: UnixTime,
-}
-
 /// A request that waits. Its token is a secret, so it has no `Debug` of its own.
 struct Held {
-    issuer: usize,
+    awaited: Awaited,
     resource: usize,
-    token: String,
+    token: Secret,
+    /// Who was found to be calling; what it waits for is the credential for its upstream.
+    caller: Option<Caller>,
     arrival: Arrival,
     place: Place,
 }
 
 impl core::fmt::Debug for Held {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Held(issuer {}, resource {})", self.issuer, self.resource)
+        write!(f, "Held({:?}, resource {})", self.awaited, self.resource)
     }
-}
-
-/// The credentials of a request.
-enum Presented<'r> {
-    Nothing,
-    /// A token whose signature need not be checked again.
-    Known(Arc<VerifiedToken>),
-    New(BearerToken<'r>),
-}
-
-/// What one look at a token comes to.
-enum Judgement<'r> {
-    Admit(Caller),
-    Refuse(Refusal),
-    /// Its issuer's keys must be fetched first.
-    Wait {
-        issuer: usize,
-        token: BearerToken<'r>,
-    },
 }
 
 impl Gate {
@@ -142,14 +117,8 @@ impl Gate {
     /// `seed` should differ from worker to worker; it spreads their refreshes over time, and nothing else.
     #[must_use]
     pub fn on_host(policy: Policy, crypto: Box<dyn HostCrypto>, seed: u64) -> Self {
-        let servers = policy.authorization_servers().iter().enumerate();
-        let checks = Checks {
-            keys: servers.map(|(index, server)| KeyCache::new(index, server, seed)).collect(),
-            tokens: TokenCache::new(policy.token_cache()),
-            acceleration: Acceleration::new(policy.verify_signature(), crypto),
-            clock: UnixTime(0),
-        };
-        let rooms = Rooms::new(policy.authorization_servers().len());
+        let checks = Checks::new(&policy, crypto, seed);
+        let rooms = Rooms::new(policy.authorization_servers().len(), &policy.asking_upstreams());
         Self { policy: Arc::new(policy), checks, held: BTreeMap::new(), rooms }
     }
 
@@ -214,30 +183,86 @@ impl Gate {
             Err(error) => return Verdict::Reply(Reply::challenge(Refusal::Credentials(error), resource, &origin)),
         };
         let arrival = Arrival::new(request, &path, resource, origin);
-        let judgement = match presented {
+        let text = request.authorization().unread().and_then(|text| str::from_utf8(text).ok());
+        let policy = Arc::clone(&self.policy);
+        let step = match presented {
             // Only the body tells whether the method is one that needs no token.
             Presented::Nothing
                 if resource.access().is_some_and(|access| !access.anonymous.is_empty())
                     && matches!(arrival.body, Expected::Message(_)) =>
             {
-                Judgement::Admit(Caller::anonymous())
+                Step::Done(Caller::anonymous())
             }
-            Presented::Nothing => Judgement::Refuse(Refusal::MissingToken),
-            Presented::Known(token) => Judgement::from(token.authenticate(resource, &self.policy, now)),
-            Presented::New(token) => self.checks.judge(&self.policy, resource, token, now, Patience::MayWait),
+            Presented::Nothing => Step::Refuse(Refusal::MissingToken),
+            Presented::Known(token) => Step::from(token.authenticate(resource, &policy, now)),
+            Presented::New(new) => {
+                let identified = self.checks.identify_new(&policy, resource, new, now, Patience::MayWait);
+                identified.and_then(|who| who.authenticate(resource, &policy, now))
+            }
         };
-        match judgement.or_static(request.authorization(), resource, now) {
-            Judgement::Admit(caller) => admit(caller, index, arrival, resource, &self.policy, &self.rooms),
-            Judgement::Refuse(refusal) => Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin)),
-            Judgement::Wait { issuer, token } => {
-                let room = self.rooms.keys.get(issuer);
-                let Some(place) = room.and_then(|room| room.enter(arrival.size)) else {
-                    let refusal = Refusal::Overloaded { held: self.held.len() };
-                    return Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin));
-                };
-                let token = token.expose().to_owned();
-                self.held.insert(id, Held { issuer, resource: index, token, arrival, place });
+        let step = step.or_static(request.authorization(), resource, now);
+        match self.go_on(step, index, arrival, None, text, now) {
+            Next::Verdict(verdict) => verdict,
+            Next::Wait { awaited, caller, arrival, place } => {
+                let token = Secret::new(text.unwrap_or_default());
+                self.held.insert(id, Held { awaited, resource: index, token, caller, arrival, place });
                 Verdict::Hold
+            }
+        }
+    }
+
+    /// From what is known of the caller to a verdict, or to the next thing to wait for.
+    fn go_on(
+        &mut self,
+        step: Step<Caller>,
+        index: usize,
+        arrival: Arrival,
+        place: Option<Place>,
+        text: Option<&str>,
+        now: UnixTime,
+    ) -> Next {
+        let policy = Arc::clone(&self.policy);
+        let Some(resource) = policy.resource(index) else {
+            return Next::Verdict(Verdict::Reply(Reply::refuse(Refusal::Unmatched)));
+        };
+        let refuse =
+            |refusal, origin: &Origin| Next::Verdict(Verdict::Reply(Reply::challenge(refusal, resource, origin)));
+        let caller = match step {
+            Step::Done(caller) => caller,
+            Step::Refuse(refusal) => return refuse(refusal, &arrival.origin),
+            Step::Wait(wait) => return self.wait(wait, None, resource, arrival, place),
+        };
+        let step = match &arrival.body {
+            Expected::Refused(_) => Step::Done(None),
+            _ => self.checks.credential(&policy, index, resource, &caller, text, now),
+        };
+        match step {
+            Step::Done(credential) => {
+                Next::Verdict(admit(caller, credential, index, arrival, resource, &policy, &self.rooms))
+            }
+            Step::Refuse(refusal) => Next::Verdict(refuse_known(refusal, resource, &arrival, &caller)),
+            Step::Wait(wait) => self.wait(wait, Some(caller), resource, arrival, place),
+        }
+    }
+
+    fn wait(
+        &self,
+        Wait { awaited, room }: Wait,
+        caller: Option<Caller>,
+        resource: &ResourcePolicy,
+        arrival: Arrival,
+        place: Option<Place>,
+    ) -> Next {
+        let size = place.as_ref().map_or(arrival.size, Place::bytes);
+        let place = match room {
+            RoomOf::Issuer(issuer) => place.or_else(|| self.rooms.issuers.get(issuer)?.enter(size)),
+            RoomOf::Upstream(index) => self.rooms.upstreams.get(&index).and_then(|room| room.enter(size)),
+        };
+        match place {
+            Some(place) => Next::Wait { awaited, caller, arrival, place },
+            None => {
+                let refusal = Refusal::Overloaded { held: self.held.len() };
+                Next::Verdict(Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin)))
             }
         }
     }
@@ -266,16 +291,26 @@ impl Gate {
 
     /// The next fetch to start now; to be called until there is none.
     pub fn poll_fetch(&mut self, now: UnixTime) -> Option<Fetch> {
-        self.checks.set_clock(now);
-        self.checks.keys.iter_mut().find_map(|cache| cache.poll_fetch(now))
+        self.checks.poll_fetch(&self.policy, now)
+    }
+
+    /// Whether the answer to a fetch is still waited for. A host that never reports the end of some may forget the others.
+    #[must_use]
+    pub fn awaits(&self, id: FetchId) -> bool {
+        self.checks.awaits(id)
     }
 
     /// Takes the answer to a fetch; one to a fetch that is no longer waited for changes nothing.
     pub fn on_answer(&mut self, id: FetchId, answer: Answer<'_>, now: UnixTime) -> Outcome {
         self.checks.set_clock(now);
-        let Some(cache) = self.checks.keys.get_mut(id.issuer) else { return Outcome::default() };
-        let progress = cache.on_answer(id, answer, now);
-        self.after(id.issuer, progress, now)
+        match id.asker {
+            Asker::Keys(issuer) => {
+                let Some(cache) = self.checks.keys.get_mut(issuer) else { return Outcome::default() };
+                let progress = cache.on_answer(id, answer, now);
+                self.after_keys(issuer, progress, now)
+            }
+            Asker::Flight => self.after_flight(FlightId(id.serial), Ok(answer), now),
+        }
     }
 
     /// Gives up fetches whose end the host never reported.
@@ -286,8 +321,11 @@ impl Gate {
             let Some(cache) = self.checks.keys.get_mut(issuer) else { continue };
             let progress = cache.on_time(now);
             if !matches!(progress, Progress::Ignored) {
-                outcomes.push(self.after(issuer, progress, now));
+                outcomes.push(self.after_keys(issuer, progress, now));
             }
+        }
+        for flight in self.checks.overdue(now) {
+            outcomes.push(self.after_flight(flight, Err(FetchError::Forgotten), now));
         }
         outcomes
     }
@@ -309,7 +347,13 @@ impl Gate {
     /// change with every other call. `None`: not at all; a time that has passed: at once.
     #[must_use]
     pub fn next_call(&self) -> Option<UnixTime> {
-        self.checks.keys.iter().filter_map(KeyCache::next_call).min()
+        self.checks.next_call()
+    }
+
+    /// Whether there is something to fetch that no request waits for, so that [`Gate::poll_fetch`] should be called soon.
+    #[must_use]
+    pub fn wants_fetch(&self) -> bool {
+        self.checks.has_unsent()
     }
 
     /// With how many tokens the host's cryptography was tried and was no help since the last call.
@@ -317,137 +361,84 @@ impl Gate {
         self.checks.acceleration.take_fallbacks()
     }
 
-    fn after(&mut self, issuer: usize, progress: Progress, now: UnixTime) -> Outcome {
+    fn after_keys(&mut self, issuer: usize, progress: Progress, now: UnixTime) -> Outcome {
         match progress {
             Progress::Ignored => Outcome::default(),
-            Progress::Next(event) => Outcome { resumed: Vec::new(), event },
-            Progress::Ended(event) => Outcome { resumed: self.resume(issuer, now), event: Some(event) },
+            Progress::Next(event) => Outcome { event, ..Outcome::default() },
+            Progress::Ended(event) => {
+                Outcome { resumed: self.resume(Awaited::Keys(issuer), None, now), event: Some(event), remote: None }
+            }
         }
     }
 
-    /// Decides on everything that waited for this issuer, with what is known now.
-    fn resume(&mut self, issuer: usize, now: UnixTime) -> Vec<Resumed> {
+    fn after_flight(&mut self, flight: FlightId, answer: Result<Answer<'_>, FetchError>, now: UnixTime) -> Outcome {
+        let policy = Arc::clone(&self.policy);
+        let Some((landing, remote)) = self.checks.land(flight, answer, &policy, now) else {
+            return Outcome::default();
+        };
+        Outcome { resumed: self.resume(Awaited::Flight(flight), Some(&landing), now), event: None, remote }
+    }
+
+    /// Decides on everything that waited for this, with what is known now. Some of it may have to wait for something else.
+    fn resume(&mut self, awaited: Awaited, landing: Option<&Landing>, now: UnixTime) -> Vec<Resumed> {
         let (due, held): (BTreeMap<_, _>, _) =
-            core::mem::take(&mut self.held).into_iter().partition(|(_, held)| held.issuer == issuer);
+            core::mem::take(&mut self.held).into_iter().partition(|(_, held)| held.awaited == awaited);
         self.held = held;
-        due.into_iter().map(|(request, held)| Resumed { request, verdict: self.reconsider(held, now) }).collect()
-    }
-
-    fn reconsider(&mut self, held: Held, now: UnixTime) -> Verdict {
-        let Some(resource) = self.policy.resource(held.resource) else {
-            return Verdict::Reply(Reply::refuse(Refusal::Unmatched));
-        };
-        let Held { resource: index, token, arrival, .. } = held;
-        let token = BearerToken::held(&token);
-        let judgement = match self.checks.recall(token.expose().as_bytes(), now) {
-            Some(known) => Judgement::from(known.authenticate(resource, &self.policy, now)),
-            None => self.checks.judge(&self.policy, resource, token, now, Patience::Waited),
-        };
-        let refusal = match judgement {
-            Judgement::Admit(caller) => return admit(caller, index, arrival, resource, &self.policy, &self.rooms),
-            Judgement::Refuse(refusal) => refusal,
-            Judgement::Wait { issuer, .. } => unavailable(&self.policy, issuer, 1),
-        };
-        Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin))
-    }
-}
-
-impl Checks {
-    /// Notes what time it is. A clock that was ahead and is set right would leave whatever was planned by it hours ahead:
-    /// without keys, or with keys that were taken back.
-    fn set_clock(&mut self, now: UnixTime) {
-        if now < self.clock {
-            let seconds = self.clock.seconds_from(now);
-            self.keys.iter_mut().for_each(|cache| cache.set_back(seconds));
-            self.tokens.forget_good();
-        }
-        self.clock = now;
-    }
-
-    /// What a request presents. The bytes of a token that is remembered were read before, and are only compared.
-    fn read<'r>(&mut self, authorization: Authorization<'r>, now: UnixTime) -> Result<Presented<'r>, CredentialsError> {
-        if let Some(token) = authorization.unread().and_then(|text| self.recall(text, now)) {
-            return Ok(Presented::Known(token));
-        }
-        Ok(authorization.bearer()?.map_or(Presented::Nothing, Presented::New))
-    }
-
-    /// A token that was verified before, with a key that its issuer still has.
-    fn recall(&mut self, text: &[u8], now: UnixTime) -> Option<Arc<VerifiedToken>> {
-        let token = self.tokens.good(text, now)?;
-        let is_held = self.keys.get_mut(token.issuer())?.holds(token.key(), now);
-        is_held.then(|| Arc::clone(token))
-    }
-
-    /// The way of a token that is not remembered: candidate, key, signature; then its rights.
-    fn judge<'r>(
-        &mut self,
-        policy: &Policy,
-        resource: &ResourcePolicy,
-        text: BearerToken<'r>,
-        now: UnixTime,
-        patience: Patience,
-    ) -> Judgement<'r> {
-        let candidate = match Candidate::parse(text, resource, policy, now) {
-            Ok(candidate) => candidate,
-            Err(error) => return Judgement::Refuse(Refusal::Token(error)),
-        };
-        let issuer = candidate.issuer();
-        let Some(cache) = self.keys.get_mut(issuer) else { return Judgement::Refuse(unavailable(policy, issuer, 1)) };
-        let key = match cache.lookup(candidate.key_id(), candidate.algorithm(), now, patience) {
-            Lookup::Found(key) => key,
-            Lookup::Wait => return Judgement::Wait { issuer, token: text },
-            Lookup::NotFound => {
-                let key_id = candidate.key_id().map(ToOwned::to_owned);
-                return Judgement::Refuse(Refusal::Token(TokenError::UnknownKey(key_id)));
+        let mut resumed = Vec::new();
+        for (request, held) in due {
+            if let Some(verdict) = self.reconsider(request, held, landing, now) {
+                resumed.push(Resumed { request, verdict });
             }
-            Lookup::Ambiguous => return Judgement::Refuse(Refusal::Token(TokenError::AmbiguousKey)),
-            Lookup::Unavailable { retry_after } => {
-                return Judgement::Refuse(unavailable(policy, issuer, retry_after));
+        }
+        resumed
+    }
+
+    /// `None`: it waits again, for something else.
+    fn reconsider(&mut self, id: RequestId, held: Held, landing: Option<&Landing>, now: UnixTime) -> Option<Verdict> {
+        let policy = Arc::clone(&self.policy);
+        let Some(resource) = policy.resource(held.resource) else {
+            return Some(Verdict::Reply(Reply::refuse(Refusal::Unmatched)));
+        };
+        let Held { resource: index, token, caller, arrival, place, .. } = held;
+        if let (Some(caller), Some(Landing::Credential(credential))) = (caller, landing) {
+            // It was found good before it waited.
+            let credential = caller.check_times(&policy, now).and_then(|()| credential.clone());
+            return Some(match credential {
+                Ok(credential) => admit(caller, Some(credential), index, arrival, resource, &policy, &self.rooms),
+                Err(refusal) => refuse_known(refusal, resource, &arrival, &caller),
+            });
+        }
+        let identified = match landing {
+            Some(Landing::Credential(_)) => Step::Refuse(Refusal::Misconfigured),
+            Some(Landing::Token(token)) => Step::from(token.clone().map(Identified::Token)),
+            None => {
+                let text = BearerToken::held(token.expose());
+                match self.checks.identify(&policy, resource, text, now, Patience::Waited) {
+                    // Whatever is known now decides.
+                    Step::Wait(Wait { awaited: Awaited::Keys(issuer), .. }) => {
+                        Step::Refuse(unavailable(&policy, issuer, 1))
+                    }
+                    step => step,
+                }
             }
         };
-        let serial = key.serial();
-        let known_bad = self.tokens.bad(text) == Some((issuer, serial));
-        let verified =
-            if known_bad { Err(BadSignature) } else { candidate.verify(key, policy, &mut self.acceleration) };
-        if let Ok(token) = verified {
-            let token = Arc::new(token);
-            self.tokens.remember(text, &token, now);
-            return Judgement::from(token.authenticate(resource, policy, now));
-        }
-        self.tokens.remember_bad(text, (issuer, serial));
-        if cache.may_have_changed(now, patience) {
-            return Judgement::Wait { issuer, token: text };
-        }
-        Judgement::Refuse(Refusal::Token(TokenError::Signature))
-    }
-}
-
-impl Judgement<'_> {
-    /// A token that no issuer of the resource answers for may be one that the operator listed. Asked last, so that nobody
-    /// else pays for the hash.
-    fn or_static(self, presented: Authorization<'_>, resource: &ResourcePolicy, now: UnixTime) -> Self {
-        match (&self, presented.unread()) {
-            (Self::Refuse(Refusal::Token(error)), Some(text))
-                if error.is_foreign() && !resource.static_tokens().is_empty() =>
-            {
-                resource.static_tokens().find(text).map_or(self, |token| Self::from(Caller::with_static(token, now)))
+        let step = identified.and_then(|who| who.authenticate(resource, &policy, now));
+        match self.go_on(step, index, arrival, Some(place), Some(token.expose()), now) {
+            Next::Verdict(verdict) => Some(verdict),
+            Next::Wait { awaited, caller, arrival, place } => {
+                self.held.insert(id, Held { awaited, resource: index, token, caller, arrival, place });
+                None
             }
-            _ => self,
         }
     }
 }
 
-impl From<Result<Caller, Refusal>> for Judgement<'_> {
-    fn from(authenticated: Result<Caller, Refusal>) -> Self {
-        match authenticated {
-            Ok(caller) => Self::Admit(caller),
-            Err(refusal) => Self::Refuse(refusal),
-        }
-    }
+/// What comes next for a request.
+enum Next {
+    Verdict(Verdict),
+    Wait { awaited: Awaited, caller: Option<Caller>, arrival: Arrival, place: Place },
 }
 
-fn unavailable(policy: &Policy, issuer: usize, retry_after: u64) -> Refusal {
-    let issuer = policy.authorization_server(issuer).map(|server| server.issuer().as_str().to_owned());
-    Refusal::KeysUnavailable { issuer: issuer.unwrap_or_default(), retry_after }
+fn refuse_known(refusal: Refusal, resource: &ResourcePolicy, arrival: &Arrival, caller: &Caller) -> Verdict {
+    Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin).about(caller, &[]))
 }

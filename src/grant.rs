@@ -22,14 +22,24 @@ use crate::{
     upstream_credential,
 };
 
-/// A token whose signature was checked, and whose issuer, type and form were found good.
+/// A token whose signature was checked, or for which its authorization server spoke, and whose issuer, type and form were
+/// found good.
 ///
 /// Does NOT say that it is good for a resource at this time: that is what makes a `Caller`.
 pub struct VerifiedToken {
     claims: Claims,
-    key: KeySerial,
+    proof: Proof,
     identity: Identity,
     notes: Notes,
+}
+
+/// What vouches for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// Its signature, made with this key of its issuer.
+    Key(KeySerial),
+    /// Its authorization server, when it was asked.
+    Introspection,
 }
 
 /// Says nothing about the person behind it.
@@ -68,14 +78,19 @@ pub struct Grant {
 }
 
 impl VerifiedToken {
-    pub(crate) fn new(mut claims: Claims, key: KeySerial, policy: &Policy) -> Self {
+    /// A token that an active answer describes ([`crate::introspection`]).
+    pub(crate) fn introspected(claims: Claims, policy: &Policy) -> Self {
+        Self::new(claims, Proof::Introspection, policy)
+    }
+
+    pub(crate) fn new(mut claims: Claims, proof: Proof, policy: &Policy) -> Self {
         let issuer = policy.authorization_server(claims.issuer).map(|server| server.issuer().as_str());
         let (subject, client_id) = (claims.subject.as_deref(), claims.client_id.as_deref());
         let usual = policy.identity_headers().fill(subject, client_id, &claims.scopes, issuer);
         let notes = policy.filter_state().of_token(subject.map(issuer_subject), client_id, &claims.scopes, issuer);
         let told = core::mem::take(&mut claims.told);
         let identity = usual.into_iter().chain(told).collect();
-        Self { claims, key, identity, notes }
+        Self { claims, proof, identity, notes }
     }
 
     /// Every decision that depends on the resource and on the time. A token from the cache meets the same ones as a token
@@ -100,8 +115,8 @@ impl VerifiedToken {
         self.claims.issuer
     }
 
-    pub(crate) const fn key(&self) -> KeySerial {
-        self.key
+    pub(crate) const fn proof(&self) -> Proof {
+        self.proof
     }
 
     pub(crate) const fn expires_at(&self) -> UnixTime {
@@ -130,6 +145,19 @@ impl Caller {
     pub(crate) fn with_static(token: &Arc<StaticToken>, now: UnixTime) -> Result<Self, Refusal> {
         token.check_time(now).map_err(Refusal::Token)?;
         Ok(Self(Who::Static(Arc::clone(token))))
+    }
+
+    /// The times of its token, which may have passed while the request was held.
+    pub(crate) fn check_times(&self, policy: &Policy, now: UnixTime) -> Result<(), Refusal> {
+        let checked = match &self.0 {
+            Who::Nobody => Ok(()),
+            Who::Static(token) => token.check_time(now),
+            Who::Token(token) => match policy.authorization_server(token.claims.issuer) {
+                Some(server) => token.claims.check_times(server, now),
+                None => Err(TokenError::Issuer(String::new())),
+            },
+        };
+        checked.map_err(Refusal::Token)
     }
 
     /// About how many bytes its token keeps. A static one is the policy's.

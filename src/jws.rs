@@ -127,6 +127,16 @@ impl fmt::Display for JwsError {
     }
 }
 
+impl JwsError {
+    /// Whether the token does not even look like a JWS, so that only its authorization server knows what it is.
+    pub(crate) const fn is_opaque(&self) -> bool {
+        match self {
+            Self::Parts(_) | Self::Base64(Part::Header) | Self::Json(Part::Header, _) | Self::NoAlgorithm => true,
+            Self::Base64(_) | Self::Json(..) | Self::Critical | Self::Algorithm(_) | Self::NotText(_) => false,
+        }
+    }
+}
+
 /// A compact JWS that was taken apart. Nothing in it may be trusted yet.
 pub(crate) struct CompactJws<'t> {
     /// What the signature covers: header, dot, payload, as they were received.

@@ -10,6 +10,7 @@ use crate::{
     cors::Origins,
     filter_state::FilterState,
     forward::IdentityHeaders,
+    introspection::Introspection,
     issuer::Issuer,
     json::Object,
     jwk::KeySet,
@@ -90,11 +91,14 @@ pub struct AuthorizationServer {
     pub(crate) require_at_jwt: bool,
     /// `None`: the usual ones.
     pub(crate) scope_claims: Option<Vec<ClaimPath>>,
+    pub(crate) introspection: Option<Introspection>,
 }
 
 /// Where an authorization server's keys come from.
 #[derive(Clone, Debug)]
 pub(crate) enum KeySource {
+    /// There are none: its tokens are introspected, whatever their form.
+    None,
     /// From the configuration: never fetched.
     Inline(KeySet),
     /// From the network.
@@ -136,6 +140,15 @@ impl AuthorizationServer {
 
     pub(crate) fn scope_claims(&self) -> Option<&[ClaimPath]> {
         self.scope_claims.as_deref()
+    }
+
+    pub(crate) const fn introspection(&self) -> Option<&Introspection> {
+        self.introspection.as_ref()
+    }
+
+    /// Whether its tokens are only ever introspected.
+    pub(crate) const fn has_no_keys(&self) -> bool {
+        matches!(self.keys, KeySource::None)
     }
 
     pub(crate) const fn requires_at_jwt(&self) -> bool {
@@ -244,6 +257,22 @@ impl Policy {
 
     pub(crate) fn authorization_server(&self, index: usize) -> Option<&AuthorizationServer> {
         self.authorization_servers.get(index)
+    }
+
+    /// The one authorization server of a resource that may be asked about tokens that are no JWS.
+    pub(crate) fn introspects_opaque(&self, resource: &ResourcePolicy) -> Option<usize> {
+        let asked =
+            |index: &usize| self.authorization_server(*index).is_some_and(|server| server.introspection.is_some());
+        resource.issuers.iter().copied().find(asked)
+    }
+
+    /// The resources whose upstream gets a credential that another server gives.
+    pub(crate) fn asking_upstreams(&self) -> Vec<usize> {
+        let asks = |resource: &ResourcePolicy| {
+            let credential = &resource.upstream_credential;
+            matches!(credential, UpstreamCredential::TokenExchange(_) | UpstreamCredential::ClientCredentials(_))
+        };
+        self.resources.iter().enumerate().filter(|(_, resource)| asks(resource)).map(|(index, _)| index).collect()
     }
 
     pub(crate) fn authorization_servers(&self) -> &[AuthorizationServer] {

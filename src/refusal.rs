@@ -7,10 +7,12 @@ use alloc::string::String;
 use crate::{
     bearer::CredentialsError,
     grant::InsufficientScope,
+    introspection::IntrospectionError,
     message::{HeaderMismatch, MessageError},
     path::PathError,
     shown::Shown,
     token::TokenError,
+    upstream_credential::TokenEndpointError,
 };
 
 /// The one reason why a request was answered instead of forwarded.
@@ -74,6 +76,27 @@ pub enum Refusal {
         /// Seconds until it is worth trying again.
         retry_after: u64,
     },
+    /// This issuer cannot be asked whether the token is active.
+    IntrospectionUnavailable {
+        /// The issuer.
+        issuer: String,
+        /// Why.
+        error: IntrospectionError,
+    },
+    /// The credential for the upstream cannot be had from this token endpoint.
+    UpstreamCredentialUnavailable {
+        /// The endpoint.
+        endpoint: String,
+        /// Why.
+        error: TokenEndpointError,
+    },
+    /// The token endpoint refused to give a credential for the upstream.
+    UpstreamCredentialRefused {
+        /// The endpoint.
+        endpoint: String,
+        /// Why.
+        error: TokenEndpointError,
+    },
     /// As many requests wait, or so much of them, as may ([`crate::waiting`]).
     Overloaded {
         /// How many wait.
@@ -113,9 +136,11 @@ impl Refusal {
             Self::Method | Self::EndpointMethod => 405,
             Self::TooLarge { .. } => 413,
             Self::Media(_) => 415,
-            Self::UnreadableList | Self::EarlyResponse => 502,
+            Self::UnreadableList | Self::EarlyResponse | Self::UpstreamCredentialRefused { .. } => 502,
             // Never 401: that would make a client throw a good token away.
             Self::KeysUnavailable { .. }
+            | Self::IntrospectionUnavailable { .. }
+            | Self::UpstreamCredentialUnavailable { .. }
             | Self::Overloaded { .. }
             | Self::Misconfigured
             | Self::RouteResource(_)
@@ -144,8 +169,10 @@ impl Refusal {
             Self::Origin | Self::Denied { .. } => "access_denied",
             Self::Unmatched | Self::NoDocument | Self::Session => "not_found",
             Self::Method | Self::EndpointMethod => "method_not_allowed",
-            Self::UnreadableList | Self::EarlyResponse => "bad_gateway",
+            Self::UnreadableList | Self::EarlyResponse | Self::UpstreamCredentialRefused { .. } => "bad_gateway",
             Self::KeysUnavailable { .. }
+            | Self::IntrospectionUnavailable { .. }
+            | Self::UpstreamCredentialUnavailable { .. }
             | Self::Overloaded { .. }
             | Self::Misconfigured
             | Self::RouteResource(_)
@@ -182,6 +209,9 @@ impl Refusal {
             Self::EarlyResponse => "the server answered before the request was complete",
             Self::Session => "no such session",
             Self::KeysUnavailable { .. } => "the keys of the authorization server are not available",
+            Self::IntrospectionUnavailable { .. } => "the authorization server is not available",
+            Self::UpstreamCredentialUnavailable { .. } => "the credential for the server is not available",
+            Self::UpstreamCredentialRefused { .. } => "the credential for the server was refused",
             Self::Overloaded { .. } => "too many requests wait",
             Self::Misconfigured | Self::RouteResource(_) => "the gateway is misconfigured",
             Self::Host(_) => "the gateway failed",
@@ -231,6 +261,9 @@ impl Refusal {
             Self::EarlyResponse => "mcp_oauth_early_response",
             Self::Session => "mcp_oauth_session",
             Self::KeysUnavailable { .. } => "mcp_oauth_keys_unavailable",
+            Self::IntrospectionUnavailable { .. } => "mcp_oauth_introspection_unavailable",
+            Self::UpstreamCredentialUnavailable { .. } => "mcp_oauth_upstream_credential_unavailable",
+            Self::UpstreamCredentialRefused { .. } => "mcp_oauth_upstream_credential_refused",
             Self::Overloaded { .. } => "mcp_oauth_overloaded",
             Self::Misconfigured => "mcp_oauth_misconfigured",
             Self::RouteResource(_) => "mcp_oauth_route_resource",
@@ -262,6 +295,11 @@ impl fmt::Display for Refusal {
             Self::TooLarge { most } => write!(f, "the body is longer than `{most}` bytes"),
             Self::KeysUnavailable { issuer, retry_after } => {
                 write!(f, "keys: issuer `{issuer}`: none available, next try in `{retry_after}` s")
+            }
+            Self::IntrospectionUnavailable { issuer, error } => write!(f, "introspection: issuer `{issuer}`: {error}"),
+            Self::UpstreamCredentialUnavailable { endpoint, error }
+            | Self::UpstreamCredentialRefused { endpoint, error } => {
+                write!(f, "upstream credential: `{endpoint}`: {error}")
             }
             Self::Overloaded { held } => write!(f, "too much waits already, in `{held}` requests"),
             Self::RouteResource(name) => {

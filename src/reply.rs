@@ -84,7 +84,12 @@ impl Reply {
             Refusal::KeysUnavailable { retry_after, .. } => {
                 headers.push(("retry-after", Cow::Owned(alloc::format!("{retry_after}"))));
             }
-            Refusal::Overloaded { .. } | Refusal::Misconfigured | Refusal::RouteResource(_) | Refusal::Host(_) => {
+            Refusal::IntrospectionUnavailable { .. }
+            | Refusal::UpstreamCredentialUnavailable { .. }
+            | Refusal::Overloaded { .. }
+            | Refusal::Misconfigured
+            | Refusal::RouteResource(_)
+            | Refusal::Host(_) => {
                 headers.push(("retry-after", Cow::Borrowed("1")));
             }
             Refusal::Method => headers.push(("allow", Cow::Borrowed(cors::DOCUMENT_METHODS))),

@@ -15,7 +15,7 @@ use crate::{
     acceleration::Acceleration,
     bearer::BearerToken,
     claim,
-    grant::VerifiedToken,
+    grant::{Proof, VerifiedToken},
     json::{Object, Value},
     jwk::Key,
     jws::{Algorithm, CompactJws, JwsError},
@@ -75,6 +75,8 @@ pub enum TokenError {
     AmbiguousKey,
     /// The signature is wrong.
     Signature,
+    /// Its authorization server says that it is not active (RFC 7662 section 2.2).
+    Inactive,
 }
 
 /// What is wrong with a claim.
@@ -114,6 +116,7 @@ impl fmt::Display for TokenError {
             Self::UnknownKey(None) => f.write_str("no `kid`, and no key fits"),
             Self::AmbiguousKey => f.write_str("no `kid`, and several keys fit"),
             Self::Signature => f.write_str("wrong signature"),
+            Self::Inactive => f.write_str("its authorization server says that it is not active"),
         }
     }
 }
@@ -128,6 +131,7 @@ impl TokenError {
             Self::Audience { .. } => "the access token was issued for another resource",
             Self::Expired { .. } => "the access token expired",
             Self::NotYetValid { .. } => "the access token is not valid yet",
+            Self::Inactive => "the access token is not active",
             Self::SenderConstrained => "the access token is sender-constrained and no proof was verified",
             Self::Algorithm(_) | Self::UnknownKey(_) | Self::AmbiguousKey | Self::Signature => {
                 "the signature of the access token is not valid"
@@ -154,6 +158,7 @@ impl TokenError {
             Self::SenderConstrained => "mcp_oauth_token_sender_constrained",
             Self::UnknownKey(_) | Self::AmbiguousKey => "mcp_oauth_token_key",
             Self::Signature => "mcp_oauth_token_signature",
+            Self::Inactive => "mcp_oauth_token_inactive",
         }
     }
 }
@@ -162,6 +167,15 @@ impl TokenError {
 pub(crate) struct Candidate<'t> {
     jws: CompactJws<'t>,
     claims: Claims,
+}
+
+/// How dates are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dates {
+    /// RFC 7519 section 2, NumericDate.
+    Numbers,
+    /// Some services put their numbers into texts.
+    NumbersOrTexts,
 }
 
 /// What a decision needs of a token.
@@ -201,18 +215,7 @@ impl<'t> Candidate<'t> {
             return Err(TokenError::Algorithm(jws.algorithm));
         }
         check_type(jws.typ.as_deref(), &set, server)?;
-        let claims = Claims {
-            issuer: index,
-            audiences: audiences(&set)?,
-            expires_at: numeric_date(&set, "exp")?.ok_or(TokenError::Claim("exp", ClaimFault::Missing))?,
-            starts: [("nbf", numeric_date(&set, "nbf")?), ("iat", numeric_date(&set, "iat")?)],
-            subject: optional_text(&set, "sub")?,
-            // RFC 9068 section 2.2; OpenID Connect servers that predate it say `azp`.
-            client_id: optional_text(&set, "client_id")?.or(optional_text(&set, "azp")?),
-            scopes: scopes(&set, server)?,
-            told: policy.identity_headers().of_claims(&set),
-            facts: policy.facts(&set),
-        };
+        let claims = Claims::read(&set, index, server, policy, Dates::Numbers)?;
         claims.check_audience(resource)?;
         claims.check_times(server, now)?;
         if set.has("cnf") {
@@ -243,7 +246,7 @@ impl<'t> Candidate<'t> {
     ) -> Result<VerifiedToken, BadSignature> {
         let text = self.jws.signing_input.as_bytes();
         acceleration.verify(key.public_key(), self.jws.algorithm, text, &self.jws.signature)?;
-        Ok(VerifiedToken::new(self.claims, key.serial(), policy))
+        Ok(VerifiedToken::new(self.claims, Proof::Key(key.serial()), policy))
     }
 }
 
@@ -262,15 +265,11 @@ fn check_type(typ: Option<&str>, claims: &Object<'_>, server: &AuthorizationServ
     // Untyped from here on, so the shape decides.
     match claims.get("typ").and_then(Value::as_text).as_deref() {
         // Keycloak types its tokens by claim, and before version 24 put `nonce` into access tokens too.
-        Some("Bearer") => return Ok(()),
+        Some("Bearer" | "DPoP") => return Ok(()),
         Some(_) => return Err(TokenError::NotAccessToken("typ")),
         None => {}
     }
-    // ID tokens, logout and security event tokens, DPoP proofs.
-    let telling = ["nonce", "at_hash", "c_hash", "s_hash", "events", "htm", "htu", "ath"];
-    if let Some(claim) = telling.into_iter().find(|claim| claims.has(claim)) {
-        return Err(TokenError::NotAccessToken(claim));
-    }
+    check_shape(claims)?;
     // OpenID Connect Core section 2: the audience of an ID token is the client. Where an application is both client and
     // resource (Entra), only the absence of scopes and roles tells the two apart.
     let audience = claims.get("aud").and_then(|aud| match aud.as_items().as_deref() {
@@ -285,6 +284,12 @@ fn check_type(typ: Option<&str>, claims: &Object<'_>, server: &AuthorizationServ
     Ok(())
 }
 
+/// ID tokens, logout and security event tokens, DPoP proofs.
+pub(crate) fn check_shape(claims: &Object<'_>) -> Result<(), TokenError> {
+    let telling = ["nonce", "at_hash", "c_hash", "s_hash", "events", "htm", "htu", "ath"];
+    telling.into_iter().find(|claim| claims.has(claim)).map_or(Ok(()), |claim| Err(TokenError::NotAccessToken(claim)))
+}
+
 /// RFC 7519 section 4.1.3: a text or an array of texts.
 fn audiences(claims: &Object<'_>) -> Result<Vec<String>, TokenError> {
     let aud = claims.get("aud").ok_or(TokenError::Claim("aud", ClaimFault::Missing))?;
@@ -294,12 +299,48 @@ fn audiences(claims: &Object<'_>) -> Result<Vec<String>, TokenError> {
 }
 
 impl Claims {
+    /// What a token or an introspection answer says, of which `iss` and kind were checked.
+    pub(crate) fn read(
+        set: &Object<'_>,
+        index: usize,
+        server: &AuthorizationServer,
+        policy: &Policy,
+        dates: Dates,
+    ) -> Result<Self, TokenError> {
+        let date = |claim| numeric_date(set, claim, dates);
+        Ok(Self {
+            issuer: index,
+            audiences: audiences(set)?,
+            expires_at: date("exp")?.ok_or(TokenError::Claim("exp", ClaimFault::Missing))?,
+            starts: [("nbf", date("nbf")?), ("iat", date("iat")?)],
+            subject: optional_text(set, "sub")?,
+            // RFC 9068 section 2.2; OpenID Connect servers that predate it say `azp`.
+            client_id: optional_text(set, "client_id")?.or(optional_text(set, "azp")?),
+            scopes: scopes(set, server)?,
+            told: policy.identity_headers().of_claims(set),
+            facts: policy.facts(set),
+        })
+    }
+
     /// RFC 8707 section 2: one accepted audience, code point by code point.
     pub(crate) fn check_audience(&self, resource: &ResourcePolicy) -> Result<(), TokenError> {
         if self.audiences.iter().any(|audience| resource.accepts_audience(audience)) {
             return Ok(());
         }
         Err(TokenError::Audience { found: self.audiences.join(" "), accepted: resource.audiences().join(" ") })
+    }
+
+    /// The `exp` alone, if there is one.
+    pub(crate) fn check_end(
+        set: &Object<'_>,
+        server: &AuthorizationServer,
+        dates: Dates,
+        now: UnixTime,
+    ) -> Result<(), TokenError> {
+        match numeric_date(set, "exp", dates)? {
+            Some(at) if now >= at.plus(server.clock_skew()) => Err(TokenError::Expired { at, now }),
+            _ => Ok(()),
+        }
     }
 
     /// RFC 7519 sections 4.1.4 to 4.1.6.
@@ -321,10 +362,11 @@ impl Claims {
 
 /// A NumericDate may have a fraction, which is cut off. Dates after 9999 are refused: they are milliseconds taken for
 /// seconds, and would make a token that never expires.
-fn numeric_date(claims: &Object<'_>, claim: &'static str) -> Result<Option<UnixTime>, TokenError> {
+fn numeric_date(claims: &Object<'_>, claim: &'static str, dates: Dates) -> Result<Option<UnixTime>, TokenError> {
     const LAST_SECOND_OF_9999: u64 = 253_402_300_799;
     let Some(value) = claims.get(claim) else { return Ok(None) };
-    let number = value.as_number().ok_or(TokenError::Claim(claim, ClaimFault::Type))?;
+    let text = value.as_text().filter(|_| dates == Dates::NumbersOrTexts);
+    let number = value.as_number().or(text.as_deref()).ok_or(TokenError::Claim(claim, ClaimFault::Type))?;
     let whole = match number.parse::<u64>() {
         Ok(seconds) => seconds,
         Err(_) => {

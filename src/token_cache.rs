@@ -1,7 +1,7 @@
-//! Tokens whose signature was checked, so that it need not be checked again.
+//! Tokens whose signature was checked, or of which their authorization server was asked, so that it need not be done again.
 //!
-//! Only what a signature proves is remembered. Audience, times and scopes are judged anew for each request, and an entry
-//! is worth nothing once its key has left the issuer's set (`KeyCache::holds`).
+//! Only what that proves is remembered. Audience, times and scopes are judged anew for each request, and an entry is worth
+//! nothing once its key has left the issuer's set (`KeyCache::holds`).
 
 use core::time::Duration;
 
@@ -34,9 +34,17 @@ const MAX_BAD_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub(crate) struct TokenCache {
     good: Bounded<Good>,
-    /// The issuer and the key with which a signature was wrong.
-    bad: Bounded<(usize, KeySerial)>,
+    bad: Bounded<Bad>,
     ttl: Duration,
+}
+
+/// What is wrong with a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bad {
+    /// Its signature, with this key of this issuer.
+    Signature(usize, KeySerial),
+    /// This issuer says that it is not active; that counts until then.
+    Inactive(usize, UnixTime),
 }
 
 #[derive(Clone, Debug)]
@@ -60,25 +68,33 @@ impl TokenCache {
         self.good.get(text).filter(|good| now < good.until).map(|good| &good.token)
     }
 
-    /// The key of an issuer with which this token's signature was wrong.
-    pub(crate) fn bad(&mut self, token: BearerToken<'_>) -> Option<(usize, KeySerial)> {
+    /// What was found wrong with this token. Whoever asks must see whether it still counts.
+    pub(crate) fn bad(&mut self, token: BearerToken<'_>) -> Option<Bad> {
         self.bad.get(token.expose().as_bytes()).copied()
     }
 
-    pub(crate) fn remember(&mut self, text: BearerToken<'_>, token: &Arc<VerifiedToken>, now: UnixTime) {
-        let until = token.expires_at().min(now.plus(self.ttl));
+    /// Remembers a good token for `at_most` this time.
+    pub(crate) fn remember(
+        &mut self,
+        text: BearerToken<'_>,
+        token: &Arc<VerifiedToken>,
+        now: UnixTime,
+        at_most: Option<Duration>,
+    ) {
+        let until = token.expires_at().min(now.plus(at_most.map_or(self.ttl, |most| most.min(self.ttl))));
         if now < until {
             self.good.insert(text.expose(), Good { token: Arc::clone(token), until }, token.weight());
         }
     }
 
-    /// Forgets the good tokens, whose ends were reckoned by a clock that was wrong. Bad ones have no end.
-    pub(crate) fn forget_good(&mut self) {
+    /// Forgets what was reckoned by a clock that was wrong.
+    pub(crate) fn forget(&mut self) {
         self.good = Bounded::new(self.good.max_entries, self.good.max_bytes);
+        self.bad = Bounded::new(self.bad.max_entries, self.bad.max_bytes);
     }
 
-    pub(crate) fn remember_bad(&mut self, text: BearerToken<'_>, key: (usize, KeySerial)) {
-        self.bad.insert(text.expose(), key, 0);
+    pub(crate) fn remember_bad(&mut self, text: BearerToken<'_>, bad: Bad) {
+        self.bad.insert(text.expose(), bad, 0);
     }
 }
 
@@ -118,6 +134,10 @@ const OVERHEAD: usize = 96;
 impl<V> Bounded<V> {
     pub(crate) const fn new(max_entries: usize, max_bytes: usize) -> Self {
         Self { index: BTreeMap::new(), slots: Vec::new(), free: Vec::new(), hand: 0, bytes: 0, max_entries, max_bytes }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
     }
 
     pub(crate) fn get(&mut self, token: &[u8]) -> Option<&V> {

@@ -3,7 +3,7 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
 
 const MIB: usize = 1024 * 1024;
 
@@ -36,9 +36,11 @@ pub const MAX_EVENT_BYTES: usize = 64 * MIB;
 /// The rooms of one worker.
 #[derive(Debug)]
 pub(crate) struct Rooms {
-    /// For requests that wait for keys, by issuer: each has its share, so that one that is slow does not keep out the tokens
+    /// For requests that wait for keys or for the word of an issuer, by issuer: each has its share, so that one that is slow does not keep out the tokens
     /// of the others. A configuration has 32 issuers at most, so the least is 32 requests and 2 MiB.
-    pub(crate) keys: Vec<Room>,
+    pub(crate) issuers: Vec<Room>,
+    /// For requests that wait for a credential of their upstream, by resource: each has its share, for the same reason.
+    pub(crate) upstreams: BTreeMap<usize, Room>,
     /// For requests whose body is being read.
     pub(crate) reading: Room,
     /// The same for requests without a token.
@@ -48,10 +50,14 @@ pub(crate) struct Rooms {
 }
 
 impl Rooms {
-    pub(crate) fn new(issuers: usize) -> Self {
+    /// `upstreams` are the resources whose upstream gets a credential that another server gives.
+    pub(crate) fn new(issuers: usize, upstreams: &[usize]) -> Self {
         let share = |of: usize| of.checked_div(issuers).unwrap_or_default();
+        let upstream_share = |of: usize, least: usize| of.checked_div(upstreams.len()).unwrap_or_default().max(least);
+        let upstream = || Room::new(upstream_share(MAX_HELD, 8), upstream_share(MAX_HELD_BYTES, MIB / 2));
         Self {
-            keys: (0..issuers).map(|_| Room::new(share(MAX_HELD), share(MAX_HELD_BYTES))).collect(),
+            issuers: (0..issuers).map(|_| Room::new(share(MAX_HELD), share(MAX_HELD_BYTES))).collect(),
+            upstreams: upstreams.iter().map(|resource| (*resource, upstream())).collect(),
             reading: Room::new(MAX_READING, MAX_READING_BYTES),
             reading_anonymous: Room::new(MAX_READING_ANONYMOUS, MAX_READING_ANONYMOUS_BYTES),
             // What bounds the streams is the proxy; an event that is complete takes nothing.
@@ -115,6 +121,11 @@ impl Place {
         taken_bytes.store(together, Ordering::Relaxed);
         self.bytes = bytes;
         true
+    }
+
+    /// How many bytes it takes.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// How many are in the room with it, itself included.

@@ -5,7 +5,8 @@ use core::time::Duration;
 use alloc::{string::ToString as _, vec::Vec};
 
 use super::{
-    DAY, HOUR, MINUTE, SECOND,
+    DAY, HOUR, MINUTE, SECOND, Surroundings,
+    introspection::read_introspection,
     reader::{At, Findings, Members},
     required_text,
 };
@@ -19,8 +20,12 @@ use crate::{
     uri::HttpUri,
 };
 
-pub(super) fn read_authorization_server(at: &At<'_>, findings: &mut Findings) -> Option<AuthorizationServer> {
-    const KNOWN: [&str; 13] = [
+pub(super) fn read_authorization_server(
+    at: &At<'_>,
+    surroundings: Surroundings<'_>,
+    findings: &mut Findings,
+) -> Option<AuthorizationServer> {
+    const KNOWN: [&str; 15] = [
         "issuer",
         "cluster",
         "jwks_uri",
@@ -34,6 +39,8 @@ pub(super) fn read_authorization_server(at: &At<'_>, findings: &mut Findings) ->
         "refetch_cooldown",
         "require_at_jwt",
         "scope_claims",
+        "introspect",
+        "introspection",
     ];
     let members = findings.object(at, &KNOWN)?;
     let issuer = match members.get("issuer") {
@@ -54,11 +61,22 @@ pub(super) fn read_authorization_server(at: &At<'_>, findings: &mut Findings) ->
     );
     let require_at_jwt = findings.truth(members.get("require_at_jwt"));
     let scope_claims = members.get("scope_claims").map(|at| read_scope_claims(&at, findings));
+    let introspection = read_introspection(&members, surroundings, findings);
+    let is_introspected = members.get("introspection").is_some();
     let keys = match members.get("jwks") {
         Some(at) => read_inline_keys(&at, &members, findings),
+        None if is_introspected && members.get("cluster").is_none() => read_no_keys(&members, findings),
         None => read_remote_keys(&members, findings),
     };
-    Some(AuthorizationServer { issuer: issuer?, keys: keys?, algorithms, clock_skew, require_at_jwt, scope_claims })
+    Some(AuthorizationServer {
+        issuer: issuer?,
+        keys: keys?,
+        algorithms,
+        clock_skew,
+        require_at_jwt,
+        scope_claims,
+        introspection,
+    })
 }
 
 fn read_algorithms(at: &At<'_>, findings: &mut Findings) -> Vec<Algorithm> {
@@ -86,11 +104,20 @@ fn read_scope_claims(at: &At<'_>, findings: &mut Findings) -> Vec<ClaimPath> {
     claims
 }
 
+/// Settings of fetches, without a cluster to fetch from.
+const REMOTE: [&str; 6] =
+    ["jwks_uri", "jwks_cluster", "fetch_timeout", "keys_max_age", "keys_max_stale", "refetch_cooldown"];
+
+fn read_no_keys(members: &Members<'_>, findings: &mut Findings) -> Option<KeySource> {
+    for name in REMOTE.into_iter().filter(|name| members.get(name).is_some()) {
+        findings.add(&members.place(name), "has no meaning without `cluster`: all tokens are introspected");
+    }
+    Some(KeySource::None)
+}
+
 fn read_inline_keys(at: &At<'_>, members: &Members<'_>, findings: &mut Findings) -> Option<KeySource> {
-    for name in ["jwks_uri", "jwks_cluster", "fetch_timeout", "keys_max_age", "keys_max_stale", "refetch_cooldown"] {
-        if members.get(name).is_some() {
-            findings.add(&members.place(name), "has no meaning beside `jwks`: inline keys are never fetched");
-        }
+    for name in REMOTE.into_iter().filter(|name| members.get(name).is_some()) {
+        findings.add(&members.place(name), "has no meaning beside `jwks`: inline keys are never fetched");
     }
     // Of no use, but a mistake in it is a mistake.
     members.get("cluster").map(|at| findings.text(&at));

@@ -4,7 +4,9 @@
 //! answer in each, which is what keeps Envoy from running without the filter.
 
 mod authorization_servers;
+mod client_authentication;
 mod identity_headers;
+mod introspection;
 mod reach;
 mod reader;
 mod resources;
@@ -27,6 +29,7 @@ use crate::{
     shown::Shown,
     static_token::StaticTokens,
     token_cache::TokenCacheLimits,
+    uri::HttpUri,
 };
 
 /// More authorization servers than anybody lists for one gateway; each has a key cache.
@@ -90,9 +93,12 @@ fn read(root: &Members<'_>, environment: &dyn Fn(&str) -> Option<String>, findin
     ];
     findings.expect_only(root, &KNOWN);
     let mut policy = Policy::default();
+    let mut surroundings = Surroundings { environment, hold_requests: None };
     let servers = required_items(root, "authorization_servers", MAX_AUTHORIZATION_SERVERS, findings);
     for at in &servers {
-        let Some(server) = authorization_servers::read_authorization_server(at, findings) else { continue };
+        let Some(server) = authorization_servers::read_authorization_server(at, surroundings, findings) else {
+            continue;
+        };
         let same = |other: &AuthorizationServer| other.issuer == server.issuer;
         if policy.authorization_servers.iter().any(same) {
             findings.add(&at.path, alloc::format!("issuer `{}` is listed twice", server.issuer.as_str()));
@@ -100,8 +106,7 @@ fn read(root: &Members<'_>, environment: &dyn Fn(&str) -> Option<String>, findin
         policy.authorization_servers.push(server);
     }
     let hold = [("headers", HoldRequests::Headers), ("body", HoldRequests::Body)];
-    let hold_requests = findings.choice(root.get("hold_requests"), &hold);
-    let surroundings = Surroundings { environment, hold_requests };
+    surroundings.hold_requests = findings.choice(root.get("hold_requests"), &hold);
     let (mut static_tokens, mut places) = (Vec::new(), Vec::new());
     for at in &required_items(root, "resources", MAX_RESOURCES, findings) {
         static_tokens.extend(resources::read_resource(at, surroundings, &mut policy, findings));
@@ -111,7 +116,7 @@ fn read(root: &Members<'_>, environment: &dyn Fn(&str) -> Option<String>, findin
     if root.get("hold_requests").is_none() && policy.resources.iter().any(|resource| resource.access.is_some()) {
         findings.add("hold_requests", "is missing: rules need to know whether the proxy holds `headers` or the `body`");
     }
-    policy.hold_requests = hold_requests.unwrap_or_default();
+    policy.hold_requests = surroundings.hold_requests.unwrap_or_default();
     if let Some(at) = root.get("identity_headers") {
         policy.identity_headers = identity_headers::read_identity_headers(&at, findings);
     }
@@ -158,6 +163,14 @@ fn required_text<'v>(members: &Members<'v>, name: &str, findings: &mut Findings)
         findings.add(&members.place(name), "is missing");
     }
     findings.text(&at?)
+}
+
+fn required_uri(members: &Members<'_>, name: &str, findings: &mut Findings) -> Option<HttpUri> {
+    let at = members.get(name);
+    if at.is_none() {
+        findings.add(&members.place(name), "is missing");
+    }
+    findings.parsed(&at?, HttpUri::parse)
 }
 
 fn read_filter_state(at: &At<'_>, findings: &mut Findings) -> FilterState {

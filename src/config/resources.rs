@@ -61,6 +61,12 @@ pub(super) fn read_resource(
         Some(at) => read_issuer_list(&at, policy, findings),
         None => (0..policy.authorization_servers.len()).collect(),
     };
+    let asked =
+        |index: &&usize| policy.authorization_server(**index).is_some_and(|server| server.introspection.is_some());
+    if issuers.iter().filter(asked).count() > 1 {
+        let why = "has two authorization servers with `introspection`: whose an opaque token is, nobody could tell";
+        findings.add(&at.path, why);
+    }
     let audiences = members.get("audiences").map(|at| {
         let before = findings.0.len();
         let audiences: Vec<String> = findings.texts(&at).into_iter().map(|(_, text)| text.into_owned()).collect();

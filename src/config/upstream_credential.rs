@@ -11,13 +11,13 @@ use alloc::{
 
 use super::{
     DAY, HOUR, MINUTE, SECOND, Surroundings,
+    client_authentication::{KNOWN, read_client_authentication},
     identity_headers::parse_header_name,
     reader::{At, Findings, Members},
     required_text,
     scopes::read_scope_list,
 };
 use crate::{
-    client_authentication::{ClientAuthentication, Method},
     metadata::Document,
     path::RequestPath,
     policy::{Policy, ResourcePolicy},
@@ -105,7 +105,9 @@ fn read_variable(
     let place = members.place(member);
     match (surroundings.environment)(&name) {
         None => findings.add(&place, alloc::format!("the environment variable `{}` is not set", Shown(&name))),
-        Some(value) if value.is_empty() => findings.add(&place, alloc::format!("`{}` is empty", Shown(&name))),
+        Some(value) if value.is_empty() => {
+            findings.add(&place, alloc::format!("the environment variable `{}` is empty", Shown(&name)));
+        }
         Some(value) => return Some(Variable { place, name: name.into_owned(), value }),
     }
     None
@@ -122,7 +124,7 @@ impl Variable {
             () if !value.bytes().all(legal) => "has characters other than visible ASCII",
             () => return Some(value),
         };
-        findings.add(&place, alloc::format!("`{}` {fault}", Shown(&name)));
+        findings.add(&place, alloc::format!("the environment variable `{}` {fault}", Shown(&name)));
         None
     }
 }
@@ -179,36 +181,18 @@ fn read_endpoint<'v>(
     surroundings: Surroundings<'_>,
     findings: &mut Findings,
 ) -> Option<(Members<'v>, TokenEndpoint)> {
-    const KNOWN: [&str; 10] = [
-        "endpoint",
-        "cluster",
-        "client_id",
-        "client_secret_variable",
-        "client_authentication",
-        "audience",
-        "resource",
-        "scopes",
-        "timeout",
-        "max_age",
-    ];
-    let members = findings.object(at, &[&KNOWN, more].concat())?;
+    const OWN: [&str; 7] = ["endpoint", "cluster", "audience", "resource", "scopes", "timeout", "max_age"];
+    let members = findings.object(at, &[&OWN[..], &KNOWN, more].concat())?;
     let uri = required(&members, "endpoint", HttpUri::parse, findings);
     let cluster = required_text(&members, "cluster", findings);
-    let client_id = required_text(&members, "client_id", findings);
-    let client_secret = read_variable(&members, "client_secret_variable", surroundings, findings);
-    let method = findings.choice(members.get("client_authentication"), &Method::NAMES).unwrap_or_default();
+    let client = read_client_authentication(&members, surroundings, findings);
     let audience = members.get("audience").and_then(|at| findings.parsed(&at, parse_short));
     let resource = members.get("resource").and_then(|at| findings.parsed(&at, parse_resource));
     let scopes = members.get("scopes").map_or_else(ScopeSet::default, |at| read_scope_list(&at, findings));
     let timeout =
         findings.duration(members.get("timeout"), Duration::from_secs(5), Duration::from_millis(100)..=MINUTE);
     let max_age = findings.duration(members.get("max_age"), default_max_age, SECOND..=DAY);
-    let client = ClientAuthentication {
-        client_id: client_id?.into_owned(),
-        client_secret: Secret::from(client_secret?.value),
-        method,
-    };
-    let (uri, cluster) = (uri?, cluster?.into());
+    let (uri, cluster, client) = (uri?, cluster?.into(), client?);
     Some((members, TokenEndpoint { uri, cluster, client, audience, resource, scopes, timeout, max_age }))
 }
 
@@ -250,7 +234,10 @@ fn read_identity_jwt(
     let keys =
         read_variable(&members, "keys_variable", surroundings, findings).and_then(|Variable { place, name, value }| {
             let keys = SigningKeys::parse(&value);
-            keys.map_err(|error| findings.add(&place, alloc::format!("`{}` {error}", Shown(&name)))).ok()
+            keys.map_err(|error| {
+                findings.add(&place, alloc::format!("the environment variable `{}` {error}", Shown(&name)))
+            })
+            .ok()
         });
     let jwks_path = required(&members, "jwks_path", parse_jwks_path, findings);
     let keys = keys?;

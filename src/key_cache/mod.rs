@@ -58,6 +58,8 @@ pub(crate) struct KeyCache {
 
 #[derive(Debug)]
 enum Keys {
+    /// Its tokens are introspected.
+    None,
     Inline(KeySet),
     Remote(Box<Remote>),
 }
@@ -77,6 +79,7 @@ impl KeyCache {
     /// Starts without keys and wants them, so that the first request need not wait.
     pub(crate) fn new(index: usize, server: &AuthorizationServer, seed: u64) -> Self {
         let keys = match &server.keys {
+            KeySource::None => Keys::None,
             KeySource::Inline(set) => {
                 let mut set = set.clone();
                 set.succeed(None, &mut 0);
@@ -98,6 +101,7 @@ impl KeyCache {
         patience: Patience,
     ) -> Lookup<'_> {
         match &mut self.keys {
+            Keys::None => Lookup::NotFound,
             Keys::Inline(set) => match set.select(key_id, algorithm) {
                 Selection::One(key) => Lookup::Found(key),
                 Selection::None => Lookup::NotFound,
@@ -111,7 +115,7 @@ impl KeyCache {
     /// one refetch per cooldown is worth the wait; otherwise the token is bad.
     pub(crate) fn may_have_changed(&mut self, now: UnixTime, patience: Patience) -> bool {
         match &mut self.keys {
-            Keys::Inline(_) => false,
+            Keys::None | Keys::Inline(_) => false,
             Keys::Remote(remote) => patience == Patience::MayWait && remote.want_refetch(now),
         }
     }
@@ -119,7 +123,7 @@ impl KeyCache {
     /// The fetch to start now, if any.
     pub(crate) fn poll_fetch(&mut self, now: UnixTime) -> Option<Fetch> {
         match &mut self.keys {
-            Keys::Inline(_) => None,
+            Keys::None | Keys::Inline(_) => None,
             Keys::Remote(remote) => remote.poll_fetch(now),
         }
     }
@@ -127,7 +131,7 @@ impl KeyCache {
     /// What came back.
     pub(crate) fn on_answer(&mut self, id: FetchId, answer: Answer<'_>, now: UnixTime) -> Progress {
         match &mut self.keys {
-            Keys::Inline(_) => Progress::Ignored,
+            Keys::None | Keys::Inline(_) => Progress::Ignored,
             Keys::Remote(remote) => remote.on_answer(id, answer.json(), now),
         }
     }
@@ -135,7 +139,7 @@ impl KeyCache {
     /// Gives up a fetch whose end the host never reported.
     pub(crate) fn on_time(&mut self, now: UnixTime) -> Progress {
         match &mut self.keys {
-            Keys::Inline(_) => Progress::Ignored,
+            Keys::None | Keys::Inline(_) => Progress::Ignored,
             Keys::Remote(remote) => remote.on_time(now),
         }
     }
@@ -144,7 +148,7 @@ impl KeyCache {
     /// beginning of time means at once.
     pub(crate) fn next_call(&self) -> Option<UnixTime> {
         match &self.keys {
-            Keys::Inline(_) => None,
+            Keys::None | Keys::Inline(_) => None,
             Keys::Remote(remote) => remote.next_call(),
         }
     }
@@ -152,8 +156,17 @@ impl KeyCache {
     /// Whether a key that proved a token is still the issuer's.
     pub(crate) fn holds(&mut self, serial: KeySerial, now: UnixTime) -> bool {
         match &mut self.keys {
+            Keys::None => false,
             Keys::Inline(set) => set.holds(serial),
             Keys::Remote(remote) => remote.holds(serial, now),
+        }
+    }
+
+    /// Whether this fetch is still waited for.
+    pub(crate) fn awaits(&self, serial: u64) -> bool {
+        match &self.keys {
+            Keys::None | Keys::Inline(_) => false,
+            Keys::Remote(remote) => remote.awaits(serial),
         }
     }
 

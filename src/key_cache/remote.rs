@@ -6,7 +6,7 @@ use alloc::{borrow::ToOwned, string::String, sync::Arc, vec::Vec};
 
 use super::{Lookup, Patience, Progress};
 use crate::{
-    fetch::{Document, Fetch, FetchError, FetchId, KeyEvent, KeyEventKind},
+    fetch::{Asker, Document, Fetch, FetchError, FetchId, KeyEvent, KeyEventKind},
     issuer::Issuer,
     jwk::{KeySerial, KeySet, Selection},
     jws::Algorithm,
@@ -161,11 +161,15 @@ impl Remote {
     pub(super) fn on_time(&mut self, now: UnixTime) -> Progress {
         match self.state {
             State::Fetching { sent: Some((serial, deadline)), .. } if now > deadline => {
-                let id = FetchId { issuer: self.index, serial };
+                let id = FetchId { asker: Asker::Keys(self.index), serial };
                 self.on_answer(id, Err(FetchError::Forgotten), now)
             }
             _ => Progress::Ignored,
         }
+    }
+
+    pub(super) fn awaits(&self, serial: u64) -> bool {
+        matches!(self.state, State::Fetching { sent: Some((sent, _)), .. } if sent == serial)
     }
 
     pub(super) const fn next_call(&self) -> Option<UnixTime> {
@@ -222,10 +226,11 @@ impl Remote {
         let timeout = self.settings.fetch_timeout;
         *sent = Some((self.serial, now.plus(timeout).plus(GRACE)));
         Some(Fetch {
-            id: FetchId { issuer: self.index, serial: self.serial },
+            id: FetchId { asker: Asker::Keys(self.index), serial: self.serial },
             cluster: Arc::clone(cluster),
             uri: uri.clone(),
             timeout,
+            post: None,
         })
     }
 

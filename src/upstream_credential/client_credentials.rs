@@ -1,9 +1,8 @@
 //! Client credentials (RFC 6749 section 4.4): one token of the gate's own for all callers of a resource.
 
-use super::{
-    token_endpoint::{TokenEndpoint, TokenRequest},
-    token_response::GrantType,
-};
+use super::{token_endpoint::TokenEndpoint, token_response::GrantType};
+
+use crate::fetch::Post;
 
 /// The setting `client_credentials`.
 #[derive(Clone, Debug)]
@@ -13,7 +12,7 @@ pub(crate) struct ClientCredentials {
 
 impl ClientCredentials {
     /// RFC 6749 section 4.4.2.
-    pub(crate) fn request(&self) -> TokenRequest {
+    pub(crate) fn request(&self) -> Post {
         self.endpoint.request(self.endpoint.form(GrantType::ClientCredentials.as_str()))
     }
 }

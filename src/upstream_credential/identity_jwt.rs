@@ -6,7 +6,12 @@ use alloc::{string::String, sync::Arc};
 
 use super::{Line, signing_key::SigningKeys};
 use crate::{
-    forward::{issuer_subject, static_subject}, json::Quoted, metadata::Document, scope::ScopeSet, secret::Secret, time::UnixTime,
+    forward::{issuer_subject, static_subject},
+    json::Quoted,
+    metadata::Document,
+    scope::ScopeSet,
+    secret::Secret,
+    time::UnixTime,
 };
 
 /// How a resource's server is told who is calling.

@@ -63,7 +63,7 @@ pub(crate) enum Need {
 }
 
 /// A question to a token endpoint.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Question {
     resource: usize,
     /// The token to exchange; `None` asks for the gate's own.
@@ -97,13 +97,11 @@ impl Credentials {
             (UpstreamCredential::InsecureForwardClientToken(evidence), Some(_)) => {
                 Need::Ready(Credential(What::ClientToken(*evidence)))
             }
-            (UpstreamCredential::TokenExchange(_), Some(text)) => {
-                match self.of_caller(index, text, now) {
-                    Some(Ok(line)) => Need::Ready(Credential(What::Line(line))),
-                    Some(Err(refusal)) => Need::Refused(refusal),
-                    None => Need::Ask(Question { resource: index, subject: Some(Secret::new(text)) }),
-                }
-            }
+            (UpstreamCredential::TokenExchange(_), Some(text)) => match self.of_caller(index, text, now) {
+                Some(Ok(line)) => Need::Ready(Credential(What::Line(line))),
+                Some(Err(refusal)) => Need::Refused(refusal),
+                None => Need::Ask(Question { resource: index, subject: Some(Secret::new(text)) }),
+            },
             (UpstreamCredential::IdentityJwt(jwt), Some(text)) => {
                 if let Some(Ok(line)) = self.of_caller(index, text, now) {
                     return Need::Ready(Credential(What::Line(line)));
@@ -156,8 +154,10 @@ impl Credentials {
         now: UnixTime,
     ) -> (Result<Credential, Refusal>, Option<TokenEndpointError>) {
         let endpoint = question.endpoint(policy);
-        let grant_type = if question.subject.is_some() { GrantType::TokenExchange } else { GrantType::ClientCredentials };
-        let read = answer.map_err(TokenEndpointError::Fetch).and_then(|answer| token_response::read(answer, grant_type));
+        let grant_type =
+            if question.subject.is_some() { GrantType::TokenExchange } else { GrantType::ClientCredentials };
+        let read =
+            answer.map_err(TokenEndpointError::Fetch).and_then(|answer| token_response::read(answer, grant_type));
         let (what, until, error) = match (read, endpoint) {
             (Ok(issued), Some(endpoint)) => {
                 let value = Secret::from(alloc::format!("Bearer {}", issued.token.expose()));
@@ -203,6 +203,16 @@ impl Credentials {
 }
 
 impl Question {
+    /// The number of the resource.
+    pub(crate) const fn resource(&self) -> usize {
+        self.resource
+    }
+
+    /// Whether it is for the gate's own token.
+    pub(crate) const fn is_own(&self) -> bool {
+        self.subject.is_none()
+    }
+
     /// Where it is asked.
     pub(crate) fn endpoint<'p>(&self, policy: &'p Policy) -> Option<&'p TokenEndpoint> {
         match policy.resource(self.resource)?.upstream_credential() {

@@ -5,6 +5,7 @@
 
 mod client_credentials;
 mod identity_jwt;
+mod kept;
 mod signing_key;
 mod token_endpoint;
 mod token_exchange;
@@ -16,6 +17,7 @@ use alloc::sync::Arc;
 
 pub(crate) use client_credentials::ClientCredentials;
 pub(crate) use identity_jwt::{Identity, IdentityJwt};
+pub(crate) use kept::{Credentials, Need, Question};
 pub(crate) use signing_key::SigningKeys;
 pub(crate) use token_endpoint::TokenEndpoint;
 pub(crate) use token_exchange::TokenExchange;
@@ -59,6 +61,12 @@ pub(crate) struct Line {
     /// In lower case, with hyphens.
     pub(crate) name: Arc<str>,
     pub(crate) value: Secret,
+}
+
+impl Line {
+    fn weight(&self) -> usize {
+        self.value.expose().len()
+    }
 }
 
 /// The name of the header that has the client's token.
@@ -114,6 +122,6 @@ impl Credential {
 
     /// About how many bytes it keeps.
     pub(crate) fn weight(&self) -> usize {
-        self.line().map_or(0, |line| line.value.expose().len())
+        self.line().map_or(0, |line| line.weight())
     }
 }

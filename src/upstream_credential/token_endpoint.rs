@@ -6,8 +6,8 @@ use alloc::{string::String, sync::Arc};
 
 use super::token_response::{GrantType, Issued};
 use crate::{
-    client_authentication::ClientAuthentication, form::Form, scope::ScopeSet, secret::Secret, time::UnixTime,
-    uri::HttpUri,
+    client_authentication::ClientAuthentication, fetch::Post, form::Form, scope::ScopeSet, secret::Secret,
+    time::UnixTime, uri::HttpUri,
 };
 
 /// Where tokens for an upstream come from, and what is asked for.
@@ -28,14 +28,6 @@ pub(crate) struct TokenEndpoint {
     pub(crate) max_age: Duration,
 }
 
-/// What is sent to a token endpoint.
-#[derive(Debug)]
-pub(crate) struct TokenRequest {
-    /// A form.
-    pub(crate) body: Secret,
-    pub(crate) authorization: Option<Secret>,
-}
-
 /// A token that runs out on its way is of no use, and clocks run apart.
 const LEEWAY: Duration = Duration::from_secs(10);
 
@@ -50,9 +42,9 @@ impl TokenEndpoint {
             .maybe("scope", scopes.as_deref())
     }
 
-    pub(super) fn request(&self, form: Form) -> TokenRequest {
+    pub(super) fn request(&self, form: Form) -> Post {
         let (form, authorization) = self.client.apply(form);
-        TokenRequest { body: Secret::from(form.finish()), authorization }
+        Post { authorization, form: Secret::from(form.finish()) }
     }
 
     /// Until when a token that was issued now may be used; that may be now.

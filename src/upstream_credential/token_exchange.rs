@@ -1,10 +1,10 @@
 //! Token exchange (RFC 8693): the client's token for one that is meant for the upstream.
 
 use super::{
-    token_endpoint::{TokenEndpoint, TokenRequest},
+    token_endpoint::TokenEndpoint,
     token_response::{ACCESS_TOKEN, GrantType},
 };
-use crate::secret::Secret;
+use crate::{fetch::Post, secret::Secret};
 
 /// The setting `token_exchange`.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub(crate) struct TokenExchange {
 
 impl TokenExchange {
     /// RFC 8693 section 2.1.
-    pub(crate) fn request(&self, subject_token: &str) -> TokenRequest {
+    pub(crate) fn request(&self, subject_token: &str) -> Post {
         let actor = self.actor_token.as_ref().map(Secret::expose);
         let form = self
             .endpoint

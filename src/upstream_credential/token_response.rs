@@ -88,6 +88,17 @@ impl fmt::Display for TokenEndpointError {
 }
 
 impl TokenEndpointError {
+    /// Whether the gate is refused, whoever calls (RFC 6749 section 5.2, RFC 8693 section 2.2.2), or there is no usable
+    /// answer at all.
+    pub(crate) fn is_about_gate(&self) -> bool {
+        const CODES: [&str; 5] =
+            ["invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope", "invalid_target"];
+        match self {
+            Self::Refused { error, .. } => CODES.contains(&error.as_str()),
+            _ => true,
+        }
+    }
+
     /// Whether the endpoint is there and says no, so that asking again would not help.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {

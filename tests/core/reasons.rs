@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use mcp_oauth::{
     bearer::CredentialsError,
     grant::InsufficientScope,
+    introspection::IntrospectionError,
     jws::{Algorithm, JwsError},
     message::{HeaderMismatch, MessageError},
     path::PathError,
@@ -12,6 +13,7 @@ use mcp_oauth::{
     reply::Reply,
     scope::ScopeSet,
     token::{ClaimFault, TokenError},
+    upstream_credential::TokenEndpointError,
 };
 
 use crate::support::NOW;
@@ -47,6 +49,7 @@ fn token_errors() -> Vec<TokenError> {
         TokenError::UnknownKey(None),
         TokenError::AmbiguousKey,
         TokenError::Signature,
+        TokenError::Inactive,
     ]
 }
 
@@ -75,6 +78,9 @@ fn refusals() -> Vec<Refusal> {
         Refusal::EarlyResponse,
         Refusal::Session,
         Refusal::KeysUnavailable { issuer: "x".to_owned(), retry_after: 1 },
+        Refusal::UpstreamCredentialUnavailable { endpoint: "x".to_owned(), error: TokenEndpointError::TokenForm },
+        Refusal::UpstreamCredentialRefused { endpoint: "x".to_owned(), error: TokenEndpointError::TokenForm },
+        Refusal::IntrospectionUnavailable { issuer: "x".to_owned(), error: IntrospectionError::Active },
         Refusal::Overloaded { held: 1 },
         Refusal::Misconfigured,
         Refusal::Host("x"),

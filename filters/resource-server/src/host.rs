@@ -268,6 +268,7 @@ pub(crate) fn set_effective_context(context: u32) -> Result<()> {
 pub(crate) fn http_call<'h>(
     cluster: &str,
     headers: impl ExactSizeIterator<Item = (&'h str, &'h str)> + Clone,
+    body: &[u8],
     timeout_milliseconds: u32,
 ) -> Result<u32> {
     let headers = pairs::serialize(headers);
@@ -280,8 +281,8 @@ pub(crate) fn http_call<'h>(
             cluster.len(),
             headers.as_ptr(),
             headers.len(),
-            ptr::null(),
-            0,
+            body.as_ptr(),
+            body.len(),
             no_trailers.as_ptr(),
             no_trailers.len(),
             timeout_milliseconds,

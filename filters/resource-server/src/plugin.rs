@@ -8,6 +8,7 @@ use std::{cell::RefCell, collections::BTreeMap};
 use mcp_oauth::{
     config,
     fetch::{Answer, Fetch, FetchId, KeyEvent, MAX_DOCUMENT_BYTES},
+    form::MEDIA_TYPE,
     gate::{Gate, Outcome},
     policy::Policy,
     refusal::Refusal,
@@ -36,7 +37,7 @@ pub(crate) struct Vm {
 
 pub(crate) struct Plugin {
     pub(crate) gate: Gate,
-    /// At most one of each issuer.
+    /// The fetches that were sent.
     calls: BTreeMap<u32, FetchId>,
     /// What the timer is set for.
     alarm: Option<UnixTime>,
@@ -111,7 +112,13 @@ pub(crate) fn on_configure(root: u32, size: usize) -> bool {
 pub(crate) fn on_tick(root: u32) {
     let Ok(now) = host::now() else { return };
     with_plugin(root, |plugin| plugin.alarm = None);
-    for outcome in with_plugin(root, |plugin| plugin.gate.on_time(now)).unwrap_or_default() {
+    let outcomes = with_plugin(root, |plugin| {
+        let outcomes = plugin.gate.on_time(now);
+        // A proxy that never reports the end of some calls must not make this grow.
+        plugin.calls.retain(|_, id| plugin.gate.awaits(*id));
+        outcomes
+    });
+    for outcome in outcomes.unwrap_or_default() {
         settle(root, outcome);
     }
     send_fetches(root, now);
@@ -206,11 +213,7 @@ fn send_fetches(root: u32, now: UnixTime) {
     while let Some(fetch) = with_plugin(root, |plugin| plugin.gate.poll_fetch(now)).flatten() {
         match send(&fetch) {
             Ok(token) => {
-                with_plugin(root, |plugin| {
-                    // A proxy that never reports the end of some calls must not make this grow.
-                    plugin.calls.retain(|_, id| !id.is_of_same_issuer(fetch.id));
-                    plugin.calls.insert(token, fetch.id)
-                });
+                with_plugin(root, |plugin| plugin.calls.insert(token, fetch.id));
             }
             Err(Status(status)) => {
                 let answer = Answer::NotSent(status);
@@ -223,20 +226,33 @@ fn send_fetches(root: u32, now: UnixTime) {
 
 fn send(fetch: &Fetch) -> Result<u32, Status> {
     let target = fetch.uri.request_target();
-    let headers = [
-        (":method", "GET"),
+    let (method, authorization, body) = match &fetch.post {
+        None => ("GET", None, ""),
+        Some(post) => ("POST", post.authorization.as_ref(), post.form.expose()),
+    };
+    let mut headers = vec![
+        (":method", method),
         (":scheme", fetch.uri.scheme()),
         (":authority", fetch.uri.authority()),
         (":path", target.as_str()),
         ("accept", "application/json"),
     ];
+    let length = body.len().to_string();
+    if fetch.post.is_some() {
+        headers.extend([("content-type", MEDIA_TYPE), ("content-length", length.as_str())]);
+    }
+    headers.extend(authorization.map(|authorization| ("authorization", authorization.expose())));
     let timeout = u32::try_from(fetch.timeout.as_millis()).unwrap_or(u32::MAX);
-    host::http_call(&fetch.cluster, headers.into_iter(), timeout)
+    host::http_call(&fetch.cluster, headers.into_iter(), body.as_bytes(), timeout)
 }
 
 fn settle(root: u32, outcome: Outcome) {
     if let Some(event) = outcome.event {
         report(&event);
+    }
+    if let Some(event) = outcome.remote {
+        let level = if event.failure.is_some() { Level::Error } else { Level::Info };
+        host::log(level, &format!("{event}"));
     }
     request::resume(outcome.resumed, root);
 }

@@ -121,6 +121,7 @@ fn keycloak_types_its_tokens_by_a_claim() {
     let typed = |typ: Value| holding(claims(), "typ", typ);
     let mut rows = vec![
         accepted("RFC 8725 3.12: `Bearer`", sign(&untyped_header(), &typed(json!("Bearer")))),
+        accepted("RFC 8725 3.12: `DPoP`, of tokens that it binds", sign(&untyped_header(), &typed(json!("DPoP")))),
         accepted(
             "RFC 8725 3.12: `Bearer` with a nonce",
             sign(&untyped_header(), &holding(typed(json!("Bearer")), "nonce", json!("n"))),
@@ -131,7 +132,7 @@ fn keycloak_types_its_tokens_by_a_claim() {
             TokenError::NotAccessToken("nonce"),
         ),
     ];
-    for typ in ["ID", "Refresh", "Offline", "Logout", "Serialized-ID", "bearer", "BEARER", "DPoP", "at+jwt", ""] {
+    for typ in ["ID", "Refresh", "Offline", "Logout", "Serialized-ID", "bearer", "BEARER", "dpop", "at+jwt", ""] {
         let token = sign(&untyped_header(), &typed(json!(typ)));
         rows.push(invalid(format!("RFC 8725 3.12: `{typ}`"), token, TokenError::NotAccessToken("typ")));
     }

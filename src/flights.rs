@@ -1,0 +1,106 @@
+//! Questions to other servers about single tokens: each is asked once at a time, whoever wants to know, and as many at a time
+//! as there may be. It performs no I/O.
+
+use core::time::Duration;
+
+use alloc::{collections::BTreeMap, vec::Vec};
+
+use crate::time::UnixTime;
+
+/// As many questions may be open at a time in one worker. Whoever sends tokens that nobody knows makes one of each; at 20 ms
+/// per answer this is six thousand per second, and what they hold is 128 tokens of 16 KiB.
+pub const MAX_FLIGHTS: usize = 128;
+
+/// A question whose end the host has not reported this long after its timeout is given up.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Names a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FlightId(pub(crate) u64);
+
+/// The questions that are open.
+#[derive(Debug)]
+pub(crate) struct Flights<Q> {
+    open: BTreeMap<FlightId, Flight<Q>>,
+    last: u64,
+}
+
+#[derive(Debug)]
+struct Flight<Q> {
+    question: Q,
+    /// When it is given up; `None`: it was not sent yet.
+    deadline: Option<UnixTime>,
+}
+
+impl<Q> Default for Flights<Q> {
+    fn default() -> Self {
+        Self { open: BTreeMap::new(), last: 0 }
+    }
+}
+
+impl<Q> Flights<Q> {
+    /// The question that `is` this one, or a new one; `None` if there are too many.
+    pub(crate) fn join(&mut self, is: impl Fn(&Q) -> bool, new: impl FnOnce() -> Q) -> Option<FlightId> {
+        if let Some(id) = self.find(is) {
+            return Some(id);
+        }
+        if self.open.len() >= MAX_FLIGHTS {
+            return None;
+        }
+        self.last = self.last.wrapping_add(1);
+        let id = FlightId(self.last);
+        self.open.insert(id, Flight { question: new(), deadline: None });
+        Some(id)
+    }
+
+    /// The question that `is` this one.
+    pub(crate) fn find(&self, is: impl Fn(&Q) -> bool) -> Option<FlightId> {
+        self.open.iter().find(|(_, flight)| is(&flight.question)).map(|(id, _)| *id)
+    }
+
+    /// How many are open.
+    pub(crate) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// The next question that was not sent. It counts as sent from now on, and may take so long.
+    pub(crate) fn send(&mut self, now: UnixTime, timeout: impl FnOnce(&Q) -> Duration) -> Option<(FlightId, &Q)> {
+        let (id, flight) = self.open.iter_mut().find(|(_, flight)| flight.deadline.is_none())?;
+        flight.deadline = Some(now.plus(timeout(&flight.question)).plus(GRACE));
+        Some((*id, &flight.question))
+    }
+
+    /// Whether there is one to send.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.open.values().any(|flight| flight.deadline.is_none())
+    }
+
+    pub(crate) fn awaits(&self, id: FlightId) -> bool {
+        self.open.contains_key(&id)
+    }
+
+    /// Ends a question, however it went; `None` if it is not open.
+    pub(crate) fn land(&mut self, id: FlightId) -> Option<Q> {
+        self.open.remove(&id).map(|flight| flight.question)
+    }
+
+    /// The questions whose end the host never reported.
+    pub(crate) fn overdue(&self, now: UnixTime) -> Vec<FlightId> {
+        let late = |flight: &Flight<Q>| flight.deadline.is_some_and(|deadline| now > deadline);
+        self.open.iter().filter(|(_, flight)| late(flight)).map(|(id, _)| *id).collect()
+    }
+
+    /// When there is something to send or to give up. The beginning of time means at once.
+    pub(crate) fn next_call(&self) -> Option<UnixTime> {
+        let at =
+            |flight: &Flight<Q>| flight.deadline.map_or(UnixTime(0), |deadline| deadline.plus(Duration::from_secs(1)));
+        self.open.values().map(at).min()
+    }
+
+    /// The clock was set back by so many seconds: whatever lies ahead is as near as before.
+    pub(crate) fn set_back(&mut self, seconds: u64) {
+        for deadline in self.open.values_mut().filter_map(|flight| flight.deadline.as_mut()) {
+            *deadline = deadline.minus(seconds);
+        }
+    }
+}
