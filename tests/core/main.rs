@@ -20,6 +20,7 @@ mod cross_origin;
 mod discovery;
 mod documentation;
 mod filter_state;
+mod introspection;
 mod key_rotation;
 mod key_sets;
 mod list_filter;

@@ -1,0 +1,85 @@
+//! Promise: what waits is bounded, and nothing waits for ever.
+
+use mcp_oauth::{
+    fetch::FetchError,
+    flights::MAX_FLIGHTS,
+    gate::{Gate, Verdict},
+    introspection::IntrospectionError,
+    refusal::Refusal,
+    time::UnixTime,
+};
+use serde_json::json;
+
+use super::{OPAQUE, active, asking, gate, later, next, no_question, only, present_at, serve};
+use crate::support::{ISSUER, NOW, outcome, put};
+
+#[test]
+fn as_many_questions_are_open_as_may_be() {
+    let mut gate = gate(&asking());
+    let most = u32::try_from(MAX_FLIGHTS).expect("small");
+    for id in 0..most {
+        assert!(matches!(present_at(&mut gate, id, &format!("token-{id}"), NOW), Verdict::Hold));
+    }
+    let refused = outcome(present_at(&mut gate, most, "one-more", NOW));
+    assert_eq!(refused, Err(Refusal::Overloaded { held: MAX_FLIGHTS }));
+    assert!(matches!(present_at(&mut gate, most, "token-1", NOW), Verdict::Hold), "one that is asked already");
+    assert_eq!(outcome(only_first(&mut gate)), Ok(()));
+    assert!(matches!(present_at(&mut gate, most + 1, "one-more", NOW), Verdict::Hold), "there is room again");
+}
+
+fn only_first(gate: &mut Gate) -> Verdict {
+    only(serve(gate, &active(), NOW))
+}
+
+/// A client that leaves takes nothing along: the answer is remembered for the next.
+#[test]
+fn an_answer_for_nobody_is_remembered() {
+    let mut gate = gate(&asking());
+    let _ = present_at(&mut gate, 1, OPAQUE, NOW);
+    gate.on_gone(1);
+    assert!(serve(&mut gate, &active(), NOW).resumed.is_empty());
+    assert_eq!(outcome(present_at(&mut gate, 2, OPAQUE, NOW)), Ok(()));
+}
+
+#[test]
+fn a_question_whose_end_is_never_reported_is_given_up() {
+    let mut gate = gate(&asking());
+    let _ = present_at(&mut gate, 1, OPAQUE, NOW);
+    assert_eq!(gate.next_call(), Some(UnixTime(0)), "at once, to be sent");
+    let lost = next(&mut gate, NOW);
+    assert_eq!(gate.next_call(), Some(later(8)), "5 s to answer, 2 s of grace, and it is over");
+    assert!(gate.on_time(later(7)).is_empty());
+    let mut outcomes = gate.on_time(later(8));
+    let error = IntrospectionError::Fetch(FetchError::Forgotten);
+    let refused = outcome(only(outcomes.remove(0)));
+    assert_eq!(refused, Err(Refusal::IntrospectionUnavailable { issuer: ISSUER.to_owned(), error }));
+    assert!(!gate.awaits(lost.id));
+    assert_eq!(gate.next_call(), None);
+}
+
+#[test]
+fn a_clock_that_is_set_back_moves_nothing_into_the_distance() {
+    let mut gate = gate(&asking());
+    let ahead = later(1_000_000);
+    let _ = present_at(&mut gate, 1, OPAQUE, ahead);
+    let _lost = next(&mut gate, ahead);
+    no_question(&mut gate, NOW);
+    assert_eq!(gate.next_call(), Some(later(8)));
+    assert_eq!(gate.on_time(later(8)).len(), 1);
+
+    let _ = present_at(&mut gate, 2, OPAQUE, ahead);
+    let _ = serve(&mut gate, &json!({ "active": false }), ahead);
+    assert!(
+        matches!(present_at(&mut gate, 3, OPAQUE, NOW), Verdict::Hold),
+        "the brief memory of a wrong clock is gone"
+    );
+}
+
+#[test]
+fn without_a_cache_every_request_is_asked_about() {
+    let mut gate = gate(&put(asking(), "/token_cache", json!({ "max_entries": 0 })));
+    for id in 1..=3 {
+        assert!(matches!(present_at(&mut gate, id, OPAQUE, NOW), Verdict::Hold));
+        assert_eq!(outcome(only(serve(&mut gate, &active(), NOW))), Ok(()));
+    }
+}
