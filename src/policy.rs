@@ -266,6 +266,17 @@ impl Policy {
         resource.issuers.iter().copied().find(asked)
     }
 
+    /// What an operator should know although the configuration loads: a line each.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        let gives_away = |resource: &&ResourcePolicy| {
+            matches!(resource.upstream_credential, UpstreamCredential::InsecureForwardClientToken(_))
+        };
+        self.resources.iter().filter(gives_away).map(|resource| {
+            let why = "its server gets the client's token, which the MCP specification forbids";
+            alloc::format!("`{}`: `insecure_forward_client_token`: {why}", resource.uri)
+        })
+    }
+
     /// The resources whose upstream gets a credential that another server gives.
     pub(crate) fn asking_upstreams(&self) -> Vec<usize> {
         let asks = |resource: &ResourcePolicy| {
