@@ -1,9 +1,11 @@
-//! The operator's private keys for identity JWTs (RFC 7517, RFC 7518 section 6.2.2, RFC 8037 section 2).
+//! The operator's private keys for identity JWTs (RFC 7517, RFC 7518 section 6.2.2). ES256
+//! only: to sign with Ed25519 as well would make the module 45 KiB larger instead of 19.
 
 use core::fmt;
 
 use alloc::{string::String, vec::Vec};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use p256::ecdsa::signature::Signer as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::json::{self, JsonError, Object, Quoted, Value};
@@ -21,16 +23,10 @@ pub(crate) struct SigningKeys {
 /// One private key, and what is published of it.
 #[derive(Clone)]
 struct SigningKey {
-    kind: Kind,
+    key: p256::ecdsa::SigningKey,
     id: String,
     /// The members that a thumbprint is made of (RFC 7638 section 3.2), in that order and form.
     members: String,
-}
-
-#[derive(Clone)]
-enum Kind {
-    P256(p256::ecdsa::SigningKey),
-    Ed25519(ed25519_dalek::SigningKey),
 }
 
 /// The key is secret.
@@ -58,9 +54,9 @@ pub(crate) enum SigningKeysError {
 /// What is wrong with a private key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyFault {
-    /// It is neither EC on P-256 nor OKP on Ed25519.
+    /// It is not EC on P-256.
     Type,
-    /// `use`, `key_ops` or `alg` is for something else than to sign with this type of key.
+    /// `use`, `key_ops` or `alg` is for something else than to sign with ES256.
     Purpose,
     /// `kid` is there and no text of visible ASCII.
     Id,
@@ -89,8 +85,8 @@ impl fmt::Display for SigningKeysError {
 impl fmt::Display for KeyFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Type => f.write_str("is neither an EC key on P-256 nor an OKP key on Ed25519"),
-            Self::Purpose => f.write_str("is by its `use`, `key_ops` or `alg` not for signatures of its type"),
+            Self::Type => f.write_str("is no EC key on P-256"),
+            Self::Purpose => f.write_str("is by its `use`, `key_ops` or `alg` not for signatures with ES256"),
             Self::Id => f.write_str("has a `kid` that is no text of 1 to 128 visible ASCII characters"),
             Self::Member(name) => write!(f, "has no `{name}` of 32 bytes in base64url"),
             Self::Private => f.write_str("has a `d` that is no private key"),
@@ -124,14 +120,15 @@ impl SigningKeys {
 
     /// The compact JWS over these claims (RFC 7515 section 7.1).
     pub(crate) fn sign(&self, claims: &str) -> String {
-        let SigningKey { kind, id, .. } = &self.first;
-        let header = alloc::format!("{{\"alg\":\"{}\",\"kid\":{},\"typ\":\"JWT\"}}", kind.algorithm(), Quoted(id));
+        let SigningKey { key, id, .. } = &self.first;
+        let header = alloc::format!("{{\"alg\":\"ES256\",\"kid\":{},\"typ\":\"JWT\"}}", Quoted(id));
         let mut jws = URL_SAFE_NO_PAD.encode(header);
         jws.push('.');
         URL_SAFE_NO_PAD.encode_string(claims, &mut jws);
-        let signature = kind.sign(jws.as_bytes());
+        // RFC 6979: no random numbers are needed.
+        let signature: p256::ecdsa::Signature = key.sign(jws.as_bytes());
         jws.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature, &mut jws);
+        URL_SAFE_NO_PAD.encode_string(signature.to_bytes(), &mut jws);
         jws
     }
 
@@ -149,71 +146,32 @@ impl SigningKey {
             let decoded = text(member).and_then(|text| URL_SAFE_NO_PAD.decode(&*text).ok());
             decoded.and_then(|bytes| bytes.try_into().ok()).ok_or(KeyFault::Member(member))
         };
-        let is_p256 = match (text("kty").as_deref(), text("crv").as_deref()) {
-            (Some("EC"), Some("P-256")) => true,
-            (Some("OKP"), Some("Ed25519")) => false,
-            _ => return Err(KeyFault::Type),
-        };
+        if text("kty").as_deref() != Some("EC") || text("crv").as_deref() != Some("P-256") {
+            return Err(KeyFault::Type);
+        }
         // RFC 7517 sections 4.2 to 4.4.
         let is_sign = |op: &Value<'_>| op.as_text().as_deref() == Some("sign");
         let may_sign = |ops: Value<'_>| ops.as_items().is_some_and(|ops| ops.iter().any(is_sign));
         let is = |member: &str, only: &str| !jwk.has(member) || text(member).as_deref() == Some(only);
-        let algorithm = if is_p256 { "ES256" } else { "EdDSA" };
-        if !is("use", "sig") || !is("alg", algorithm) || !jwk.get("key_ops").is_none_or(may_sign) {
+        if !is("use", "sig") || !is("alg", "ES256") || !jwk.get("key_ops").is_none_or(may_sign) {
             return Err(KeyFault::Purpose);
         }
-        let (private, x) = (bytes("d")?, bytes("x")?);
-        let (kind, members) = if is_p256 {
-            let y = bytes("y")?;
-            let key = p256::ecdsa::SigningKey::from_slice(&private).map_err(|_| KeyFault::Private)?;
-            let public = key.verifying_key().to_sec1_point(false);
-            if public.as_bytes() != [&[4][..], &x, &y].concat() {
-                return Err(KeyFault::Mismatch);
-            }
-            let [x, y] = [x, y].map(|coordinate| URL_SAFE_NO_PAD.encode(coordinate));
-            (Kind::P256(key), alloc::format!("\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"{x}\",\"y\":\"{y}\""))
-        } else {
-            let key = ed25519_dalek::SigningKey::from_bytes(&private);
-            if key.verifying_key().as_bytes() != &x {
-                return Err(KeyFault::Mismatch);
-            }
-            let x = URL_SAFE_NO_PAD.encode(x);
-            (Kind::Ed25519(key), alloc::format!("\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"{x}\""))
-        };
+        let (private, x, y) = (bytes("d")?, bytes("x")?, bytes("y")?);
+        let key = p256::ecdsa::SigningKey::from_slice(&private).map_err(|_| KeyFault::Private)?;
+        if key.verifying_key().to_sec1_point(false).as_bytes() != [&[4][..], &x, &y].concat() {
+            return Err(KeyFault::Mismatch);
+        }
+        let [x, y] = [x, y].map(|coordinate| URL_SAFE_NO_PAD.encode(coordinate));
+        let members = alloc::format!("\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"{x}\",\"y\":\"{y}\"");
         let id = match jwk.get("kid") {
             Some(id) => id.as_text().filter(|id| is_key_id(id)).ok_or(KeyFault::Id)?.into_owned(),
             None => URL_SAFE_NO_PAD.encode(Sha256::digest(alloc::format!("{{{members}}}"))),
         };
-        Ok(Self { kind, id, members })
+        Ok(Self { key, id, members })
     }
 
     fn published(&self) -> String {
-        let (algorithm, id) = (self.kind.algorithm(), Quoted(&self.id));
-        alloc::format!("{{{},\"use\":\"sig\",\"alg\":\"{algorithm}\",\"kid\":{id}}}", self.members)
-    }
-}
-
-impl Kind {
-    const fn algorithm(&self) -> &'static str {
-        match self {
-            Self::P256(_) => "ES256",
-            Self::Ed25519(_) => "EdDSA",
-        }
-    }
-
-    /// Both kinds need no random numbers: RFC 6979, RFC 8032 section 5.1.6.
-    fn sign(&self, text: &[u8]) -> [u8; 64] {
-        match self {
-            Self::P256(key) => {
-                use p256::ecdsa::signature::Signer as _;
-                let signature: p256::ecdsa::Signature = key.sign(text);
-                signature.to_bytes().into()
-            }
-            Self::Ed25519(key) => {
-                use ed25519_dalek::Signer as _;
-                key.sign(text).to_bytes()
-            }
-        }
+        alloc::format!("{{{},\"use\":\"sig\",\"alg\":\"ES256\",\"kid\":{}}}", self.members, Quoted(&self.id))
     }
 }
 
