@@ -256,7 +256,10 @@ impl Gate {
         let size = place.as_ref().map_or(arrival.size, Place::bytes);
         let place = match room {
             RoomOf::Issuer(issuer) => place.or_else(|| self.rooms.issuers.get(issuer)?.enter(size)),
-            RoomOf::Upstream(index) => self.rooms.upstreams.get(&index).and_then(|room| room.enter(size)),
+            RoomOf::Upstream(index) => {
+                let room = self.rooms.upstreams.get(index).and_then(Option::as_ref);
+                room.and_then(|room| room.enter(size))
+            }
         };
         match place {
             Some(place) => Next::Wait { awaited, caller, arrival, place },

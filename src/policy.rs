@@ -277,13 +277,13 @@ impl Policy {
         })
     }
 
-    /// The resources whose upstream gets a credential that another server gives.
-    pub(crate) fn asking_upstreams(&self) -> Vec<usize> {
+    /// Of each resource, whether its upstream gets a credential that another server gives.
+    pub(crate) fn asking_upstreams(&self) -> Vec<bool> {
         let asks = |resource: &ResourcePolicy| {
             let credential = &resource.upstream_credential;
             matches!(credential, UpstreamCredential::TokenExchange(_) | UpstreamCredential::ClientCredentials(_))
         };
-        self.resources.iter().enumerate().filter(|(_, resource)| asks(resource)).map(|(index, _)| index).collect()
+        self.resources.iter().map(asks).collect()
     }
 
     pub(crate) fn authorization_servers(&self) -> &[AuthorizationServer] {

@@ -66,7 +66,11 @@ impl Routes {
     /// Adds the public keys of a resource, and says whose are there now: the first that was added.
     pub(crate) fn add_keys(&mut self, authority: &str, path: &str, resource: usize) -> usize {
         let host = self.hosts.entry(authority.into()).or_default();
-        *host.keys.entry(path.into()).or_insert(resource)
+        let there = host.keys.get(path).copied();
+        if there.is_none() {
+            host.keys.insert(path.into(), resource);
+        }
+        there.unwrap_or(resource)
     }
 
     /// The resource that a path belongs to.

@@ -3,7 +3,7 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
+use alloc::{sync::Arc, vec::Vec};
 
 const MIB: usize = 1024 * 1024;
 
@@ -40,7 +40,7 @@ pub(crate) struct Rooms {
     /// of the others. A configuration has 32 issuers at most, so the least is 32 requests and 2 MiB.
     pub(crate) issuers: Vec<Room>,
     /// For requests that wait for a credential of their upstream, by resource: each has its share, for the same reason.
-    pub(crate) upstreams: BTreeMap<usize, Room>,
+    pub(crate) upstreams: Vec<Option<Room>>,
     /// For requests whose body is being read.
     pub(crate) reading: Room,
     /// The same for requests without a token.
@@ -50,14 +50,15 @@ pub(crate) struct Rooms {
 }
 
 impl Rooms {
-    /// `upstreams` are the resources whose upstream gets a credential that another server gives.
-    pub(crate) fn new(issuers: usize, upstreams: &[usize]) -> Self {
+    /// `upstreams` says of each resource whether its upstream gets a credential that another server gives.
+    pub(crate) fn new(issuers: usize, upstreams: &[bool]) -> Self {
         let share = |of: usize| of.checked_div(issuers).unwrap_or_default();
-        let upstream_share = |of: usize, least: usize| of.checked_div(upstreams.len()).unwrap_or_default().max(least);
+        let asking = upstreams.iter().filter(|asks| **asks).count();
+        let upstream_share = |of: usize, least: usize| of.checked_div(asking).unwrap_or_default().max(least);
         let upstream = || Room::new(upstream_share(MAX_HELD, 8), upstream_share(MAX_HELD_BYTES, MIB / 2));
         Self {
             issuers: (0..issuers).map(|_| Room::new(share(MAX_HELD), share(MAX_HELD_BYTES))).collect(),
-            upstreams: upstreams.iter().map(|resource| (*resource, upstream())).collect(),
+            upstreams: upstreams.iter().map(|asks| asks.then(upstream)).collect(),
             reading: Room::new(MAX_READING, MAX_READING_BYTES),
             reading_anonymous: Room::new(MAX_READING_ANONYMOUS, MAX_READING_ANONYMOUS_BYTES),
             // What bounds the streams is the proxy; an event that is complete takes nothing.

@@ -2,12 +2,7 @@
 
 use core::time::Duration;
 
-use alloc::{
-    borrow::ToOwned,
-    string::{String, ToString as _},
-    sync::Arc,
-    vec::Vec,
-};
+use alloc::{borrow::ToOwned, string::String, sync::Arc, vec::Vec};
 
 use super::{
     DAY, HOUR, MINUTE, SECOND, Surroundings,
@@ -253,12 +248,11 @@ fn read_identity_jwt(
     })
 }
 
-fn parse_jwks_path(text: &str) -> Result<String, String> {
+fn parse_jwks_path(text: &str) -> Result<String, &'static str> {
     match RequestPath::parse(text.as_bytes()) {
-        Err(error) => Err(alloc::format!("is no path that a request can match: {error}")),
-        Ok(path) if path.as_str() != text => Err("has a query".to_string()),
-        Ok(_) if text.ends_with('/') => Err("ends with a slash".to_string()),
-        Ok(_) if is_well_known(text) => Err("lies where OAuth metadata is served".to_string()),
+        Err(_) => Err("is no path that a request can match"),
+        Ok(path) if path.as_str() != text || text.ends_with('/') => Err("has a query or ends with a slash"),
+        Ok(_) if is_well_known(text) => Err("lies where OAuth metadata is served"),
         Ok(_) => Ok(text.to_owned()),
     }
 }

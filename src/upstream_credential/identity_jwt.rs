@@ -53,33 +53,23 @@ impl IdentityJwt {
 
     /// RFC 7519 section 4.1, RFC 8693 sections 4.2 and 4.3, RFC 9493 section 3.2.2.
     fn claims(&self, identity: Identity<'_>, now: UnixTime) -> String {
-        let mut claims = alloc::format!(
-            "{{\"iss\":{},\"aud\":{},\"iat\":{},\"exp\":{}",
-            Quoted(&self.issuer),
-            Quoted(&self.audience),
-            now.0,
-            now.plus(self.max_age).0
-        );
-        let mut text = |name: &str, value: &str| {
-            claims.push_str(&alloc::format!(",\"{name}\":{}", Quoted(value)));
+        let (scopes, subject, client_id) = match identity {
+            Identity::Token { subject, client_id, scopes, .. } => (scopes, subject.map(distinct_subject), client_id),
+            Identity::Static { name, scopes } => (scopes, Some(static_subject(name)), None),
         };
-        let scopes = match identity {
-            Identity::Token { issuer: _, subject, client_id, scopes } => {
-                if let Some(subject) = subject {
-                    text("sub", &distinct_subject(subject));
-                }
-                if let Some(client_id) = client_id {
-                    text("client_id", client_id);
-                }
-                scopes
+        let scopes = alloc::format!("{scopes}");
+        let mut claims = alloc::format!("{{\"iat\":{},\"exp\":{}", now.0, now.plus(self.max_age).0);
+        let texts = [
+            ("iss", Some(self.issuer.as_str())),
+            ("aud", Some(&self.audience)),
+            ("sub", subject.as_deref()),
+            ("client_id", client_id),
+            ("scope", Some(scopes.as_str()).filter(|scopes| !scopes.is_empty())),
+        ];
+        for (name, value) in texts {
+            if let Some(value) = value {
+                claims.push_str(&alloc::format!(",\"{name}\":{}", Quoted(value)));
             }
-            Identity::Static { name, scopes } => {
-                text("sub", &static_subject(name));
-                scopes
-            }
-        };
-        if !scopes.is_empty() {
-            text("scope", &alloc::format!("{scopes}"));
         }
         if let Identity::Token { issuer, subject: Some(subject), .. } = identity {
             let (issuer, subject) = (Quoted(issuer), Quoted(subject));

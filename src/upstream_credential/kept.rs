@@ -2,7 +2,7 @@
 
 use core::{fmt, time::Duration};
 
-use alloc::{borrow::ToOwned, collections::BTreeMap, string::String, sync::Arc};
+use alloc::{borrow::ToOwned, string::String, sync::Arc, vec::Vec};
 
 use super::{
     AUTHORIZATION, Credential, Line, TokenEndpoint, TokenEndpointError, UpstreamCredential, What,
@@ -33,7 +33,7 @@ pub(crate) struct Credentials {
     /// Of single callers, by token and resource.
     of_callers: Bounded<Kept>,
     /// Of the gate itself, by resource.
-    own: BTreeMap<usize, Kept>,
+    own: Vec<Option<Kept>>,
 }
 
 /// Numbers only.
@@ -72,7 +72,7 @@ pub(crate) struct Question {
 
 impl Default for Credentials {
     fn default() -> Self {
-        Self { of_callers: Bounded::new(MAX_ENTRIES, MAX_BYTES), own: BTreeMap::new() }
+        Self { of_callers: Bounded::new(MAX_ENTRIES, MAX_BYTES), own: Vec::new() }
     }
 }
 
@@ -116,7 +116,7 @@ impl Credentials {
 
     fn own(&self, index: usize, now: UnixTime) -> Need {
         let question = Question { resource: index, subject: None };
-        match self.own.get(&index).filter(|kept| now < kept.until) {
+        match self.own.get(index).and_then(Option::as_ref).filter(|kept| now < kept.until) {
             None => Need::Ask(question),
             Some(Kept { what: Err(refusal), .. }) => Need::Refused(refusal.clone()),
             Some(Kept { what: Ok(line), fresh_until, .. }) => {
@@ -184,7 +184,11 @@ impl Credentials {
 
     fn keep_own(&mut self, index: usize, what: Result<Arc<Line>, Refusal>, until: UnixTime, now: UnixTime) {
         let lifetime = until.seconds_from(now);
-        if let (Err(_), Some(kept)) = (&what, self.own.get_mut(&index))
+        if self.own.len() <= index {
+            self.own.resize_with(index.saturating_add(1), || None);
+        }
+        let Some(slot) = self.own.get_mut(index) else { return };
+        if let (Err(_), Some(kept)) = (&what, slot.as_mut())
             && let (Ok(_), true) = (&kept.what, now < kept.until)
         {
             // The old one is still good.
@@ -193,7 +197,7 @@ impl Credentials {
         }
         // The last tenth is for getting the next one.
         let fresh_until = now.plus(Duration::from_secs(lifetime.saturating_sub(lifetime / 10)));
-        self.own.insert(index, Kept { what, fresh_until, until });
+        *slot = Some(Kept { what, fresh_until, until });
     }
 
     /// Forgets all that was reckoned by a clock that was wrong.

@@ -33,8 +33,10 @@ fn environment(name: &str) -> Option<String> {
         "CLIENT_SECRET" => CLIENT_SECRET,
         "ACTOR" => ACTOR,
         "KEYS" => return Some(json!({ "keys": [private_p256(7)] }).to_string()),
-        "ED_KEYS" => return Some(json!({ "keys": [private_ed25519()] }).to_string()),
-        "TWO_KEYS" => return Some(json!({ "keys": [private_ed25519(), private_p256(7)] }).to_string()),
+        "NEW_KEYS" => {
+            let named = put(private_p256(8), "/kid", json!("new"));
+            return Some(json!({ "keys": [named, private_p256(7)] }).to_string());
+        }
         _ => return None,
     };
     Some(value.to_owned())
@@ -46,14 +48,6 @@ fn private_p256(seed: u8) -> Value {
     members.retain(|name, _| ["kty", "crv", "x", "y"].contains(&name.as_str()));
     members.insert("d".to_owned(), json!(URL_SAFE_NO_PAD.encode([seed; 32])));
     jwk
-}
-
-/// The key of RFC 8037 appendix A.1.
-fn private_ed25519() -> Value {
-    json!({
-        "kty": "OKP", "crv": "Ed25519", "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
-        "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
-    })
 }
 
 /// The shared configuration with this credential.

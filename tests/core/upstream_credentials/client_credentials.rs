@@ -83,7 +83,10 @@ fn a_failure_is_not_repeated_by_every_request() {
         no_question(&mut gate, later(pause - 1));
         held(send_at(&mut gate, 3, &good_token(), &[], later(pause)));
         let fetch = next(&mut gate, later(pause));
-        assert_eq!(authorization(only(gate.on_answer(fetch.id, answer("200", &issued("own", 60)), later(pause)))), ["Bearer own"]);
+        assert_eq!(
+            authorization(only(gate.on_answer(fetch.id, answer("200", &issued("own", 60)), later(pause)))),
+            ["Bearer own"]
+        );
     }
 }
 

@@ -4,10 +4,9 @@ use mcp_oauth::config;
 use serde_json::{Value, json};
 
 use super::{
-    API_KEY, client_credentials, but, environment, header, identity_jwt, private_ed25519, private_p256, token_exchange,
-    with_credential,
+    API_KEY, but, client_credentials, environment, header, identity_jwt, private_p256, token_exchange, with_credential,
 };
-use crate::support::{jwk, put, without};
+use crate::support::{jwk, jwks, put, without};
 
 fn findings_where(config: &Value, environment: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
     let found = config::parse_in(config.to_string().as_bytes(), environment).err().unwrap_or_default();
@@ -35,8 +34,7 @@ fn what_may_be_said_loads() {
         without(client_credentials(), "/client_credentials/audience"),
         identity_jwt(),
         but(&identity_jwt(), "header", json!("x-identity")),
-        but(&identity_jwt(), "keys_variable", json!("ED_KEYS")),
-        but(&identity_jwt(), "keys_variable", json!("TWO_KEYS")),
+        but(&identity_jwt(), "keys_variable", json!("NEW_KEYS")),
         but(&identity_jwt(), "max_age", json!("10s")),
     ];
     for credential in rows {
@@ -117,9 +115,19 @@ fn secrets_that_cannot_be_sent_are_named_by_their_variable() {
         (header(), "hushé", "API_KEY", "has characters other than visible ASCII"),
         (header(), "hush\r\nx: y", "API_KEY", "has characters other than visible ASCII"),
         (header(), &"hush".repeat(5000), "API_KEY", "has more than 16 KiB"),
-        (but(&token_exchange(), "actor_token_variable", json!("API_KEY")), "hush hush", "API_KEY", "has characters other than visible ASCII"),
+        (
+            but(&token_exchange(), "actor_token_variable", json!("API_KEY")),
+            "hush hush",
+            "API_KEY",
+            "has characters other than visible ASCII",
+        ),
         (token_exchange(), "", "CLIENT_SECRET", "is empty"),
-        (client_credentials(), "hush\n", "CLIENT_SECRET", "holds other characters than visible ASCII and spaces, perhaps the end of a line"),
+        (
+            client_credentials(),
+            "hush\n",
+            "CLIENT_SECRET",
+            "holds other characters than visible ASCII and spaces, perhaps the end of a line",
+        ),
         (identity_jwt(), "", "KEYS", "is empty"),
         (identity_jwt(), "hush", "KEYS", "is no JWK Set: not one JSON value (line 1, column 1)"),
     ];
@@ -129,7 +137,10 @@ fn secrets_that_cannot_be_sent_are_named_by_their_variable() {
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].ends_with(&format!(": the environment variable `{variable}` {fault}")), "{found:?}");
         assert!(!found[0].contains("hush"), "{found:?}");
-        assert_eq!(findings(&credential).is_empty(), credential != but(&token_exchange(), "actor_token_variable", json!("API_KEY")));
+        assert_eq!(
+            findings(&credential).is_empty(),
+            credential != but(&token_exchange(), "actor_token_variable", json!("API_KEY"))
+        );
     }
 }
 
@@ -138,30 +149,39 @@ fn private_keys_must_be_good_for_signing() {
     let p256 = private_p256(7);
     let fault = |number: usize, fault: &str| format!("holds `keys[{number}]`, which {fault}");
     let member = |name: &str| format!("has no `{name}` of 32 bytes in base64url");
-    let purpose = "is by its `use`, `key_ops` or `alg` not for signatures of its type";
-    let kinds = "is neither an EC key on P-256 nor an OKP key on Ed25519";
+    let purpose = "is by its `use`, `key_ops` or `alg` not for signatures with ES256";
+    let kinds = "is no EC key on P-256";
+    let ed25519 = json!({
+        "kty": "OKP", "crv": "Ed25519", "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
+        "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+    });
     let text = "has a `kid` that is no text of 1 to 128 visible ASCII characters";
     let rows: Vec<(Value, String)> = vec![
         (json!([]), "is no JWK Set: not a JSON object".into()),
         (json!({}), "is no JWK Set: it has no `keys` array".into()),
         (json!({ "keys": {} }), "is no JWK Set: it has no `keys` array".into()),
         (json!({ "keys": [] }), "holds no key, or more than 4 of them".into()),
-        (json!({ "keys": [1, 2, 3, 4, 5].map(private_p256) }), "holds no key, or more than 4 of them".into()),
+        (jwks(&[1, 2, 3, 4, 5].map(private_p256)), "holds no key, or more than 4 of them".into()),
         (json!({ "keys": [1] }), fault(0, kinds)),
         (json!({ "keys": [{ "kty": "RSA" }] }), fault(0, kinds)),
         (json!({ "keys": [put(p256.clone(), "/crv", json!("P-384"))] }), fault(0, kinds)),
-        (json!({ "keys": [put(private_ed25519(), "/crv", json!("Ed448"))] }), fault(0, kinds)),
+        (json!({ "keys": [ed25519] }), fault(0, kinds)),
         // What is public signs nothing.
         (json!({ "keys": [p256, jwk(7, "k")] }), fault(1, &member("d"))),
         (json!({ "keys": [without(p256.clone(), "/x")] }), fault(0, &member("x"))),
         (json!({ "keys": [without(p256.clone(), "/y")] }), fault(0, &member("y"))),
         (json!({ "keys": [put(p256.clone(), "/d", json!("AA"))] }), fault(0, &member("d"))),
-        (json!({ "keys": [put(p256.clone(), "/d", json!("A".repeat(43)))] }), fault(0, "has a `d` that is no private key")),
-        (json!({ "keys": [put(p256.clone(), "/d", private_p256(8)["d"].clone())] }), fault(0, "has another public key than that of its `d`")),
-        (json!({ "keys": [put(private_ed25519(), "/d", p256["d"].clone())] }), fault(0, "has another public key than that of its `d`")),
+        (
+            json!({ "keys": [put(p256.clone(), "/d", json!("A".repeat(43)))] }),
+            fault(0, "has a `d` that is no private key"),
+        ),
+        (
+            json!({ "keys": [put(p256.clone(), "/d", private_p256(8)["d"].clone())] }),
+            fault(0, "has another public key than that of its `d`"),
+        ),
         (json!({ "keys": [put(p256.clone(), "/use", json!("enc"))] }), fault(0, purpose)),
         (json!({ "keys": [put(p256.clone(), "/alg", json!("EdDSA"))] }), fault(0, purpose)),
-        (json!({ "keys": [put(private_ed25519(), "/alg", json!("ES256"))] }), fault(0, purpose)),
+        (json!({ "keys": [put(p256.clone(), "/alg", json!("ES384"))] }), fault(0, purpose)),
         (json!({ "keys": [put(p256.clone(), "/key_ops", json!(["verify"]))] }), fault(0, purpose)),
         (json!({ "keys": [put(p256.clone(), "/kid", json!(""))] }), fault(0, text)),
         (json!({ "keys": [put(p256.clone(), "/kid", json!(1))] }), fault(0, text)),
@@ -179,12 +199,14 @@ fn private_keys_must_be_good_for_signing() {
         assert_eq!(found, [format!("{place} {expected}")], "{keys}");
         assert!(!found[0].contains(p256["d"].as_str().expect("a text")), "{found:?}");
     }
-    for more in [json!({ "use": "sig" }), json!({ "alg": "ES256" }), json!({ "key_ops": ["sign"] }), json!({ "kid": "a" })] {
+    for more in
+        [json!({ "use": "sig" }), json!({ "alg": "ES256" }), json!({ "key_ops": ["sign"] }), json!({ "kid": "a" })]
+    {
         let mut key = p256.clone();
         key.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         assert_eq!(set(&json!({ "keys": [key] })), Vec::<String>::new(), "{more}");
     }
-    assert!(set(&json!({ "keys": [private_p256(1), private_p256(2), private_p256(3), private_ed25519()] })).is_empty());
+    assert!(set(&json!({ "keys": [private_p256(1), private_p256(2), private_p256(3), private_p256(4)] })).is_empty());
 }
 
 /// Nobody else could exchange what only this gate knows.
@@ -209,9 +231,16 @@ fn a_credential_is_no_identity() {
     {
         let config = put(with_credential(&credential), "/identity_headers", json!({ "subject": name }));
         let found = findings_where(&config, &environment);
-        assert_eq!(found, [format!("resources[0].upstream_credential: `{name}` is a header that tells who is calling")]);
+        assert_eq!(
+            found,
+            [format!("resources[0].upstream_credential: `{name}` is a header that tells who is calling")]
+        );
     }
-    let off = put(with_credential(&but(&header(), "name", json!("x-mcp-subject"))), "/identity_headers", json!({ "subject": null }));
+    let off = put(
+        with_credential(&but(&header(), "name", json!("x-mcp-subject"))),
+        "/identity_headers",
+        json!({ "subject": null }),
+    );
     assert_eq!(findings_where(&off, &environment).len(), 1);
 }
 

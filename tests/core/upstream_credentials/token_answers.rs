@@ -98,7 +98,7 @@ fn what_is_no_token_answer() {
         ("200", None, body, Err(Error::Fetch(FetchError::ContentType(String::new())))),
         ("200", json, b"", Err(Error::Json(JsonError::Syntax { line: 1, column: 1 }))),
         ("200", json, b"[]", Err(Error::Json(JsonError::NotAnObject))),
-        ("200", json, twice, Err(Error::Json(JsonError::Duplicate { line: 1, column: 36 }))),
+        ("200", json, twice, Err(Error::Json(JsonError::Duplicate { line: 1, column: 21 }))),
         ("200", json, &padded, Err(Error::Fetch(FetchError::TooLarge(300 * 1024)))),
         ("201", json, body, Err(status("201"))),
         ("302", json, body, Err(status("302"))),
@@ -118,7 +118,12 @@ fn what_is_a_refusal() {
     let long = format!(r#"{{"error":"{}"}}"#, "e".repeat(65));
     let rows = [
         ("400", json, r#"{"error":"invalid_grant"}"#, Some("invalid_grant")),
-        ("400", json, r#"{"error":"invalid_request","error_description":"subject_token ey.."}"#, Some("invalid_request")),
+        (
+            "400",
+            json,
+            r#"{"error":"invalid_request","error_description":"subject_token ey.."}"#,
+            Some("invalid_request"),
+        ),
         ("401", json, r#"{"error":"invalid_client"}"#, Some("invalid_client")),
         ("403", json, r#"{"error":"access_denied"}"#, Some("access_denied")),
         ("422", json, r#"{"error":"x"}"#, Some("x")),

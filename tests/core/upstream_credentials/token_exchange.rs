@@ -18,7 +18,9 @@ use super::{
 };
 use crate::{
     access_rules::{scoped, with_rules},
-    support::{NOW, ask, ask_as, claims, good_token, head, header, outcome, put, reply, reply_header, sign, with, without},
+    support::{
+        NOW, ask, ask_as, claims, good_token, head, header, outcome, put, reply, reply_header, sign, with, without,
+    },
 };
 
 const ACCESS_TOKEN: &str = "urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token";
@@ -58,7 +60,9 @@ fn the_question_is_what_rfc_8693_says() {
     let client = "client_id=gate+way&client_secret=s3cr%3At+%2F%25%2B";
     assert_eq!(
         post.form.expose(),
-        format!("{grant}&audience=https%3A%2F%2Fupstream.internal&resource=urn%3Aup%3Fa%26b&scope=a+b&{subject}&{actor}&{client}")
+        format!(
+            "{grant}&audience=https%3A%2F%2Fupstream.internal&resource=urn%3Aup%3Fa%26b&scope=a+b&{subject}&{actor}&{client}"
+        )
     );
 }
 
@@ -92,7 +96,10 @@ fn one_question_serves_all_who_present_the_token() {
     }
     let again = gate.on_answer(first.id, answer("200", &issued("late", 300)), NOW);
     assert!(again.resumed.is_empty(), "an answer counts once");
-    assert_eq!(authorization(only(gate.on_answer(second.id, answer("200", &issued("bob's", 300)), NOW))), ["Bearer bob's"]);
+    assert_eq!(
+        authorization(only(gate.on_answer(second.id, answer("200", &issued("bob's", 300)), NOW))),
+        ["Bearer bob's"]
+    );
     assert_eq!(authorization(send_at(&mut gate, 7, &good_token(), &[], NOW)), ["Bearer alice's"]);
 }
 
@@ -236,12 +243,24 @@ fn the_operator_is_told_of_an_endpoint_once() {
     let mut gate = gate(&with_credential(&token_exchange()));
     let rows = [
         ("400", r#"{"error":"invalid_grant"}"#, None),
-        ("503", "", Some("upstream credential: `https://as.example.com/token?tenant=a`: answered 503, or could not be reached; requests that need it are refused until it answers as it should")),
+        (
+            "503",
+            "",
+            Some(
+                "upstream credential: `https://as.example.com/token?tenant=a`: answered 503, or could not be reached; requests that need it are refused until it answers as it should",
+            ),
+        ),
         ("500", "", None),
         ("401", r#"{"error":"invalid_client"}"#, None),
         ("200", &issued("t", 300), Some("upstream credential: `https://as.example.com/token?tenant=a`: answers again")),
         ("200", &issued("t", 300), None),
-        ("401", r#"{"error":"invalid_client"}"#, Some("upstream credential: `https://as.example.com/token?tenant=a`: refused with `401`, `invalid_client`; requests that need it are refused until it answers as it should")),
+        (
+            "401",
+            r#"{"error":"invalid_client"}"#,
+            Some(
+                "upstream credential: `https://as.example.com/token?tenant=a`: refused with `401`, `invalid_client`; requests that need it are refused until it answers as it should",
+            ),
+        ),
     ];
     for (number, (status, body, expected)) in (1..).zip(rows) {
         let token = sign(&header(), &with(claims(), "jti", json!(format!("t{number}"))));
@@ -260,7 +279,7 @@ fn only_tokens_that_may_come_here_are_exchanged() {
     }
     no_question(&mut plain, NOW);
     // Nor one of a request that will be refused whoever sends it.
-    let ruled = put(with_rules(&json!([])), "/resources/0/upstream_credential", token_exchange());
+    let ruled = put(with_rules(&json!([{ "tools": ["a"] }])), "/resources/0/upstream_credential", token_exchange());
     let mut ruled = gate(&ruled);
     let authorization = format!("Bearer {}", good_token());
     let lines = [("authorization", authorization.as_str()), ("content-type", "text/plain")];
@@ -306,5 +325,7 @@ fn tokens_of_any_legal_length_are_exchanged() {
     let long = sign(&header(), &with(claims(), "jti", json!("j".repeat(11_000))));
     assert!(long.len() < MAX_TOKEN_BYTES);
     held(send_at(&mut gate, 1, &long, &[], NOW));
-    let Verdict::Forward(_) = only(serve(&mut gate, "200", &issued(&"t".repeat(16 * 1024), 300), NOW)) else { panic!() };
+    let Verdict::Forward(_) = only(serve(&mut gate, "200", &issued(&"t".repeat(16 * 1024), 300), NOW)) else {
+        panic!()
+    };
 }
