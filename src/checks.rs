@@ -3,7 +3,6 @@
 use alloc::{
     borrow::ToOwned,
     boxed::Box,
-    collections::BTreeSet,
     string::{String, ToString},
     sync::Arc,
     vec::Vec,
@@ -37,7 +36,7 @@ pub(crate) struct Checks {
     flights: Flights<Question>,
     credentials: Credentials,
     /// Those of whom the last answer was of no use.
-    failing: BTreeSet<Service>,
+    failing: Vec<Service>,
     /// The time of the last call.
     clock: UnixTime,
 }
@@ -51,7 +50,7 @@ pub(crate) enum Presented<'r> {
 }
 
 /// A server that is asked questions: the introspection of an issuer, or the token endpoint of a resource's upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Service {
     Introspection(usize),
     TokenEndpoint(usize),
@@ -169,7 +168,7 @@ impl Checks {
             acceleration: Acceleration::new(policy.verify_signature(), crypto),
             flights: Flights::default(),
             credentials: Credentials::default(),
-            failing: BTreeSet::new(),
+            failing: Vec::new(),
             clock: UnixTime(0),
         }
     }
@@ -440,7 +439,12 @@ impl Checks {
 
     /// What is new about a server: that it is of no use any more, or that it is again.
     fn note(&mut self, service: Service, uri: &str, failure: Option<String>) -> Option<RemoteEvent> {
-        let changed = if failure.is_some() { self.failing.insert(service) } else { self.failing.remove(&service) };
+        let changed = failure.is_some() != self.failing.contains(&service);
+        if changed && failure.is_some() {
+            self.failing.push(service);
+        } else if changed {
+            self.failing.retain(|failing| *failing != service);
+        }
         let service = match service {
             Service::Introspection(_) => "introspection",
             Service::TokenEndpoint(_) => "upstream credential",

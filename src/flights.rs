@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::vec::Vec;
 
 use crate::time::UnixTime;
 
@@ -15,18 +15,19 @@ pub const MAX_FLIGHTS: usize = 128;
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Names a question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FlightId(pub(crate) u64);
 
-/// The questions that are open.
+/// The questions that are open, in the order in which they came. So few that a look at all of them costs no more than a map.
 #[derive(Debug)]
 pub(crate) struct Flights<Q> {
-    open: BTreeMap<FlightId, Flight<Q>>,
+    open: Vec<Flight<Q>>,
     last: u64,
 }
 
 #[derive(Debug)]
 struct Flight<Q> {
+    id: FlightId,
     question: Q,
     /// When it is given up; `None`: it was not sent yet.
     deadline: Option<UnixTime>,
@@ -34,7 +35,7 @@ struct Flight<Q> {
 
 impl<Q> Default for Flights<Q> {
     fn default() -> Self {
-        Self { open: BTreeMap::new(), last: 0 }
+        Self { open: Vec::new(), last: 0 }
     }
 }
 
@@ -49,13 +50,13 @@ impl<Q> Flights<Q> {
         }
         self.last = self.last.wrapping_add(1);
         let id = FlightId(self.last);
-        self.open.insert(id, Flight { question: new(), deadline: None });
+        self.open.push(Flight { id, question: new(), deadline: None });
         Some(id)
     }
 
     /// The question that `is` this one.
     pub(crate) fn find(&self, is: impl Fn(&Q) -> bool) -> Option<FlightId> {
-        self.open.iter().find(|(_, flight)| is(&flight.question)).map(|(id, _)| *id)
+        self.open.iter().find(|flight| is(&flight.question)).map(|flight| flight.id)
     }
 
     /// How many are open.
@@ -65,41 +66,42 @@ impl<Q> Flights<Q> {
 
     /// The next question that was not sent. It counts as sent from now on, and may take so long.
     pub(crate) fn send(&mut self, now: UnixTime, timeout: impl FnOnce(&Q) -> Duration) -> Option<(FlightId, &Q)> {
-        let (id, flight) = self.open.iter_mut().find(|(_, flight)| flight.deadline.is_none())?;
+        let flight = self.open.iter_mut().find(|flight| flight.deadline.is_none())?;
         flight.deadline = Some(now.plus(timeout(&flight.question)).plus(GRACE));
-        Some((*id, &flight.question))
+        Some((flight.id, &flight.question))
     }
 
     /// Whether there is one to send.
     pub(crate) fn has_unsent(&self) -> bool {
-        self.open.values().any(|flight| flight.deadline.is_none())
+        self.open.iter().any(|flight| flight.deadline.is_none())
     }
 
     pub(crate) fn awaits(&self, id: FlightId) -> bool {
-        self.open.contains_key(&id)
+        self.open.iter().any(|flight| flight.id == id)
     }
 
     /// Ends a question, however it went; `None` if it is not open.
     pub(crate) fn land(&mut self, id: FlightId) -> Option<Q> {
-        self.open.remove(&id).map(|flight| flight.question)
+        let at = self.open.iter().position(|flight| flight.id == id)?;
+        Some(self.open.remove(at).question)
     }
 
     /// The questions whose end the host never reported.
     pub(crate) fn overdue(&self, now: UnixTime) -> Vec<FlightId> {
-        let late = |flight: &Flight<Q>| flight.deadline.is_some_and(|deadline| now > deadline);
-        self.open.iter().filter(|(_, flight)| late(flight)).map(|(id, _)| *id).collect()
+        let late = |flight: &&Flight<Q>| flight.deadline.is_some_and(|deadline| now > deadline);
+        self.open.iter().filter(late).map(|flight| flight.id).collect()
     }
 
     /// When there is something to send or to give up. The beginning of time means at once.
     pub(crate) fn next_call(&self) -> Option<UnixTime> {
         let at =
             |flight: &Flight<Q>| flight.deadline.map_or(UnixTime(0), |deadline| deadline.plus(Duration::from_secs(1)));
-        self.open.values().map(at).min()
+        self.open.iter().map(at).min()
     }
 
     /// The clock was set back by so many seconds: whatever lies ahead is as near as before.
     pub(crate) fn set_back(&mut self, seconds: u64) {
-        for deadline in self.open.values_mut().filter_map(|flight| flight.deadline.as_mut()) {
+        for deadline in self.open.iter_mut().filter_map(|flight| flight.deadline.as_mut()) {
             *deadline = deadline.minus(seconds);
         }
     }

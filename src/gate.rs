@@ -384,11 +384,11 @@ impl Gate {
 
     /// Decides on everything that waited for this, with what is known now. Some of it may have to wait for something else.
     fn resume(&mut self, awaited: Awaited, landing: Option<&Landing>, now: UnixTime) -> Vec<Resumed> {
-        let (due, held): (BTreeMap<_, _>, _) =
-            core::mem::take(&mut self.held).into_iter().partition(|(_, held)| held.awaited == awaited);
-        self.held = held;
+        let is_due = |(id, held): (&RequestId, &Held)| (held.awaited == awaited).then_some(*id);
+        let due: Vec<RequestId> = self.held.iter().filter_map(is_due).collect();
         let mut resumed = Vec::new();
-        for (request, held) in due {
+        for request in due {
+            let Some(held) = self.held.remove(&request) else { continue };
             if let Some(verdict) = self.reconsider(request, held, landing, now) {
                 resumed.push(Resumed { request, verdict });
             }

@@ -33,14 +33,14 @@
 //!
 //! ## What it does not do
 //!
-//! It does not look at the arguments of a tool, does not introspect opaque tokens, does not verify DPoP proofs or
+//! It does not look at the arguments of a tool, does not verify DPoP proofs or
 //! certificates (tokens bound to them are refused), and does not issue tokens.
 //!
 //! ## Where to find what
 //!
 //! | module | what | source |
 //! |---|---|---|
-//! | [`gate`] | the one flow from request to verdict | MCP authorization |
+//! | [`gate`], `checks` | the one flow from request to verdict | MCP authorization |
 //! | [`request`], [`path`], [`bearer`] | what was received | RFC 9110, RFC 6750 section 2.1 |
 //! | [`policy`], `routes`, [`config`] | what is enforced, and the file that says so | |
 //! | [`resource`], [`metadata`] | resource identifier, resource metadata | RFC 8707, RFC 9728 |
@@ -48,6 +48,8 @@
 //! | [`jwk`], [`signature`], `key_cache` | keys | RFC 7517, RFC 7518, RFC 8037 |
 //! | [`token_cache`], [`acceleration`] | what need not be checked again, and who checks signatures | |
 //! | [`jws`], [`token`], `static_token` | tokens: form, claims, signature, rights | RFC 7515, RFC 7519, RFC 8725, RFC 9068 |
+//! | [`introspection`], [`flights`] | tokens that only their authorization server knows, and how it is asked | RFC 7662 |
+//! | [`secret`], [`form`], `client_authentication` | the gate as a client of other servers | RFC 6749 section 2.3.1 |
 //! | [`grant`], [`scope`], `scope_policy` | who asks, and whether the scopes are enough | RFC 6749 section 3.3 |
 //! | [`message`], `json`, `rules`, [`pending`] | what the body asks for, and who may | MCP base protocol, JSON-RPC 2.0 |
 //! | [`refusal`], [`challenge`], [`reply`], [`cors`] | saying no | RFC 6750 section 3, Fetch |

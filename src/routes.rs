@@ -112,9 +112,9 @@ impl HostRoutes {
         let free = !self.resources.contains_key(path);
         if free {
             self.resources.insert(path.into(), resource);
-            if !self.lengths.contains(&path.len()) {
-                self.lengths.push(path.len());
-                self.lengths.sort_unstable_by(|a, b| b.cmp(a));
+            let place = self.lengths.partition_point(|length| *length > path.len());
+            if self.lengths.get(place) != Some(&path.len()) {
+                self.lengths.insert(place, path.len());
             }
         }
         free

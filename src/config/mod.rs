@@ -17,7 +17,7 @@ mod upstream_credential;
 
 use core::time::Duration;
 
-use alloc::{borrow::Cow, string::String, vec::Vec};
+use alloc::{borrow::Cow, collections::BTreeMap, string::String, vec::Vec};
 
 pub use reader::Finding;
 use reader::{At, Findings, Members};
@@ -124,8 +124,12 @@ fn read(root: &Members<'_>, environment: &dyn Fn(&str) -> Option<String>, findin
         policy.filter_state = read_filter_state(&at, findings);
     }
     if findings.truth(root.get("route_metadata")) {
-        let names = policy.resources.iter().map(|resource| resource.uri.clone()).zip(0..);
-        policy.route_names = Some(names.collect());
+        let mut names = BTreeMap::new();
+        // `collect` would bring a sort of its own into the module.
+        for (index, resource) in policy.resources.iter().enumerate() {
+            names.insert(resource.uri.clone(), index);
+        }
+        policy.route_names = Some(names);
     }
     upstream_credential::check_all(&mut policy, &places, findings);
     let facts = policy.facts_without_claims();

@@ -17,9 +17,17 @@ fn full_configuration() -> &'static str {
     section(README, "```json\n", "```")
 }
 
+/// The variables that README and the examples name.
+fn environment(name: &str) -> Option<String> {
+    match name {
+        "MCP_SESSION_KEYS" => Some("0".repeat(43)),
+        "MCP_CLIENT_SECRET" => Some("secret".to_owned()),
+        _ => None,
+    }
+}
+
 #[test]
 fn the_full_configuration_loads() {
-    let environment = |name: &str| (name == "MCP_SESSION_KEYS").then(|| "0".repeat(43));
     config::parse_in(full_configuration().as_bytes(), &environment).expect("no findings");
 }
 
@@ -28,9 +36,10 @@ fn the_examples_load() {
     let examples = [
         ("static-tokens", include_str!("../../examples/static-tokens.json")),
         ("claims-to-headers", include_str!("../../examples/claims-to-headers.json")),
+        ("introspection", include_str!("../../examples/introspection.json")),
     ];
     for (name, example) in examples {
-        config::parse(example.as_bytes()).unwrap_or_else(|findings| panic!("{name}: {findings:?}"));
+        config::parse_in(example.as_bytes(), &environment).unwrap_or_else(|findings| panic!("{name}: {findings:?}"));
         assert!(README.contains(&format!("(examples/{name}.json)")), "README leads to {name}");
     }
 }
@@ -78,7 +87,9 @@ fn the_table_lists_every_setting() {
     for group in groups.map(|group| format!("resources.{group}")) {
         assert!(used.remove(&group), "{group}");
     }
-    assert!(used.remove("identity_headers.claims"));
+    for group in ["identity_headers.claims", "authorization_servers.introspection"] {
+        assert!(used.remove(group), "{group}");
+    }
     assert_eq!(listed, used);
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct Vm {
 pub(crate) struct Plugin {
     pub(crate) gate: Gate,
     /// The fetches that were sent.
-    calls: BTreeMap<u32, FetchId>,
+    calls: Vec<(u32, FetchId)>,
     /// What the timer is set for.
     alarm: Option<UnixTime>,
     pub(crate) insecure_forwards: Option<u32>,
@@ -120,7 +120,7 @@ pub(crate) fn on_tick(root: u32) {
     let outcomes = with_plugin(root, |plugin| {
         let outcomes = plugin.gate.on_time(now);
         // A proxy that never reports the end of some calls must not make this grow.
-        plugin.calls.retain(|_, id| plugin.gate.awaits(*id));
+        plugin.calls.retain(|(_, id)| plugin.gate.awaits(*id));
         outcomes
     });
     for outcome in outcomes.unwrap_or_default() {
@@ -132,7 +132,11 @@ pub(crate) fn on_tick(root: u32) {
 }
 
 pub(crate) fn on_http_call_response(root: u32, token: u32, headers: usize, body_size: usize) {
-    let Some(id) = with_plugin(root, |plugin| plugin.calls.remove(&token)).flatten() else { return };
+    let sent = with_plugin(root, |plugin| {
+        let at = plugin.calls.iter().position(|(call, _)| *call == token)?;
+        Some(plugin.calls.swap_remove(at))
+    });
+    let Some((_, id)) = sent.flatten() else { return };
     let Ok(now) = host::now() else {
         let refusal = Refusal::Host("proxy_get_current_time_nanoseconds");
         request::resume(with_plugin(root, |plugin| plugin.gate.refuse_all_held(&refusal)).unwrap_or_default(), root);
@@ -205,7 +209,7 @@ impl Plugin {
     fn new(policy: Policy, seed: u64) -> Self {
         Self {
             gate: Gate::on_host(policy, Box::new(VerifySignature), seed),
-            calls: BTreeMap::new(),
+            calls: Vec::new(),
             alarm: None,
             insecure_forwards: None,
             signature_fallbacks: None,
@@ -218,7 +222,7 @@ fn send_fetches(root: u32, now: UnixTime) {
     while let Some(fetch) = with_plugin(root, |plugin| plugin.gate.poll_fetch(now)).flatten() {
         match send(&fetch) {
             Ok(token) => {
-                with_plugin(root, |plugin| plugin.calls.insert(token, fetch.id));
+                with_plugin(root, |plugin| plugin.calls.push((token, fetch.id)));
             }
             Err(Status(status)) => {
                 let answer = Answer::NotSent(status);

@@ -217,8 +217,8 @@ fn define_effects(linker: &mut Linker<World>) -> Result<(), wasmi::Error> {
          cluster_length: u32,
          h: u32,
          hn: u32,
-         _body: u32,
-         _body_length: u32,
+         body: u32,
+         body_length: u32,
          _trailers: u32,
          _trailers_length: u32,
          timeout: u32,
@@ -226,7 +226,8 @@ fn define_effects(linker: &mut Linker<World>) -> Result<(), wasmi::Error> {
             call(c, "proxy_http_call", |guest| {
                 let cluster = guest.text(cluster, cluster_length)?;
                 let headers = headers(guest, h, hn)?;
-                let token = guest.world().http_call(&cluster, headers, timeout)?;
+                let body = guest.bytes(body, body_length)?;
+                let token = guest.world().http_call(&cluster, headers, body, timeout)?;
                 guest.write_u32(token_at, token)
             })
         },

@@ -49,6 +49,8 @@ pub struct HttpCall {
     pub cluster: String,
     /// Its request headers.
     pub headers: Headers,
+    /// Its body.
+    pub body: Vec<u8>,
     /// Its timeout in milliseconds.
     pub timeout_ms: u32,
     /// Whether the answer is still due.
@@ -387,7 +389,13 @@ impl World {
         status::OK
     }
 
-    pub(crate) fn http_call(&mut self, cluster: &str, headers: Headers, timeout_ms: u32) -> Result<u32, Status> {
+    pub(crate) fn http_call(
+        &mut self,
+        cluster: &str,
+        headers: Headers,
+        body: Vec<u8>,
+        timeout_ms: u32,
+    ) -> Result<u32, Status> {
         let complete = [":method", ":path", ":authority"].iter().all(|name| headers.bytes(name).is_some());
         let negative = i32::try_from(timeout_ms).is_err();
         match self.clusters.get(cluster) {
@@ -399,7 +407,16 @@ impl World {
                 let asked_by = self.context();
                 let root = self.root();
                 let cluster = cluster.to_owned();
-                self.http_calls.push(HttpCall { token, root, asked_by, cluster, headers, timeout_ms, open: true });
+                self.http_calls.push(HttpCall {
+                    token,
+                    root,
+                    asked_by,
+                    cluster,
+                    headers,
+                    body,
+                    timeout_ms,
+                    open: true,
+                });
                 Ok(token)
             }
         }
