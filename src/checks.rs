@@ -449,7 +449,7 @@ impl Checks {
             Service::Introspection(_) => "introspection",
             Service::TokenEndpoint(_) => "upstream credential",
         };
-        changed.then(|| RemoteEvent { service, uri: uri.to_owned(), failure })
+        changed.then_some(RemoteEvent { service, uri: uri.to_owned(), failure })
     }
 
     /// The questions whose end the host never reported.

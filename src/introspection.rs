@@ -12,9 +12,11 @@ use crate::{
     grant::VerifiedToken,
     json::{self, JsonError, Kind, Object, Value},
     policy::{AuthorizationServer, Policy},
+    provider::STANDARD,
     secret::Secret,
     time::UnixTime,
-    token::{Claims, Dates, TokenError, check_shape},
+    token::{Claims, Dates, TokenError},
+    token_type::check_shape,
     uri::HttpUri,
 };
 
@@ -166,11 +168,11 @@ fn read_token(
             return Err(TokenError::NotAccessToken(member));
         }
     }
-    check_shape(answer)?;
+    check_shape(answer, server.preset().mark)?;
     if answer.has("cnf") {
         return Err(TokenError::SenderConstrained);
     }
-    let claims = Claims::read(answer, issuer, server, policy, dates)?;
+    let claims = Claims::read(answer, issuer, server, &STANDARD, policy, dates)?;
     Ok(VerifiedToken::introspected(claims, policy))
 }
 
@@ -188,7 +190,7 @@ fn still_good(
 fn check_issuer(answer: &Object<'_>, server: &AuthorizationServer) -> Result<(), TokenError> {
     let Some(issuer) = answer.get("iss") else { return Ok(()) };
     match issuer.as_text() {
-        Some(issuer) if issuer == server.issuer().as_str() => Ok(()),
+        Some(issuer) if server.is_issuer(&issuer) => Ok(()),
         other => Err(TokenError::Issuer(other.unwrap_or_default().into_owned())),
     }
 }

@@ -34,6 +34,10 @@ impl Issuer {
         self.0.as_str()
     }
 
+    pub(crate) const fn uri(&self) -> &HttpUri {
+        &self.0
+    }
+
     /// Where the metadata may be, in the order of the MCP specification (Authorization Server Metadata Discovery).
     #[must_use]
     pub fn metadata_candidates(&self) -> Vec<HttpUri> {

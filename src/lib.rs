@@ -45,9 +45,10 @@
 //! | [`policy`], `routes`, [`config`] | what is enforced, and the file that says so | |
 //! | [`resource`], [`metadata`] | resource identifier, resource metadata | RFC 8707, RFC 9728 |
 //! | [`issuer`], [`fetch`] | authorization server metadata, and getting documents | RFC 8414, OpenID Connect Discovery |
+//! | `provider` | what is known of an authorization server by its product | |
 //! | [`jwk`], [`signature`], `key_cache` | keys | RFC 7517, RFC 7518, RFC 8037 |
 //! | [`token_cache`], [`acceleration`] | what need not be checked again, and who checks signatures | |
-//! | [`jws`], [`token`], `static_token` | tokens: form, claims, signature, rights | RFC 7515, RFC 7519, RFC 8725, RFC 9068 |
+//! | [`jws`], [`token`], `token_type`, `static_token` | tokens: form, kind, claims, signature, rights | RFC 7515, RFC 7519, RFC 8725, RFC 9068 |
 //! | [`introspection`], [`flights`] | tokens that only their authorization server knows, and how it is asked | RFC 7662 |
 //! | [`secret`], [`form`], `client_authentication` | the gate as a client of other servers | RFC 6749 section 2.3.1 |
 //! | [`grant`], [`scope`], `scope_policy` | who asks, and whether the scopes are enough | RFC 6749 section 3.3 |
@@ -93,6 +94,7 @@ pub mod metadata;
 pub mod path;
 pub mod pending;
 pub mod policy;
+mod provider;
 pub mod refusal;
 pub mod reply;
 pub mod request;
@@ -110,6 +112,7 @@ mod static_token;
 pub mod time;
 pub mod token;
 pub mod token_cache;
+mod token_type;
 pub mod upstream_credential;
 pub mod uri;
 pub mod waiting;

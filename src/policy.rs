@@ -17,6 +17,7 @@ use crate::{
     jws::Algorithm,
     metadata::Document,
     path::RequestPath,
+    provider::{Preset, Provider},
     refusal::Refusal,
     request::RouteResource,
     routes::{Routes, Target, is_well_known},
@@ -85,11 +86,14 @@ pub enum Unmatched {
 #[derive(Clone, Debug)]
 pub struct AuthorizationServer {
     pub(crate) issuer: Issuer,
+    /// What `iss` may be instead.
+    pub(crate) other_issuer: Option<String>,
+    pub(crate) provider: Provider,
     pub(crate) keys: KeySource,
     pub(crate) algorithms: Vec<Algorithm>,
     pub(crate) clock_skew: Duration,
     pub(crate) require_at_jwt: bool,
-    /// `None`: the usual ones.
+    /// `None`: those of the provider.
     pub(crate) scope_claims: Option<Vec<ClaimPath>>,
     pub(crate) introspection: Option<Introspection>,
 }
@@ -111,6 +115,8 @@ pub(crate) struct RemoteKeys {
     pub(crate) cluster: Arc<str>,
     /// The proxy's cluster for the keys.
     pub(crate) jwks_cluster: Arc<str>,
+    /// Where the metadata may be, in the order in which it is asked for.
+    pub(crate) metadata: Vec<HttpUri>,
     /// Skips discovery.
     pub(crate) jwks_uri: Option<HttpUri>,
     /// How long one fetch may take.
@@ -128,6 +134,15 @@ impl AuthorizationServer {
     #[must_use]
     pub const fn issuer(&self) -> &Issuer {
         &self.issuer
+    }
+
+    /// Whether tokens with this `iss` are its own (RFC 9068 section 4: exactly).
+    pub(crate) fn is_issuer(&self, iss: &str) -> bool {
+        self.issuer.as_str() == iss || self.other_issuer.as_deref() == Some(iss)
+    }
+
+    pub(crate) const fn preset(&self) -> &'static Preset {
+        self.provider.preset()
     }
 
     pub(crate) fn allows(&self, algorithm: Algorithm) -> bool {

@@ -21,6 +21,11 @@ impl Scope {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is asked for by this name whatever the resource: a URI, or a scope of OpenID Connect (Core section 5.4).
+    pub(crate) fn is_global(&self) -> bool {
+        self.0.contains("://") || ["openid", "profile", "email", "address", "phone"].contains(&self.as_str())
+    }
 }
 
 /// A set of scopes, in a stable order.

@@ -2,7 +2,7 @@
 
 use core::cmp::Reverse;
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
 use crate::scope::{Scope, ScopeSet};
 
@@ -24,6 +24,8 @@ pub(crate) struct ScopePolicy {
     pub(crate) implied_by: BTreeMap<Scope, ScopeSet>,
     /// Scope that a token carries → scope that a client asks for, where the two differ (Entra).
     pub(crate) request_as: BTreeMap<Scope, Scope>,
+    /// What clients put before all other scopes that they ask for, with a `/` between.
+    pub(crate) request_below: Option<String>,
     pub(crate) challenge: ChallengeScopes,
 }
 
@@ -96,7 +98,7 @@ impl ScopePolicy {
         }
         let needed = asked.iter().copied().filter(|scope| !implied.contains(scope));
         let granted = granted.iter().filter(|_| self.challenge == ChallengeScopes::GrantedAndNeeded);
-        needed.chain(granted).map(|scope| self.requested(scope)).cloned().collect()
+        needed.chain(granted).map(|scope| self.requested(scope)).collect()
     }
 
     /// Of these alternatives what the token has, so that it does not get lost; else what is good for most of the lists;
@@ -120,7 +122,11 @@ impl ScopePolicy {
     }
 
     /// The name by which a client asks for a scope.
-    pub(crate) fn requested<'s>(&'s self, scope: &'s Scope) -> &'s Scope {
-        self.request_as.get(scope).unwrap_or(scope)
+    pub(crate) fn requested(&self, scope: &Scope) -> Scope {
+        let below = || {
+            let base = self.request_below.as_deref().filter(|_| !scope.is_global())?;
+            Scope::parse(&alloc::format!("{base}/{}", scope.as_str()))
+        };
+        self.request_as.get(scope).cloned().or_else(below).unwrap_or_else(|| scope.clone())
     }
 }

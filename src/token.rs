@@ -3,7 +3,7 @@
 use core::fmt;
 
 use alloc::{
-    borrow::{Cow, ToOwned},
+    borrow::Cow,
     boxed::Box,
     string::{String, ToString as _},
     sync::Arc,
@@ -16,14 +16,16 @@ use crate::{
     bearer::BearerToken,
     claim,
     grant::{Proof, VerifiedToken},
-    json::{Object, Value},
+    json::Object,
     jwk::Key,
     jws::{Algorithm, CompactJws, JwsError},
     policy::{AuthorizationServer, Policy, ResourcePolicy},
+    provider::Preset,
     scope::ScopeSet,
     shown::Shown,
     signature::BadSignature,
     time::UnixTime,
+    token_type::check_type,
 };
 
 /// Why a token is not valid for a resource. To the client all of them are `invalid_token`.
@@ -36,6 +38,10 @@ pub enum TokenError {
     Type(String),
     /// It has the shape of another kind of token (RFC 8725 section 3.12); this claim gives it away.
     NotAccessToken(&'static str),
+    /// It lacks the claim that the provider's access tokens have and its other tokens have not.
+    Unmarked(&'static str),
+    /// The provider's access tokens are opaque, so a JWT is something else.
+    OpaqueOnly,
     /// A claim is absent or not of its type.
     Claim(&'static str, ClaimFault),
     /// A claim that scopes are read from is neither a text nor an array.
@@ -96,6 +102,8 @@ impl fmt::Display for TokenError {
             Self::Jws(error) => error.fmt(f),
             Self::Type(typ) => write!(f, "the type `{}` is not that of an access token here", Shown(typ)),
             Self::NotAccessToken(claim) => write!(f, "not an access token: it has the shape told by `{claim}`"),
+            Self::Unmarked(claim) => write!(f, "not an access token: this provider's have `{claim}`"),
+            Self::OpaqueOnly => f.write_str("not an access token: this provider's are opaque"),
             Self::Claim(claim, ClaimFault::Missing) => write!(f, "the claim `{claim}` is missing"),
             Self::Claim(claim, ClaimFault::Type) => write!(f, "the claim `{claim}` has the wrong type"),
             Self::Claim(claim, ClaimFault::Range) => write!(f, "the claim `{claim}` is no date"),
@@ -126,7 +134,9 @@ impl TokenError {
     pub(crate) const fn description(&self) -> &'static str {
         match self {
             Self::Jws(_) | Self::Claim(..) | Self::ScopeClaim(_) => "the access token is malformed",
-            Self::Type(_) | Self::NotAccessToken(_) => "the token is not an access token",
+            Self::Type(_) | Self::NotAccessToken(_) | Self::Unmarked(_) | Self::OpaqueOnly => {
+                "the token is not an access token"
+            }
             Self::Issuer(_) => "the access token was issued by another authorization server",
             Self::Audience { .. } => "the access token was issued for another resource",
             Self::Expired { .. } => "the access token expired",
@@ -148,7 +158,7 @@ impl TokenError {
     pub(crate) const fn reason(&self) -> &'static str {
         match self {
             Self::Jws(_) => "mcp_oauth_token_malformed",
-            Self::Type(_) | Self::NotAccessToken(_) => "mcp_oauth_token_type",
+            Self::Type(_) | Self::NotAccessToken(_) | Self::Unmarked(_) | Self::OpaqueOnly => "mcp_oauth_token_type",
             Self::Claim(..) | Self::ScopeClaim(_) => "mcp_oauth_token_claim",
             Self::Issuer(_) => "mcp_oauth_token_issuer",
             Self::Algorithm(_) => "mcp_oauth_token_algorithm",
@@ -209,13 +219,13 @@ impl<'t> Candidate<'t> {
             .issuers()
             .iter()
             .filter_map(|index| Some((*index, policy.authorization_server(*index)?)))
-            .find(|(_, server)| server.issuer().as_str() == issuer)
+            .find(|(_, server)| server.is_issuer(&issuer))
             .ok_or_else(|| TokenError::Issuer(issuer.to_string()))?;
         if !server.allows(jws.algorithm) {
             return Err(TokenError::Algorithm(jws.algorithm));
         }
         check_type(jws.typ.as_deref(), &set, server)?;
-        let claims = Claims::read(&set, index, server, policy, Dates::Numbers)?;
+        let claims = Claims::read(&set, index, server, server.preset(), policy, Dates::Numbers)?;
         claims.check_audience(resource)?;
         claims.check_times(server, now)?;
         if set.has("cnf") {
@@ -250,46 +260,6 @@ impl<'t> Candidate<'t> {
     }
 }
 
-/// RFC 9068 section 4 and RFC 8725 sections 3.11 and 3.12: other JWTs of the same issuer, with the same keys, must not
-/// pass as access tokens.
-fn check_type(typ: Option<&str>, claims: &Object<'_>, server: &AuthorizationServer) -> Result<(), TokenError> {
-    let written = typ.unwrap_or_default();
-    let typ = written.to_ascii_lowercase();
-    // RFC 7515 section 4.1.9: `application/` may be left out.
-    match typ.strip_prefix("application/").unwrap_or(&typ) {
-        "at+jwt" => return Ok(()),
-        "" | "jwt" if !server.requires_at_jwt() => {}
-        // `logout+jwt`, `dpop+jwt`, `oauth-id-jag+jwt`, `secevent+jwt`, and what will be registered next.
-        _ => return Err(TokenError::Type(written.to_owned())),
-    }
-    // Untyped from here on, so the shape decides.
-    match claims.get("typ").and_then(Value::as_text).as_deref() {
-        // Keycloak types its tokens by claim, and before version 24 put `nonce` into access tokens too.
-        Some("Bearer" | "DPoP") => return Ok(()),
-        Some(_) => return Err(TokenError::NotAccessToken("typ")),
-        None => {}
-    }
-    check_shape(claims)?;
-    // OpenID Connect Core section 2: the audience of an ID token is the client. Where an application is both client and
-    // resource (Entra), only the absence of scopes and roles tells the two apart.
-    let audience = claims.get("aud").and_then(|aud| match aud.as_items().as_deref() {
-        Some([only]) => only.as_text(),
-        _ => aud.as_text(),
-    });
-    let client = claims.get("azp").or_else(|| claims.get("client_id")).and_then(Value::as_text);
-    let has_rights = ["scope", "scp", "roles"].into_iter().any(|claim| claims.has(claim));
-    if audience.is_some() && audience == client && !has_rights {
-        return Err(TokenError::NotAccessToken("aud"));
-    }
-    Ok(())
-}
-
-/// ID tokens, logout and security event tokens, DPoP proofs.
-pub(crate) fn check_shape(claims: &Object<'_>) -> Result<(), TokenError> {
-    let telling = ["nonce", "at_hash", "c_hash", "s_hash", "events", "htm", "htu", "ath"];
-    telling.into_iter().find(|claim| claims.has(claim)).map_or(Ok(()), |claim| Err(TokenError::NotAccessToken(claim)))
-}
-
 /// RFC 7519 section 4.1.3: a text or an array of texts.
 fn audiences(claims: &Object<'_>) -> Result<Vec<String>, TokenError> {
     let aud = claims.get("aud").ok_or(TokenError::Claim("aud", ClaimFault::Missing))?;
@@ -304,6 +274,7 @@ impl Claims {
         set: &Object<'_>,
         index: usize,
         server: &AuthorizationServer,
+        names: &Preset,
         policy: &Policy,
         dates: Dates,
     ) -> Result<Self, TokenError> {
@@ -314,9 +285,8 @@ impl Claims {
             expires_at: date("exp")?.ok_or(TokenError::Claim("exp", ClaimFault::Missing))?,
             starts: [("nbf", date("nbf")?), ("iat", date("iat")?)],
             subject: optional_text(set, "sub")?,
-            // RFC 9068 section 2.2; OpenID Connect servers that predate it say `azp`.
-            client_id: optional_text(set, "client_id")?.or(optional_text(set, "azp")?),
-            scopes: scopes(set, server)?,
+            client_id: client_id(set, names)?,
+            scopes: scopes(set, server, names)?,
             told: policy.identity_headers().of_claims(set),
             facts: policy.facts(set),
         })
@@ -393,12 +363,13 @@ fn whole_number(number: &str) -> Option<u64> {
     Some(digits.fold(0, |sum, digit| sum.wrapping_mul(10).wrapping_add(u64::from(digit & 0xF))))
 }
 
-/// All that the configured claims hold; without any, `scope` (RFC 9068 section 2.2.3), else `scp` of Entra (text) and Okta
-/// (array).
-fn scopes(claims: &Object<'_>, server: &AuthorizationServer) -> Result<ScopeSet, TokenError> {
+/// All that the configured claims hold; without any, the first of the usual ones that is there, a text or an array.
+fn scopes(claims: &Object<'_>, server: &AuthorizationServer, names: &Preset) -> Result<ScopeSet, TokenError> {
     let Some(listed) = server.scope_claims() else {
-        let standard = ["scope", "scp"].into_iter().find_map(|claim| Some((claim, claims.get(claim)?)));
-        let Some((claim, value)) = standard else { return Ok(ScopeSet::default()) };
+        let mut usual = names.scope_claims.iter();
+        let Some((claim, value)) = usual.find_map(|claim| Some((*claim, claims.get(claim)?))) else {
+            return Ok(ScopeSet::default());
+        };
         return claim::scopes(value).ok_or(TokenError::Claim(claim, ClaimFault::Type));
     };
     let mut all = ScopeSet::default();
@@ -407,6 +378,13 @@ fn scopes(claims: &Object<'_>, server: &AuthorizationServer) -> Result<ScopeSet,
         all = all.iter().chain(scopes.iter()).cloned().collect();
     }
     Ok(all)
+}
+
+fn client_id(claims: &Object<'_>, names: &Preset) -> Result<Option<String>, TokenError> {
+    names.client_claims.iter().try_fold(None, |found: Option<String>, claim| {
+        let text = optional_text(claims, claim)?;
+        Ok(found.or(text))
+    })
 }
 
 fn required_text<'j>(claims: &Object<'j>, claim: &'static str) -> Result<Cow<'j, str>, TokenError> {

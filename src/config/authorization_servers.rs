@@ -16,6 +16,7 @@ use crate::{
     jwk::KeySet,
     jws::Algorithm,
     policy::{AuthorizationServer, KeySource, RemoteKeys},
+    provider::{Mark, Provider},
     shown::Shown,
     uri::HttpUri,
 };
@@ -25,8 +26,9 @@ pub(super) fn read_authorization_server(
     surroundings: Surroundings<'_>,
     findings: &mut Findings,
 ) -> Option<AuthorizationServer> {
-    const KNOWN: [&str; 15] = [
+    const KNOWN: [&str; 16] = [
         "issuer",
+        "provider",
         "cluster",
         "jwks_uri",
         "jwks",
@@ -50,6 +52,12 @@ pub(super) fn read_authorization_server(
             None
         }
     };
+    let provider = findings.choice(members.get("provider"), &Provider::NAMES).unwrap_or_default();
+    if let Some((at, issuer)) = members.get("issuer").zip(issuer.as_ref())
+        && let Some(cure) = provider.misspelling(issuer)
+    {
+        findings.wrong(&at, issuer.as_str(), &cure);
+    }
     let algorithms = match members.get("algorithms") {
         Some(at) => read_algorithms(&at, findings),
         None => Algorithm::ALL.to_vec(),
@@ -61,15 +69,27 @@ pub(super) fn read_authorization_server(
     );
     let require_at_jwt = findings.truth(members.get("require_at_jwt"));
     let scope_claims = members.get("scope_claims").map(|at| read_scope_claims(&at, findings));
-    let introspection = read_introspection(&members, surroundings, findings);
+    let endpoint = issuer.as_ref().and_then(|issuer| provider.introspection_endpoint(issuer));
+    let introspection = read_introspection(&members, provider, endpoint, surroundings, findings);
     let is_introspected = members.get("introspection").is_some();
+    let is_opaque = provider.preset().mark == Mark::Nothing;
+    if is_opaque && !is_introspected {
+        findings.add(&members.place("introspection"), "is missing: access tokens of this provider are opaque");
+    }
     let keys = match members.get("jwks") {
+        _ if is_opaque => read_no_keys(&members, findings),
         Some(at) => read_inline_keys(&at, &members, findings),
         None if is_introspected && members.get("cluster").is_none() => read_no_keys(&members, findings),
-        None => read_remote_keys(&members, findings),
+        None => {
+            let metadata = issuer.as_ref().map(|issuer| provider.metadata_candidates(issuer));
+            read_remote_keys(&members, metadata.unwrap_or_default(), findings)
+        }
     };
+    let issuer = issuer?;
     Some(AuthorizationServer {
-        issuer: issuer?,
+        other_issuer: provider.other_issuer(&issuer),
+        issuer,
+        provider,
         keys: keys?,
         algorithms,
         clock_skew,
@@ -109,8 +129,8 @@ const REMOTE: [&str; 6] =
     ["jwks_uri", "jwks_cluster", "fetch_timeout", "keys_max_age", "keys_max_stale", "refetch_cooldown"];
 
 fn read_no_keys(members: &Members<'_>, findings: &mut Findings) -> Option<KeySource> {
-    for name in REMOTE.into_iter().filter(|name| members.get(name).is_some()) {
-        findings.add(&members.place(name), "has no meaning without `cluster`: all tokens are introspected");
+    for name in ["jwks"].into_iter().chain(REMOTE).filter(|name| members.get(name).is_some()) {
+        findings.add(&members.place(name), "has no meaning here: all tokens are introspected");
     }
     Some(KeySource::None)
 }
@@ -125,7 +145,7 @@ fn read_inline_keys(at: &At<'_>, members: &Members<'_>, findings: &mut Findings)
     keys.map(KeySource::Inline).map_err(|error| findings.add(&at.path, error.to_string())).ok()
 }
 
-fn read_remote_keys(members: &Members<'_>, findings: &mut Findings) -> Option<KeySource> {
+fn read_remote_keys(members: &Members<'_>, metadata: Vec<HttpUri>, findings: &mut Findings) -> Option<KeySource> {
     let cluster = required_text(members, "cluster", findings);
     let jwks_cluster = match members.get("jwks_cluster") {
         Some(at) => findings.text(&at),
@@ -141,6 +161,7 @@ fn read_remote_keys(members: &Members<'_>, findings: &mut Findings) -> Option<Ke
     Some(KeySource::Remote(RemoteKeys {
         cluster: cluster?.into(),
         jwks_cluster: jwks_cluster?.into(),
+        metadata,
         jwks_uri,
         fetch_timeout,
         max_age,

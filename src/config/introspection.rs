@@ -8,17 +8,22 @@ use super::{
     reader::{Findings, Members},
     required_uri,
 };
-use crate::introspection::{Introspection, Service, Tokens};
+use crate::{
+    introspection::{Introspection, Service, Tokens},
+    provider::Provider,
+    uri::HttpUri,
+};
 
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Form {
-    #[default]
     Rfc7662,
     GoogleTokeninfo,
 }
 
 pub(super) fn read_introspection(
     server: &Members<'_>,
+    provider: Provider,
+    known_endpoint: Option<HttpUri>,
     surroundings: Surroundings<'_>,
     findings: &mut Findings,
 ) -> Option<Introspection> {
@@ -43,7 +48,10 @@ pub(super) fn read_introspection(
         return None;
     };
     let members = findings.object(&at, &KNOWN)?;
-    let endpoint = required_uri(&members, "endpoint", findings);
+    let endpoint = match (members.get("endpoint"), known_endpoint) {
+        (None, Some(known)) => Some(known),
+        _ => required_uri(&members, "endpoint", findings),
+    };
     let cluster = match members.get("cluster").or_else(|| server.get("cluster")) {
         Some(at) => findings.text(&at),
         None => {
@@ -52,7 +60,8 @@ pub(super) fn read_introspection(
         }
     };
     let form = [("rfc7662", Form::Rfc7662), ("google_tokeninfo", Form::GoogleTokeninfo)];
-    let service = match findings.choice(members.get("form"), &form).unwrap_or_default() {
+    let usual = if provider == Provider::Google { Form::GoogleTokeninfo } else { Form::Rfc7662 };
+    let service = match findings.choice(members.get("form"), &form).unwrap_or(usual) {
         Form::Rfc7662 => read_client_authentication(&members, surroundings, findings).map(Service::Rfc7662),
         Form::GoogleTokeninfo => {
             for name in CLIENT.into_iter().filter(|name| members.get(name).is_some()) {

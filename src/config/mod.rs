@@ -99,7 +99,10 @@ fn read(root: &Members<'_>, environment: &dyn Fn(&str) -> Option<String>, findin
         let Some(server) = authorization_servers::read_authorization_server(at, surroundings, findings) else {
             continue;
         };
-        let same = |other: &AuthorizationServer| other.issuer == server.issuer;
+        let same = |other: &AuthorizationServer| {
+            let is_one_of = |a: &AuthorizationServer, b: &AuthorizationServer| a.is_issuer(b.issuer.as_str());
+            is_one_of(other, &server) || is_one_of(&server, other)
+        };
         if policy.authorization_servers.iter().any(same) {
             findings.add(&at.path, alloc::format!("issuer `{}` is listed twice", server.issuer.as_str()));
         }

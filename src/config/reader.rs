@@ -134,12 +134,17 @@ impl Findings {
 
     /// One of a few words.
     pub(super) fn choice<T: Copy>(&mut self, at: Option<At<'_>>, known: &[(&str, T)]) -> Option<T> {
-        let at = at?;
-        let text = self.text(&at)?;
-        let found = known.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
+        let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
+        let found = self.word(&at?, &words)?;
+        known.get(found).map(|(_, meaning)| *meaning)
+    }
+
+    /// Its place among these words. (Apart from `choice`, so that the module has it once and not once for each type.)
+    fn word(&mut self, at: &At<'_>, words: &[&str]) -> Option<usize> {
+        let text = self.text(at)?;
+        let found = words.iter().position(|word| *word == text);
         if found.is_none() {
-            let words: Vec<String> = known.iter().map(|(word, _)| alloc::format!("`{word}`")).collect();
-            self.add(&at.path, alloc::format!("`{}` is not one of {}", Shown(&text), words.join(", ")));
+            self.add(&at.path, alloc::format!("`{}` is not one of `{}`", Shown(&text), words.join("`, `")));
         }
         found
     }
@@ -147,7 +152,12 @@ impl Findings {
     /// A text in a form of its own; the error follows the value in the finding.
     pub(super) fn parsed<T, E: fmt::Display>(&mut self, at: &At<'_>, parse: fn(&str) -> Result<T, E>) -> Option<T> {
         let text = self.text(at)?;
-        parse(&text).map_err(|error| self.add(&at.path, alloc::format!("`{}` {error}", Shown(&text)))).ok()
+        parse(&text).map_err(|error| self.wrong(at, &text, &error)).ok()
+    }
+
+    /// What is wrong with a text, after the text.
+    pub(super) fn wrong(&mut self, at: &At<'_>, text: &str, error: &dyn fmt::Display) {
+        self.add(&at.path, alloc::format!("`{}` {error}", Shown(text)));
     }
 
     pub(super) fn duration(

@@ -19,6 +19,7 @@ use crate::{
     cors::{EXPOSE_HEADERS, MAX_AGE, Origins},
     metadata::{Description, Document},
     policy::{Policy, ResourcePolicy},
+    provider::Provider,
     resource::ResourceUri,
     routes::is_well_known,
     scope::Scope,
@@ -75,7 +76,15 @@ pub(super) fn read_resource(
         }
         audiences
     });
-    let (scopes, advertised) = scopes::read_scopes(members.get("scopes"), findings);
+    let providers: Vec<Provider> =
+        issuers.iter().filter_map(|index| Some(policy.authorization_server(*index)?.provider)).collect();
+    if audiences.is_none()
+        && let Some(needed) = providers.iter().find_map(|provider| provider.preset().audience)
+    {
+        findings.add(&members.place("audiences"), alloc::format!("is missing: {needed}"));
+    }
+    let (scopes, advertised) =
+        scopes::read_scopes(members.get("scopes"), scope_base(&providers, audiences.as_deref()), findings);
     let access = rules::read_access(&members, surroundings.hold_requests, &mut policy.conditions, findings);
     let sessions = members.get("sessions").and_then(|at| read_sessions(&at, surroundings, findings));
     let static_tokens = members.get("static_tokens").map(|at| static_tokens::read_static_tokens(&at, findings));
@@ -117,6 +126,12 @@ pub(super) fn read_resource(
         uri: uri.as_str().into(),
     });
     Some(static_tokens.unwrap_or_default())
+}
+
+/// Where clients ask for scopes, if all servers that they may ask say the same.
+fn scope_base<'a>(providers: &[Provider], audiences: Option<&'a [String]>) -> Option<&'a str> {
+    let (first, others) = providers.split_first()?;
+    first.scope_base(audiences?).filter(|_| others.iter().all(|other| other == first))
 }
 
 /// Enters a resource and its documents into the routes.

@@ -1,6 +1,6 @@
 //! `scopes` of a resource.
 
-use alloc::{collections::BTreeMap, vec, vec::Vec};
+use alloc::{borrow::ToOwned, collections::BTreeMap, vec, vec::Vec};
 
 use super::reader::{At, Findings};
 use crate::{
@@ -10,24 +10,32 @@ use crate::{
 };
 
 /// What the scopes of a resource come to, and what its metadata shows of them.
-pub(super) fn read_scopes(at: Option<At<'_>>, findings: &mut Findings) -> (ScopePolicy, ScopeSet) {
+pub(super) fn read_scopes(
+    at: Option<At<'_>>,
+    request_below: Option<&str>,
+    findings: &mut Findings,
+) -> (ScopePolicy, ScopeSet) {
+    let request_below = request_below.map(ToOwned::to_owned);
     let known = ["required", "challenged", "advertised", "implies", "request_as", "challenge"];
     let Some(members) = at.and_then(|at| findings.object(&at, &known)) else {
-        return Default::default();
+        return (ScopePolicy { request_below, ..ScopePolicy::default() }, ScopeSet::default());
     };
     let request_as = members.get("request_as").map(|at| read_names(&at, findings)).unwrap_or_default();
     let implied_by = members.get("implies").map(|at| read_hierarchy(&at, findings)).unwrap_or_default();
     let required = members.get("required").map(|at| read_scope_list(&at, findings)).unwrap_or_default();
-    let before = findings.0.len();
-    let as_requested = || required.iter().map(|scope| request_as.get(scope).unwrap_or(scope)).cloned().collect();
-    let mut listed = |name| members.get(name).map_or_else(as_requested, |at| read_scope_list(&at, findings));
-    let (challenged, advertised): (ScopeSet, ScopeSet) = (listed("challenged"), listed("advertised"));
-    if challenged.is_empty() && !required.is_empty() && findings.0.len() == before {
-        findings.add(&members.place("challenged"), "is empty, so no client would learn what `required` asks for");
-    }
     let words = [("needed", ChallengeScopes::Needed), ("granted_and_needed", ChallengeScopes::GrantedAndNeeded)];
     let challenge = findings.choice(members.get("challenge"), &words).unwrap_or_default();
-    (ScopePolicy { required, challenged, implied_by, request_as, challenge }, advertised)
+    let challenged = ScopeSet::default();
+    let mut policy = ScopePolicy { required, challenged, implied_by, request_as, request_below, challenge };
+    let as_requested = || policy.required.iter().map(|scope| policy.requested(scope)).collect();
+    let before = findings.0.len();
+    let mut listed = |name| members.get(name).map_or_else(as_requested, |at| read_scope_list(&at, findings));
+    let (challenged, advertised): (ScopeSet, ScopeSet) = (listed("challenged"), listed("advertised"));
+    if challenged.is_empty() && !policy.required.is_empty() && findings.0.len() == before {
+        findings.add(&members.place("challenged"), "is empty, so no client would learn what `required` asks for");
+    }
+    policy.challenged = challenged;
+    (policy, advertised)
 }
 
 /// Scope that a token carries → scope that a client asks for.

@@ -244,7 +244,7 @@ impl Remote {
         let step = match known {
             Some(uri) => Step::Keys(uri.clone()),
             None => {
-                left = self.issuer.metadata_candidates();
+                left = self.settings.metadata.clone();
                 left.reverse();
                 match left.pop() {
                     Some(uri) => Step::Metadata(uri),

@@ -36,6 +36,7 @@ fn the_examples_load() {
     let examples = [
         ("static-tokens", include_str!("../../examples/static-tokens.json")),
         ("claims-to-headers", include_str!("../../examples/claims-to-headers.json")),
+        ("providers", include_str!("../../examples/providers.json")),
         ("introspection", include_str!("../../examples/introspection.json")),
     ];
     for (name, example) in examples {

@@ -28,6 +28,7 @@ mod messages;
 mod no_passthrough;
 mod origins;
 mod properties;
+mod providers;
 mod reasons;
 mod request_paths;
 mod resource_metadata;

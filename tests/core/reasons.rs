@@ -38,6 +38,8 @@ fn token_errors() -> Vec<TokenError> {
         TokenError::Jws(JwsError::Parts(1)),
         TokenError::Type("x".to_owned()),
         TokenError::NotAccessToken("nonce"),
+        TokenError::Unmarked("azp"),
+        TokenError::OpaqueOnly,
         TokenError::Claim("exp", ClaimFault::Missing),
         TokenError::ScopeClaim("scope".to_owned()),
         TokenError::Issuer("x".to_owned()),

@@ -26,6 +26,8 @@ fn refusals() -> Vec<Refusal> {
         TokenError::Jws(JwsError::NotText("kid")),
         TokenError::Type(hostile()),
         TokenError::NotAccessToken("nonce"),
+        TokenError::Unmarked("azp"),
+        TokenError::OpaqueOnly,
         TokenError::Claim("aud", ClaimFault::Missing),
         TokenError::Claim("aud", ClaimFault::Type),
         TokenError::Claim("exp", ClaimFault::Range),

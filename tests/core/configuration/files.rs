@@ -59,7 +59,7 @@ fn every_key_is_known_at_every_level() {
         (
             "/authorization_servers/0/audience",
             "authorization_servers[0].audience",
-            "issuer, cluster, jwks_uri, jwks, jwks_cluster, algorithms, clock_skew, fetch_timeout, keys_max_age, \
+            "issuer, provider, cluster, jwks_uri, jwks, jwks_cluster, algorithms, clock_skew, fetch_timeout, keys_max_age, \
              keys_max_stale, refetch_cooldown, require_at_jwt, scope_claims, introspect, introspection",
         ),
         (
@@ -148,7 +148,7 @@ fn all_findings_come_at_once_in_the_order_of_the_file_format() {
         "authorization_servers[0].algorithms[1]: `HS256` is no supported algorithm",
         "authorization_servers[0].clock_skew: `6m` is not within 0s and 5m",
         "authorization_servers[0].cluster: is missing",
-        "authorization_servers[1].secret: unknown key; known here: issuer, cluster, jwks_uri, jwks, jwks_cluster, \
+        "authorization_servers[1].secret: unknown key; known here: issuer, provider, cluster, jwks_uri, jwks, jwks_cluster, \
          algorithms, clock_skew, fetch_timeout, keys_max_age, keys_max_stale, refetch_cooldown, require_at_jwt, scope_claims, introspect, introspection",
         "authorization_servers[1].jwks_uri: `https://idp.example.com/#keys` has a fragment, which RFC 8707 section 2 \
          forbids",

@@ -84,8 +84,7 @@ fn each_mistake_has_its_finding() {
                 "/authorization_servers/0/keys_max_age",
                 json!("1m"),
             ),
-            "authorization_servers[0].keys_max_age: has no meaning without `cluster`: all tokens are introspected"
-                .to_owned(),
+            "authorization_servers[0].keys_max_age: has no meaning here: all tokens are introspected".to_owned(),
         ),
     ];
     assert_eq!(findings(&asking()), Vec::<String>::new());

@@ -447,7 +447,7 @@ mod tests {
     fn call(cluster: &str, headers: &[&str]) -> Result<u32, Status> {
         let mut map = Headers::default();
         headers.iter().for_each(|name| map.add(name, "x"));
-        world().http_call(cluster, map, 1000)
+        world().http_call(cluster, map, Vec::new(), 1000)
     }
 
     #[test]
@@ -492,7 +492,7 @@ mod tests {
         world.clusters.insert("idp".to_owned(), Cluster::Empty);
         let mut headers = Headers::default();
         complete.iter().for_each(|name| headers.add(name, "x"));
-        assert_eq!(world.http_call("idp", headers, 1000), Err(status::INTERNAL_FAILURE));
+        assert_eq!(world.http_call("idp", headers, Vec::new(), 1000), Err(status::INTERNAL_FAILURE));
     }
 
     #[test]

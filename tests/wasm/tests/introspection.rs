@@ -78,20 +78,20 @@ fn a_revoked_token_is_challenged() {
 
 #[test]
 fn each_failure_is_503_by_its_name_and_is_logged_without_the_token() {
-    let failures: [(&str, fn() -> Answer); 6] = [
-        ("html", Answer::html),
-        ("404", Answer::not_found),
-        ("refused", Answer::refused),
-        ("timeout", Answer::timeout),
-        ("reset", Answer::reset),
-        ("text", || Answer::json(&json!({ "active": "true" }))),
+    let failures = [
+        ("html", Answer::html()),
+        ("404", Answer::not_found()),
+        ("refused", Answer::refused()),
+        ("timeout", Answer::timeout()),
+        ("reset", Answer::reset()),
+        ("text", Answer::json(&json!({ "active": "true" }))),
     ];
     for (name, failure) in failures {
         let mut vm = vm();
         let stream = vm.request(request());
         vm.tick();
         let call = vm.world().open_calls().remove(0);
-        vm.answer(call.token, failure());
+        vm.answer(call.token, failure);
         let reply = vm.replied(stream);
         assert_eq!((reply.status, reply.details.as_str()), (503, "mcp_oauth_introspection_unavailable"), "{name}");
         let logs = format!("{:?}", vm.world().logs);
