@@ -1,7 +1,7 @@
 //! What a resource's server gets in place of the client's token (MCP authorization, Token Handling: "MUST NOT pass through
 //! the token it received from the MCP client").
 //!
-//! A `Forward` needs a [`Credential`], and only this module makes one.
+//! A `Forward` needs a `Credential`, and only this module makes one.
 
 mod client_credentials;
 mod identity_jwt;
