@@ -9,7 +9,7 @@ use crate::{
     possession::Possession,
     refusal::{MediaError, Refusal},
     reply::Reply,
-    request::{Line, Request},
+    request::{Line, Request, is_alike},
 };
 
 /// A request on its way to the verdict.
@@ -77,6 +77,11 @@ impl Arrival {
             ended: request.has_ended(),
             size: request.size(),
         };
+        if let Some(own) = resource.upstream_credential().header() {
+            for name in request.credential_variants().iter().filter(|name| is_alike(name, own)) {
+                arrival.cleaned.remove(name);
+            }
+        }
         if resource.sessions().is_some() {
             let is_modern = request.mcp_headers().is_ok_and(|headers| headers.are_modern());
             for name in request.session_variants() {

@@ -20,6 +20,7 @@ use crate::{
     static_token::StaticToken,
     time::UnixTime,
     token::{Claims, TokenError},
+    upstream_credential,
 };
 
 /// A token whose signature was checked, or for which its authorization server spoke, and whose issuer, type and form were
@@ -152,6 +153,19 @@ impl Caller {
         Ok(Self(Who::Static(Arc::clone(token))))
     }
 
+    /// The times of its token, which may have passed while the request was held.
+    pub(crate) fn check_times(&self, policy: &Policy, now: UnixTime) -> Result<(), Refusal> {
+        let checked = match &self.0 {
+            Who::Nobody => Ok(()),
+            Who::Static(token) => token.check_time(now),
+            Who::Token(token) => match policy.authorization_server(token.claims.issuer) {
+                Some(server) => token.claims.check_times(server, now),
+                None => Err(TokenError::Issuer(String::new())),
+            },
+        };
+        checked.map_err(Refusal::Token)
+    }
+
     /// About how many bytes its token keeps. A static one is the policy's.
     pub(crate) fn weight(&self) -> usize {
         match &self.0 {
@@ -220,6 +234,22 @@ impl Caller {
 
     pub(crate) const fn is_anonymous(&self) -> bool {
         matches!(self.0, Who::Nobody)
+    }
+
+    /// Who is calling, for a server that verifies it; nobody without a token.
+    pub(crate) fn identity<'i>(&'i self, policy: &'i Policy) -> Option<upstream_credential::Identity<'i>> {
+        match &self.0 {
+            Who::Nobody => None,
+            Who::Token(token) => Some(upstream_credential::Identity::Token {
+                issuer: policy.authorization_server(token.claims.issuer)?.issuer().as_str(),
+                subject: token.claims.subject.as_deref(),
+                client_id: token.claims.client_id.as_deref(),
+                scopes: &token.claims.scopes,
+            }),
+            Who::Static(token) => {
+                Some(upstream_credential::Identity::Static { name: token.name(), scopes: token.scopes() })
+            }
+        }
     }
 
     /// Whom a session of this caller belongs to: the subject, or the client where there is none. `None` for a token that

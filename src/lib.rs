@@ -25,7 +25,7 @@
 //!
 //! - Nothing is forwarded without a [`grant::Grant`], which only a token makes that was verified or that the operator listed
 //!   (by its hash), or an operator's list of methods that need none.
-//! - There is no expression of type [`forward::Forward`] that keeps the client's token.
+//! - No [`forward::Forward`] keeps the client's token, unless the operator wrote `insecure_forward_client_token`.
 //! - Issuer, audience, expiry and signature are always checked; a configuration that could not check them does not
 //!   load, and a configuration that does not load is a policy that refuses everything.
 //! - What cannot be decided is refused: with 503 if the reason is ours, with 4xx if it is the request's.
@@ -56,6 +56,7 @@
 //! | [`message`], `json`, `rules`, [`pending`] | what the body asks for, and who may | MCP base protocol, JSON-RPC 2.0 |
 //! | [`refusal`], [`challenge`], [`reply`], [`cors`] | saying no | RFC 6750 section 3, Fetch |
 //! | [`forward`], `claim_headers` | saying yes | MCP authorization, Token Handling |
+//! | [`upstream_credential`] | what the server gets instead of the client's token | RFC 8693, RFC 6749 section 4.4, RFC 9493 |
 //! | [`filter_state`] | what the proxy is told of a request | |
 //! | [`response`], `session`, [`list_filter`], [`event_stream`] | the way back | MCP transports, server-sent events |
 //! | [`waiting`] | how much may wait | |
@@ -119,5 +120,6 @@ pub mod time;
 pub mod token;
 pub mod token_cache;
 mod token_type;
+pub mod upstream_credential;
 pub mod uri;
 pub mod waiting;

@@ -36,9 +36,12 @@ pub(crate) struct Binding<'p> {
 }
 
 /// A document as it is served: nothing of a request ever enters it, neither `Host` nor `X-Forwarded-*`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Document {
     body: String,
+    media_type: &'static str,
+    /// For access logs.
+    reason: &'static str,
     etag: String,
     cache_control: String,
 }
@@ -78,11 +81,16 @@ impl Document {
         let members: Vec<String> =
             members.into_iter().filter_map(|(name, value)| Some(alloc::format!("\"{name}\":{}", value?))).collect();
         let body = alloc::format!("{{{}}}", members.join(","));
+        Self::serving(body, "application/json", "mcp_oauth_metadata", max_age)
+    }
+
+    /// A document of these bytes.
+    pub(crate) fn serving(body: String, media_type: &'static str, reason: &'static str, max_age: Duration) -> Self {
         // 96 bits of the digest: enough to tell any two versions of one document apart.
         let digest = Sha256::digest(body.as_bytes());
         let etag = alloc::format!("\"{}\"", URL_SAFE_NO_PAD.encode(digest.get(..12).unwrap_or_default()));
         let cache_control = alloc::format!("public, max-age={}", max_age.as_secs());
-        Self { body, etag, cache_control }
+        Self { body, media_type, reason, etag, cache_control }
     }
 
     /// Answers a request for this document, whoever asks.
@@ -99,10 +107,10 @@ impl Document {
             vec![("etag", Cow::Owned(self.etag.clone())), ("cache-control", Cow::Owned(self.cache_control.clone()))];
         headers.extend(cors::exposed());
         if if_none_match.is_some_and(|wanted| self.matches(wanted)) {
-            return Reply::document(304, headers, Vec::new(), "mcp_oauth_metadata");
+            return Reply::document(304, headers, Vec::new(), self.reason);
         }
-        headers.push(("content-type", Cow::Borrowed("application/json")));
-        Reply::document(200, headers, self.body.clone().into_bytes(), "mcp_oauth_metadata")
+        headers.push(("content-type", Cow::Borrowed(self.media_type)));
+        Reply::document(200, headers, self.body.clone().into_bytes(), self.reason)
     }
 
     /// RFC 9110 section 13.1.2: weak comparison.

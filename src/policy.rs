@@ -29,6 +29,7 @@ use crate::{
     session::SessionKeys,
     static_token::StaticTokens,
     token_cache::TokenCacheLimits,
+    upstream_credential::{IdentityJwt, UpstreamCredential},
     uri::HttpUri,
 };
 
@@ -195,6 +196,7 @@ pub struct ResourcePolicy {
     pub(crate) dpop_algorithms: String,
     pub(crate) bare_challenge: Arc<str>,
     pub(crate) document: Document,
+    pub(crate) upstream_credential: UpstreamCredential,
 }
 
 impl ResourcePolicy {
@@ -261,6 +263,18 @@ impl ResourcePolicy {
         }
     }
 
+    pub(crate) const fn upstream_credential(&self) -> &UpstreamCredential {
+        &self.upstream_credential
+    }
+
+    /// The identity JWTs of its server, whose keys are published.
+    pub(crate) fn jwks(&self) -> Option<&IdentityJwt> {
+        match &self.upstream_credential {
+            UpstreamCredential::IdentityJwt(jwt) => Some(jwt),
+            _ => None,
+        }
+    }
+
     /// The challenge that says nothing but where the metadata is.
     pub(crate) fn bare_challenge(&self) -> &str {
         &self.bare_challenge
@@ -296,6 +310,26 @@ impl Policy {
         let asked =
             |index: &usize| self.authorization_server(*index).is_some_and(|server| server.introspection.is_some());
         resource.issuers.iter().copied().find(asked)
+    }
+
+    /// What an operator should know although the configuration loads: a line each.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        let gives_away = |resource: &&ResourcePolicy| {
+            matches!(resource.upstream_credential, UpstreamCredential::InsecureForwardClientToken(_))
+        };
+        self.resources.iter().filter(gives_away).map(|resource| {
+            let why = "its server gets the client's token, which the MCP specification forbids";
+            alloc::format!("`{}`: `insecure_forward_client_token`: {why}", resource.uri)
+        })
+    }
+
+    /// Of each resource, whether its upstream gets a credential that another server gives.
+    pub(crate) fn asking_upstreams(&self) -> Vec<bool> {
+        let asks = |resource: &ResourcePolicy| {
+            let credential = &resource.upstream_credential;
+            matches!(credential, UpstreamCredential::TokenExchange(_) | UpstreamCredential::ClientCredentials(_))
+        };
+        self.resources.iter().map(asks).collect()
     }
 
     pub(crate) fn authorization_servers(&self) -> &[AuthorizationServer] {
@@ -377,6 +411,9 @@ impl Policy {
                 _ => Target::NoDocument,
             }),
             RouteResource::Named(name) => {
+                if let keys @ Target::Keys(_) = found() {
+                    return Ok(keys);
+                }
                 let index = str::from_utf8(name).ok().and_then(|name| names.get(name)).copied();
                 let unknown = || Refusal::RouteResource(String::from_utf8_lossy(name).into_owned());
                 index.map(Target::Resource).ok_or_else(unknown)

@@ -13,6 +13,7 @@ use crate::{
     path::PathError,
     shown::Shown,
     token::TokenError,
+    upstream_credential::TokenEndpointError,
 };
 
 /// The one reason why a request was answered instead of forwarded.
@@ -85,6 +86,20 @@ pub enum Refusal {
         /// Why.
         error: IntrospectionError,
     },
+    /// The credential for the upstream cannot be had from this token endpoint.
+    UpstreamCredentialUnavailable {
+        /// The endpoint.
+        endpoint: String,
+        /// Why.
+        error: TokenEndpointError,
+    },
+    /// The token endpoint refused to give a credential for the upstream.
+    UpstreamCredentialRefused {
+        /// The endpoint.
+        endpoint: String,
+        /// Why.
+        error: TokenEndpointError,
+    },
     /// As many requests wait, or so much of them, as may ([`crate::waiting`]).
     Overloaded {
         /// How many wait.
@@ -124,10 +139,11 @@ impl Refusal {
             Self::Method | Self::EndpointMethod => 405,
             Self::TooLarge { .. } => 413,
             Self::Media(_) => 415,
-            Self::UnreadableList | Self::EarlyResponse => 502,
+            Self::UnreadableList | Self::EarlyResponse | Self::UpstreamCredentialRefused { .. } => 502,
             // Never 401: that would make a client throw a good token away.
             Self::KeysUnavailable { .. }
             | Self::IntrospectionUnavailable { .. }
+            | Self::UpstreamCredentialUnavailable { .. }
             | Self::Overloaded { .. }
             | Self::Misconfigured
             | Self::RouteResource(_)
@@ -157,9 +173,10 @@ impl Refusal {
             Self::Origin | Self::Denied { .. } => "access_denied",
             Self::Unmatched | Self::NoDocument | Self::Session => "not_found",
             Self::Method | Self::EndpointMethod => "method_not_allowed",
-            Self::UnreadableList | Self::EarlyResponse => "bad_gateway",
+            Self::UnreadableList | Self::EarlyResponse | Self::UpstreamCredentialRefused { .. } => "bad_gateway",
             Self::KeysUnavailable { .. }
             | Self::IntrospectionUnavailable { .. }
+            | Self::UpstreamCredentialUnavailable { .. }
             | Self::Overloaded { .. }
             | Self::Misconfigured
             | Self::RouteResource(_)
@@ -198,6 +215,8 @@ impl Refusal {
             Self::Session => "no such session",
             Self::KeysUnavailable { .. } => "the keys of the authorization server are not available",
             Self::IntrospectionUnavailable { .. } => "the authorization server is not available",
+            Self::UpstreamCredentialUnavailable { .. } => "the credential for the server is not available",
+            Self::UpstreamCredentialRefused { .. } => "the credential for the server was refused",
             Self::Overloaded { .. } => "too many requests wait",
             Self::Misconfigured | Self::RouteResource(_) => "the gateway is misconfigured",
             Self::Host(_) => "the gateway failed",
@@ -249,6 +268,8 @@ impl Refusal {
             Self::Session => "mcp_oauth_session",
             Self::KeysUnavailable { .. } => "mcp_oauth_keys_unavailable",
             Self::IntrospectionUnavailable { .. } => "mcp_oauth_introspection_unavailable",
+            Self::UpstreamCredentialUnavailable { .. } => "mcp_oauth_upstream_credential_unavailable",
+            Self::UpstreamCredentialRefused { .. } => "mcp_oauth_upstream_credential_refused",
             Self::Overloaded { .. } => "mcp_oauth_overloaded",
             Self::Misconfigured => "mcp_oauth_misconfigured",
             Self::RouteResource(_) => "mcp_oauth_route_resource",
@@ -283,6 +304,10 @@ impl fmt::Display for Refusal {
                 write!(f, "keys: issuer `{issuer}`: none available, next try in `{retry_after}` s")
             }
             Self::IntrospectionUnavailable { issuer, error } => write!(f, "introspection: issuer `{issuer}`: {error}"),
+            Self::UpstreamCredentialUnavailable { endpoint, error }
+            | Self::UpstreamCredentialRefused { endpoint, error } => {
+                write!(f, "upstream credential: `{endpoint}`: {error}")
+            }
             Self::Overloaded { held } => write!(f, "too much waits already, in `{held}` requests"),
             Self::RouteResource(name) => {
                 write!(f, "the route names `{}`, which is no configured resource", Shown(name))

@@ -87,6 +87,7 @@ impl Reply {
                 headers.push(("retry-after", Cow::Owned(alloc::format!("{retry_after}"))));
             }
             Refusal::IntrospectionUnavailable { .. }
+            | Refusal::UpstreamCredentialUnavailable { .. }
             | Refusal::Overloaded { .. }
             | Refusal::Misconfigured
             | Refusal::RouteResource(_)

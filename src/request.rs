@@ -36,6 +36,7 @@ pub struct Request<'r> {
     size: usize,
     forbidden: Vec<&'r [u8]>,
     session_variants: Vec<&'r [u8]>,
+    credential_variants: Vec<&'r [u8]>,
     route: RouteResource<'r>,
     proof: Line<'r>,
     certificate: Certificate,
@@ -196,6 +197,9 @@ impl<'r> Request<'r> {
         if is_alike(name, SESSION) && !is(SESSION.as_bytes()) {
             self.session_variants.push(name);
         }
+        if identity.credentials.iter().any(|own| is_alike(name, own)) {
+            self.credential_variants.push(name);
+        }
         // Whatever else a header means: one that the upstream would take for an identity must not be the client's.
         if CREDENTIALS.into_iter().any(is) || identity.is_alike(name) {
             self.forbidden.push(name);
@@ -232,6 +236,11 @@ impl<'r> Request<'r> {
     /// Names, as they were sent, that a server could take for `Mcp-Session-Id`.
     pub(crate) fn session_variants(&self) -> &[&'r [u8]] {
         &self.session_variants
+    }
+
+    /// Names, as they were sent, that a server could take for a credential of the proxy's own.
+    pub(crate) fn credential_variants(&self) -> &[&'r [u8]] {
+        &self.credential_variants
     }
 
     pub(crate) fn mcp_headers(&self) -> Result<McpHeaders, HeaderMismatch> {

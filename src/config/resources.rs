@@ -13,6 +13,7 @@ use super::{
     DAY, HOUR, Surroundings, dpop,
     reader::{At, Findings, Members},
     rules, scopes, static_tokens,
+    upstream_credential::read_upstream_credential,
 };
 use crate::{
     cors::{EXPOSE_HEADERS, MAX_AGE, Origins},
@@ -40,7 +41,7 @@ pub(super) fn read_resource(
     policy: &mut Policy,
     findings: &mut Findings,
 ) -> Option<Vec<Entry>> {
-    const KNOWN: [&str; 17] = [
+    const KNOWN: [&str; 18] = [
         "resource",
         "authorization_servers",
         "audiences",
@@ -58,6 +59,7 @@ pub(super) fn read_resource(
         "static_tokens",
         "origins",
         "cors",
+        "upstream_credential",
     ];
     let members = findings.object(at, &KNOWN)?;
     let issuers = match members.get("authorization_servers") {
@@ -100,6 +102,9 @@ pub(super) fn read_resource(
         findings.add(&members.place("static_tokens"), "are bound to no key, so `dpop.required` refuses them all");
     }
     let mutual_tls = findings.truth(members.get("mutual_tls"));
+    let upstream_credential = members
+        .get("upstream_credential")
+        .and_then(|at| read_upstream_credential(&at, surroundings, static_tokens.is_some(), policy, findings));
     let origins = read_origins(&members, findings);
     let host_default = findings.truth(members.get("host_default"));
     let (description, max_age) = read_metadata(members.get("metadata"), findings);
@@ -135,6 +140,7 @@ pub(super) fn read_resource(
         mutual_tls,
         metadata_url: uri.metadata_url(),
         document,
+        upstream_credential: upstream_credential.unwrap_or_default(),
         uri: uri.as_str().into(),
     };
     resource.bare_challenge = ResourcePolicy::challenge_without_error(resource.terms(), &resource.scopes.challenged);

@@ -38,5 +38,6 @@ mod sessions;
 mod static_tokens;
 mod support;
 mod token_cache;
+mod upstream_credentials;
 mod waiting;
 mod wycheproof;

@@ -14,6 +14,7 @@ use mcp_oauth::{
     reply::Reply,
     scope::ScopeSet,
     token::{ClaimFault, TokenError},
+    upstream_credential::TokenEndpointError,
 };
 
 use crate::support::NOW;
@@ -103,6 +104,8 @@ fn refusals() -> Vec<Refusal> {
         Refusal::EarlyResponse,
         Refusal::Session,
         Refusal::KeysUnavailable { issuer: "x".to_owned(), retry_after: 1 },
+        Refusal::UpstreamCredentialUnavailable { endpoint: "x".to_owned(), error: TokenEndpointError::TokenForm },
+        Refusal::UpstreamCredentialRefused { endpoint: "x".to_owned(), error: TokenEndpointError::TokenForm },
         Refusal::IntrospectionUnavailable { issuer: "x".to_owned(), error: IntrospectionError::Active },
         Refusal::Overloaded { held: 1 },
         Refusal::Misconfigured,

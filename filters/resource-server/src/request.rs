@@ -23,7 +23,11 @@ const ROUTE_RESOURCE: &str = "xds\0route_metadata\0filter_metadata\0mcp_oauth\0r
 const CERTIFICATE: &str = "connection\0sha256_peer_certificate_digest";
 
 pub(crate) fn on_headers(context: u32, ended: bool) -> Action {
-    let Judged { verdict, root, now } = judge(context, ended);
+    let Judged { verdict, root, now, wants_fetch } = judge(context, ended);
+    // Nobody waits for it, so that it is of no consequence if the tick cannot be had.
+    if wants_fetch && !matches!(verdict, Verdict::Hold) {
+        keep_time(root, now).ok();
+    }
     let (state, action) = match verdict {
         Verdict::Forward(forward) => obey_forward(context, forward),
         Verdict::Reply(reply) => obey_reply(context, &reply),
@@ -50,11 +54,15 @@ struct Judged {
     verdict: Verdict,
     root: u32,
     now: UnixTime,
+    /// Something should be fetched soon.
+    wants_fetch: bool,
 }
 
 fn judge(context: u32, ended: bool) -> Judged {
-    let fault =
-        |call| Judged { verdict: Verdict::Reply(Reply::refuse(Refusal::Host(call))), root: 0, now: UnixTime(0) };
+    let fault = |call| {
+        let verdict = Verdict::Reply(Reply::refuse(Refusal::Host(call)));
+        Judged { verdict, root: 0, now: UnixTime(0), wants_fetch: false }
+    };
     let Ok(head) = host::header_pairs(Map::Request) else { return fault("proxy_get_header_map_pairs") };
     let Ok(now) = host::now() else { return fault("proxy_get_current_time_nanoseconds") };
     // `Ok(Err(..))`: the proxy must be asked first, for what its route names and for the certificate.
@@ -76,7 +84,8 @@ fn judge(context: u32, ended: bool) -> Judged {
             let (route, certificate) = told.unwrap_or_default();
             let request = request.on_route(route).on_connection(certificate);
             let verdict = plugin.gate.on_request(context, &request, now);
-            Some(Ok(Ok((Judged { verdict, root, now }, plugin.take_fallbacks()))))
+            let judged = Judged { verdict, root, now, wants_fetch: plugin.gate.wants_fetch() };
+            Some(Ok(Ok((judged, plugin.take_fallbacks()))))
         });
         judged.flatten().unwrap_or(Err("proxy_on_context_create"))
     };
