@@ -253,15 +253,12 @@ impl Checks {
         policy: &Policy,
         now: UnixTime,
     ) -> Result<Caller, Refusal> {
-        let (caller, bound_to) = match who {
-            Identified::Token(token) => {
-                let bound_to = token.bound_to();
-                (token.authenticate(resource, policy, now)?, bound_to)
-            }
-            Identified::Static(token) => (Caller::with_static(&token, now)?, None),
-        };
-        possession.prove(bound_to, resource, now, &mut self.acceleration, &mut self.replay)?;
-        Ok(caller)
+        let (acceleration, replay) = (&mut self.acceleration, &mut self.replay);
+        let mut prove = |bound_to| possession.prove(bound_to, resource, now, acceleration, replay);
+        match who {
+            Identified::Token(token) => token.authenticate(resource, policy, now, prove),
+            Identified::Static(token) => prove(None).and_then(|_| Caller::with_static(&token, now)),
+        }
     }
 }
 

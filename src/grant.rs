@@ -12,6 +12,7 @@ use crate::{
     jwk::KeySerial,
     message::Message,
     policy::{Policy, ResourcePolicy},
+    possession::Proved,
     refusal::Refusal,
     rules::Access,
     scope::ScopeSet,
@@ -101,6 +102,7 @@ impl VerifiedToken {
         resource: &ResourcePolicy,
         policy: &Policy,
         now: UnixTime,
+        prove: impl FnOnce(Option<Confirmation>) -> Result<Proved, Refusal>,
     ) -> Result<Caller, Refusal> {
         let server = policy.authorization_server(self.claims.issuer);
         let Some(server) = server.filter(|_| resource.issuers().contains(&self.claims.issuer)) else {
@@ -109,6 +111,8 @@ impl VerifiedToken {
         };
         self.claims.check_audience(resource).map_err(Refusal::Token)?;
         self.claims.check_times(server, now).map_err(Refusal::Token)?;
+        // Last, because a proof counts once.
+        let _: Proved = prove(self.claims.bound_to)?;
         Ok(Caller(Who::Token(self)))
     }
 

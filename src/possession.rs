@@ -36,6 +36,10 @@ enum Proof {
     Several,
 }
 
+/// Evidence that a token is its sender's: all that it is bound to was proved. Nothing but [`Possession::prove`] makes one.
+#[derive(Debug)]
+pub(crate) struct Proved(());
+
 /// A proof that was not used yet is worth something.
 impl fmt::Debug for Possession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,7 +79,7 @@ impl Possession {
         now: UnixTime,
         acceleration: &mut Acceleration,
         replay: &mut Replay,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Proved, Refusal> {
         let refuse = |error| Err(Refusal::Token(error));
         // RFC 8705 section 3.
         if resource.mutual_tls() && self.certificate == Certificate::Unknown {
@@ -90,7 +94,7 @@ impl Possession {
         // RFC 9449 section 7.2: a token that is bound to a key is never taken as a bearer token.
         match (bound_to.and_then(|bound_to| bound_to.key), self.scheme, resource.dpop()) {
             (None, Scheme::Bearer, Some(dpop)) if dpop.required => refuse(TokenError::NotBound),
-            (None, Scheme::Bearer, _) => Ok(()),
+            (None, Scheme::Bearer, _) => Ok(Proved(())),
             (None, Scheme::Dpop, _) => refuse(TokenError::NotBound),
             (Some(key), Scheme::Dpop, Some(dpop)) => {
                 let (method, path) = (&*self.method, &*self.path);
@@ -100,6 +104,7 @@ impl Possession {
                     Proof::Several => Err(ProofError::Doubled),
                     Proof::One(proof) => dpop.check(proof, &wanted, now, acceleration, replay),
                 }
+                .map(|()| Proved(()))
                 .map_err(Refusal::Proof)
             }
             (Some(_), ..) => refuse(TokenError::SenderConstrained),

@@ -50,8 +50,7 @@ fn normalize(uri: &str) -> Option<String> {
     while let Some((before, encoded)) = rest.split_once('%') {
         normal.push_str(before);
         let (digits, after) = encoded.split_at_checked(2)?;
-        // A sign would be read too.
-        let byte = u8::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'))?;
+        let byte = u8::from_str_radix(digits, 16).ok()?;
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             normal.push(char::from(byte));
         } else {

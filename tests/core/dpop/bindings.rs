@@ -146,6 +146,7 @@ fn every_confirmation_must_be_understood() {
         json!(jkt),
         json!({ "jkt": jkt, "x": 1 }),
         json!({ "jkt": jkt, "kid": "k" }),
+        json!({ "jkt": jkt, "x5t#S512": DIGEST }),
         json!({ "jwk": client_key(CLIENT) }),
         json!({ "JKT": jkt }),
         json!({ "jkt": 1 }),
