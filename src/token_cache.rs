@@ -101,7 +101,7 @@ impl TokenCache {
 /// A map that forgets what was not used for longest, roughly (the CLOCK algorithm): a hand goes round the entries, and
 /// forgets the first one that was not used since it last came by. A use is one mark, so a hit costs no more than a look.
 #[derive(Debug)]
-struct Bounded<V> {
+pub(crate) struct Bounded<V> {
     /// Where the entry of a hash is.
     index: BTreeMap<u64, usize>,
     slots: Vec<Option<Entry<V>>>,
@@ -132,18 +132,22 @@ impl<V> core::fmt::Debug for Entry<V> {
 const OVERHEAD: usize = 96;
 
 impl<V> Bounded<V> {
-    const fn new(max_entries: usize, max_bytes: usize) -> Self {
+    pub(crate) const fn new(max_entries: usize, max_bytes: usize) -> Self {
         Self { index: BTreeMap::new(), slots: Vec::new(), free: Vec::new(), hand: 0, bytes: 0, max_entries, max_bytes }
     }
 
-    fn get(&mut self, token: &[u8]) -> Option<&V> {
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub(crate) fn get(&mut self, token: &[u8]) -> Option<&V> {
         let at = *self.index.get(&tail_hash(token))?;
         let entry = self.slots.get_mut(at)?.as_mut().filter(|entry| is_same(&entry.token, token))?;
         entry.used = true;
         Some(&entry.value)
     }
 
-    fn insert(&mut self, token: &str, value: V, weight: usize) {
+    pub(crate) fn insert(&mut self, token: &str, value: V, weight: usize) {
         let bytes = token.len().saturating_add(weight).saturating_add(OVERHEAD);
         if self.max_entries == 0 || bytes > self.max_bytes {
             return;
