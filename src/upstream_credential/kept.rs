@@ -9,13 +9,13 @@ use super::{
     token_response::{self, GrantType},
 };
 use crate::{
+    bounded::Bounded,
     fetch::{Answer, FetchError, Post},
     grant::Caller,
     policy::{Policy, ResourcePolicy},
     refusal::Refusal,
     secret::Secret,
     time::UnixTime,
-    token_cache::Bounded,
 };
 
 /// As many credentials of single callers are kept by one worker, and as many bytes of them and of the callers' tokens.
@@ -30,7 +30,7 @@ const FAILED_FOR: Duration = Duration::from_secs(1);
 
 /// What a worker has for the upstreams of its resources.
 pub(crate) struct Credentials {
-    /// Of single callers, by token and resource.
+    /// Of single callers, by resource and token.
     of_callers: Bounded<Kept>,
     /// Of the gate itself, by resource.
     own: Vec<Option<Kept>>,
@@ -127,7 +127,7 @@ impl Credentials {
     }
 
     fn of_caller(&mut self, index: usize, text: &str, now: UnixTime) -> Option<Result<Arc<Line>, Refusal>> {
-        let kept = self.of_callers.get(key(index, text).as_bytes()).filter(|kept| now < kept.until)?;
+        let kept = self.of_callers.get(index, text.as_bytes()).filter(|kept| now < kept.until)?;
         Some(kept.what.clone())
     }
 
@@ -141,7 +141,7 @@ impl Credentials {
     ) {
         if now < until {
             let weight = what.as_ref().map_or(512, |line| line.weight()).saturating_add(160);
-            self.of_callers.insert(&key(index, text), Kept { what, fresh_until: until, until }, weight);
+            self.of_callers.insert(index, text, Kept { what, fresh_until: until, until }, weight);
         }
     }
 
@@ -234,11 +234,6 @@ impl Question {
             _ => None,
         }
     }
-}
-
-/// Ends with what tells resources apart, because entries are found by the end of their key.
-fn key(index: usize, text: &str) -> String {
-    alloc::format!("{text} {index}")
 }
 
 fn refusal(endpoint: String, error: TokenEndpointError) -> Refusal {
