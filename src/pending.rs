@@ -110,11 +110,12 @@ impl Pending {
             }
             None => Ok(decided),
         });
-        let decision = decision.and_then(|(grant, list)| {
-            forward(grant, credential, index, arrival, &policy, resource, list).map_err(|refusal| (refusal, None))
-        });
+        let decision = decision.and_then(|(grant, list)| Ok((grant, list, credential.ok_or((NO_CREDENTIAL, None))?)));
         match decision {
-            Ok(forward) => Verdict::Forward(forward.asking(asked.notes)),
+            Ok((grant, list, credential)) => {
+                let forward = forward(grant, credential, index, arrival, &policy, resource, list);
+                Verdict::Forward(forward.asking(asked.notes))
+            }
             Err((refusal, id)) => {
                 let reply = Reply::challenge(refusal, resource, &origin).about(&who, &asked.notes);
                 Verdict::Reply(match id {
@@ -159,13 +160,12 @@ pub(crate) fn admit(
         Expected::Anything | Expected::Refused(_) => false,
     };
     let Some(access) = resource.access().filter(|_| reads) else {
-        let origin = arrival.origin.clone();
-        let grant = caller.grant(resource, &[]);
-        let forward = grant.and_then(|grant| forward(grant, credential, index, arrival, policy, resource, None));
-        return forward.map_or_else(
-            |refusal| Verdict::Reply(Reply::challenge(refusal, resource, &origin).about(&who, &[])),
-            Verdict::Forward,
-        );
+        return match caller.grant(resource, &[]).and_then(|grant| Ok((grant, credential.ok_or(NO_CREDENTIAL)?))) {
+            Ok((grant, credential)) => {
+                Verdict::Forward(forward(grant, credential, index, arrival, policy, resource, None))
+            }
+            Err(refusal) => refuse(refusal, &arrival),
+        };
     };
     let room = if caller.is_anonymous() { &rooms.reading_anonymous } else { &rooms.reading };
     let Some(place) = room.enter(weight(&caller, credential.as_ref(), &arrival)) else {
@@ -226,16 +226,15 @@ fn open_session(
 
 fn forward(
     grant: Grant,
-    credential: Option<Credential>,
+    credential: Credential,
     index: usize,
     arrival: Arrival,
     policy: &Arc<Policy>,
     resource: &ResourcePolicy,
     list: Option<ListFilter>,
-) -> Result<Forward, Refusal> {
-    let credential = credential.ok_or(NO_CREDENTIAL)?;
+) -> Forward {
     let guard = ResponseGuard::new(index, resource, arrival.origin, grant.caller(), policy).filtering(list);
-    Ok(Forward::new(grant, credential, arrival.cleaned, guard))
+    Forward::new(grant, credential, arrival.cleaned, guard)
 }
 
 /// What the proxy is told of a body.
