@@ -9,12 +9,14 @@ use questions::{Question, Service};
 
 use crate::{
     acceleration::{Acceleration, HostCrypto},
-    bearer::{Authorization, BearerToken, CredentialsError},
+    bearer::{Authorization, BearerToken, CredentialsError, Scheme},
+    dpop::Replay,
     flights::{FlightId, Flights},
     grant::{Caller, Proof, VerifiedToken},
     introspection::Tokens,
     key_cache::{KeyCache, Lookup, Patience},
     policy::{Policy, ResourcePolicy},
+    possession::Possession,
     refusal::Refusal,
     signature::BadSignature,
     static_token::StaticToken,
@@ -30,6 +32,8 @@ pub(crate) struct Checks {
     pub(crate) keys: Vec<KeyCache>,
     tokens: TokenCache,
     pub(crate) acceleration: Acceleration,
+    /// The DPoP proofs that were used.
+    replay: Replay,
     flights: Flights<Question>,
     credentials: Credentials,
     /// Those of whom the last answer was of no use.
@@ -117,21 +121,6 @@ impl Step<Caller> {
     }
 }
 
-impl Identified {
-    /// Whether it is good for this resource, now.
-    pub(crate) fn authenticate(
-        self,
-        resource: &ResourcePolicy,
-        policy: &Policy,
-        now: UnixTime,
-    ) -> Result<Caller, Refusal> {
-        match self {
-            Self::Token(token) => token.authenticate(resource, policy, now),
-            Self::Static(token) => Caller::with_static(&token, now),
-        }
-    }
-}
-
 impl Checks {
     pub(crate) fn new(policy: &Policy, crypto: Box<dyn HostCrypto>, seed: u64) -> Self {
         let servers = policy.authorization_servers().iter().enumerate();
@@ -139,6 +128,7 @@ impl Checks {
             keys: servers.map(|(index, server)| KeyCache::new(index, server, seed)).collect(),
             tokens: TokenCache::new(policy.token_cache()),
             acceleration: Acceleration::new(policy.verify_signature(), crypto),
+            replay: policy.replay(),
             flights: Flights::default(),
             credentials: Credentials::default(),
             failing: Vec::new(),
@@ -163,12 +153,14 @@ impl Checks {
     pub(crate) fn read<'r>(
         &mut self,
         authorization: Authorization<'r>,
+        schemes: &[Scheme],
         now: UnixTime,
     ) -> Result<Presented<'r>, CredentialsError> {
-        if let Some(token) = authorization.unread().and_then(|text| self.recall(text, now)) {
+        let unread = authorization.unread_in(schemes);
+        if let Some(token) = unread.and_then(|(_, text)| self.recall(text, now)) {
             return Ok(Presented::Known(token));
         }
-        Ok(authorization.bearer()?.map_or(Presented::Nothing, Presented::New))
+        Ok(authorization.token(schemes)?.map_or(Presented::Nothing, |(_, token)| Presented::New(token)))
     }
 
     /// A token that was found good before, with a key that its issuer still has.
@@ -250,6 +242,23 @@ impl Checks {
             return Step::Wait(wait);
         }
         refuse(TokenError::Signature)
+    }
+
+    /// Whether a token is good for this resource, now, and its sender's: to be asked once for each request.
+    pub(crate) fn authenticate(
+        &mut self,
+        who: Identified,
+        possession: &Possession,
+        resource: &ResourcePolicy,
+        policy: &Policy,
+        now: UnixTime,
+    ) -> Result<Caller, Refusal> {
+        let (acceleration, replay) = (&mut self.acceleration, &mut self.replay);
+        let mut prove = |bound_to| possession.prove(bound_to, resource, now, acceleration, replay);
+        match who {
+            Identified::Token(token) => token.authenticate(resource, policy, now, prove),
+            Identified::Static(token) => prove(None).and_then(|_| Caller::with_static(&token, now)),
+        }
     }
 }
 

@@ -178,12 +178,13 @@ impl Gate {
             return Verdict::Reply(resource.origins().preflight(&origin, request.preflight_headers()));
         }
         self.checks.set_clock(now);
-        let presented = match self.checks.read(request.authorization(), now) {
-            Ok(presented) => presented,
-            Err(error) => return Verdict::Reply(Reply::challenge(Refusal::Credentials(error), resource, &origin)),
-        };
         let arrival = Arrival::new(request, &path, resource, origin);
-        let text = request.authorization().unread().and_then(|text| str::from_utf8(text).ok());
+        let presented = match self.checks.read(request.authorization(), resource.schemes(), now) {
+            Ok(presented) => presented,
+            Err(error) => return Verdict::Reply(arrival.refuse(Refusal::Credentials(error), resource)),
+        };
+        let text = request.authorization().unread_in(resource.schemes());
+        let text = text.and_then(|(_, text)| str::from_utf8(text).ok());
         let policy = Arc::clone(&self.policy);
         let step = match presented {
             // Only the body tells whether the method is one that needs no token.
@@ -194,10 +195,13 @@ impl Gate {
                 Step::Done(Caller::anonymous())
             }
             Presented::Nothing => Step::Refuse(Refusal::MissingToken),
-            Presented::Known(token) => Step::from(token.authenticate(resource, &policy, now)),
+            Presented::Known(known) => {
+                let who = Identified::Token(known);
+                Step::from(self.checks.authenticate(who, &arrival.possession, resource, &policy, now))
+            }
             Presented::New(new) => {
                 let identified = self.checks.identify_new(&policy, resource, new, now, Patience::MayWait);
-                identified.and_then(|who| who.authenticate(resource, &policy, now))
+                identified.and_then(|who| self.checks.authenticate(who, &arrival.possession, resource, &policy, now))
             }
         };
         let step = step.or_static(request.authorization(), resource, now);
@@ -225,11 +229,9 @@ impl Gate {
         let Some(resource) = policy.resource(index) else {
             return Next::Verdict(Verdict::Reply(Reply::refuse(Refusal::Unmatched)));
         };
-        let refuse =
-            |refusal, origin: &Origin| Next::Verdict(Verdict::Reply(Reply::challenge(refusal, resource, origin)));
         let caller = match step {
             Step::Done(caller) => caller,
-            Step::Refuse(refusal) => return refuse(refusal, &arrival.origin),
+            Step::Refuse(refusal) => return Next::Verdict(Verdict::Reply(arrival.refuse(refusal, resource))),
             Step::Wait(wait) => return self.wait(wait, None, resource, arrival, place),
         };
         let step = match &arrival.body {
@@ -265,7 +267,7 @@ impl Gate {
             Some(place) => Next::Wait { awaited, caller, arrival, place },
             None => {
                 let refusal = Refusal::Overloaded { held: self.held.len() };
-                Next::Verdict(Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin)))
+                Next::Verdict(Verdict::Reply(arrival.refuse(refusal, resource)))
             }
         }
     }
@@ -425,7 +427,8 @@ impl Gate {
                 }
             }
         };
-        let step = identified.and_then(|who| who.authenticate(resource, &policy, now));
+        let step =
+            identified.and_then(|who| self.checks.authenticate(who, &arrival.possession, resource, &policy, now));
         match self.go_on(step, index, arrival, Some(place), Some(token.expose()), now) {
             Next::Verdict(verdict) => Some(verdict),
             Next::Wait { awaited, caller, arrival, place } => {
@@ -443,5 +446,5 @@ enum Next {
 }
 
 fn refuse_known(refusal: Refusal, resource: &ResourcePolicy, arrival: &Arrival, caller: &Caller) -> Verdict {
-    Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin).about(caller, &[]))
+    Verdict::Reply(arrival.refuse(refusal, resource).about(caller, &[]))
 }

@@ -6,11 +6,13 @@ use core::fmt;
 use alloc::{borrow::ToOwned, string::String, sync::Arc};
 
 use crate::{
+    confirmation::Confirmation,
     filter_state::Notes,
     forward::{Identity, issuer_subject},
     jwk::KeySerial,
     message::Message,
     policy::{Policy, ResourcePolicy},
+    possession::Proved,
     refusal::Refusal,
     rules::Access,
     scope::ScopeSet,
@@ -100,6 +102,7 @@ impl VerifiedToken {
         resource: &ResourcePolicy,
         policy: &Policy,
         now: UnixTime,
+        prove: impl FnOnce(Option<Confirmation>) -> Result<Proved, Refusal>,
     ) -> Result<Caller, Refusal> {
         let server = policy.authorization_server(self.claims.issuer);
         let Some(server) = server.filter(|_| resource.issuers().contains(&self.claims.issuer)) else {
@@ -108,7 +111,14 @@ impl VerifiedToken {
         };
         self.claims.check_audience(resource).map_err(Refusal::Token)?;
         self.claims.check_times(server, now).map_err(Refusal::Token)?;
+        // Last, because a proof counts once.
+        let _: Proved = prove(self.claims.bound_to)?;
         Ok(Caller(Who::Token(self)))
+    }
+
+    /// What whoever presents it has to prove.
+    pub(crate) const fn bound_to(&self) -> Option<Confirmation> {
+        self.claims.bound_to
     }
 
     pub(crate) const fn issuer(&self) -> usize {

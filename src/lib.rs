@@ -33,8 +33,8 @@
 //!
 //! ## What it does not do
 //!
-//! It does not look at the arguments of a tool, does not verify DPoP proofs or
-//! certificates (tokens bound to them are refused), and does not issue tokens.
+//! It does not look at the arguments of a tool, does not check the chain of a client's certificate (who ends TLS does), and
+//! does not issue tokens.
 //!
 //! ## Where to find what
 //!
@@ -48,6 +48,7 @@
 //! | `provider` | what is known of an authorization server by its product | |
 //! | [`jwk`], [`signature`], `key_cache` | keys | RFC 7517, RFC 7518, RFC 8037 |
 //! | [`token_cache`], [`acceleration`] | what need not be checked again, and who checks signatures | |
+//! | [`confirmation`], [`dpop`], `possession` | what a token is bound to, and whether that is proved | RFC 7800, RFC 9449, RFC 8705 |
 //! | [`jws`], [`token`], `token_type`, `static_token` | tokens: form, kind, claims, signature, rights | RFC 7515, RFC 7519, RFC 8725, RFC 9068 |
 //! | [`introspection`], [`flights`] | tokens that only their authorization server knows, and how it is asked | RFC 7662 |
 //! | [`secret`], [`form`], `client_authentication` | the gate as a client of other servers | RFC 6749 section 2.3.1 |
@@ -73,8 +74,11 @@ mod claim;
 mod claim_headers;
 mod client_authentication;
 pub mod config;
+pub mod confirmation;
 pub mod cors;
 mod der;
+mod digest;
+pub mod dpop;
 pub mod event_stream;
 pub mod fetch;
 pub mod filter_state;
@@ -90,11 +94,13 @@ pub mod jwk;
 pub mod jws;
 mod key_cache;
 pub mod list_filter;
+mod mac;
 pub mod message;
 pub mod metadata;
 pub mod path;
 pub mod pending;
 pub mod policy;
+mod possession;
 mod provider;
 pub mod refusal;
 pub mod reply;

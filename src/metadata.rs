@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     cors,
+    dpop::DpopPolicy,
     json::Quoted,
     refusal::Refusal,
     reply::{Header, Reply},
@@ -27,6 +28,13 @@ pub struct Description {
     pub tos_uri: Option<String>,
 }
 
+/// What a resource says about tokens that are bound to their sender.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Binding<'p> {
+    pub(crate) dpop: Option<&'p DpopPolicy>,
+    pub(crate) mutual_tls: bool,
+}
+
 /// A document as it is served: nothing of a request ever enters it, neither `Host` nor `X-Forwarded-*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Document {
@@ -44,6 +52,7 @@ impl Document {
         resource: &str,
         issuers: &[&str],
         scopes: &[&str],
+        binding: Binding<'_>,
         description: &Description,
         max_age: Duration,
     ) -> Self {
@@ -53,11 +62,17 @@ impl Document {
             let items: Vec<String> = values.iter().map(|value| quoted(value)).collect();
             (!items.is_empty()).then(|| alloc::format!("[{}]", items.join(",")))
         };
+        let truth = |value: bool| value.then(|| String::from("true"));
+        let algorithms: Vec<&str> =
+            binding.dpop.iter().flat_map(|dpop| &dpop.algorithms).map(|algorithm| algorithm.as_str()).collect();
         let members = [
             ("resource", Some(quoted(resource))),
             ("authorization_servers", list(issuers)),
             ("scopes_supported", list(scopes)),
             ("bearer_methods_supported", list(&["header"])),
+            ("tls_client_certificate_bound_access_tokens", truth(binding.mutual_tls)),
+            ("dpop_signing_alg_values_supported", list(&algorithms)),
+            ("dpop_bound_access_tokens_required", truth(binding.dpop.is_some_and(|dpop| dpop.required))),
             ("resource_name", text(&description.name)),
             ("resource_documentation", text(&description.documentation)),
             ("resource_policy_uri", text(&description.policy_uri)),

@@ -97,7 +97,7 @@ impl Pending {
         let nobody = caller.is_anonymous().then(|| caller.clone());
         let who = caller.clone();
         let mut asked = Asked { state: policy.filter_state(), notes: Notes::default() };
-        let origin = arrival.origin.clone();
+        let (origin, scheme) = (arrival.origin.clone(), arrival.possession.scheme());
         let decision = match &arrival.body {
             Expected::Message(headers) => decide(caller, headers, body, access, resource, &events, &mut asked),
             Expected::Nothing if !body.is_empty() => Err((Refusal::UnexpectedBody, None)),
@@ -117,7 +117,7 @@ impl Pending {
                 Verdict::Forward(forward.asking(asked.notes))
             }
             Err((refusal, id)) => {
-                let reply = Reply::challenge(refusal, resource, &origin).about(&who, &asked.notes);
+                let reply = Reply::challenge_in(scheme, refusal, resource, &origin).about(&who, &asked.notes);
                 Verdict::Reply(match id {
                     Some(id) => reply.answering(id),
                     None => reply,
@@ -138,9 +138,7 @@ pub(crate) fn admit(
     rooms: &Rooms,
 ) -> Verdict {
     let who = caller.clone();
-    let refuse = |refusal, arrival: &Arrival| {
-        Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin).about(&who, &[]))
-    };
+    let refuse = |refusal, arrival: &Arrival| Verdict::Reply(arrival.refuse(refusal, resource).about(&who, &[]));
     match &arrival.body {
         Expected::Refused(refusal) => return refuse(refusal.clone(), &arrival),
         // A head that contradicts itself must not go upstream, so it cannot wait for the id that its answer should have.
@@ -160,7 +158,8 @@ pub(crate) fn admit(
         Expected::Anything | Expected::Refused(_) => false,
     };
     let Some(access) = resource.access().filter(|_| reads) else {
-        return match caller.grant(resource, &[]).and_then(|grant| Ok((grant, credential.ok_or(NO_CREDENTIAL)?))) {
+        let granted = caller.grant(resource, &[]).and_then(|grant| Ok((grant, credential.ok_or(NO_CREDENTIAL)?)));
+        return match granted {
             Ok((grant, credential)) => {
                 Verdict::Forward(forward(grant, credential, index, arrival, policy, resource, None))
             }

@@ -5,9 +5,11 @@ use core::time::Duration;
 use alloc::{boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 
 use crate::{
-    challenge::Challenge,
+    bearer::Scheme,
+    challenge::{Challenge, Terms},
     claim::{ClaimPath, Condition},
     cors::Origins,
+    dpop::{DpopPolicy, Replay, ReplayLimits},
     filter_state::FilterState,
     forward::IdentityHeaders,
     introspection::Introspection,
@@ -45,6 +47,8 @@ pub struct Policy {
     pub(crate) filter_state: FilterState,
     /// The resources by their names, where routes may name them.
     pub(crate) route_names: Option<BTreeMap<String, usize>>,
+    /// Whether a resource takes tokens that are bound to certificates.
+    pub(crate) reads_certificate: bool,
     /// All that rules ask of claims; a rule names them by number, so that each is checked once per token.
     pub(crate) conditions: Vec<Condition>,
 }
@@ -183,7 +187,13 @@ pub struct ResourcePolicy {
     pub(crate) sessions: Option<SessionKeys>,
     pub(crate) static_tokens: StaticTokens,
     pub(crate) origins: Origins,
+    /// `None`: tokens that are bound to a key of their sender are refused.
+    pub(crate) dpop: Option<DpopPolicy>,
+    /// Whether tokens may be bound to the client's certificate.
+    pub(crate) mutual_tls: bool,
     pub(crate) metadata_url: String,
+    /// `alg` values of DPoP proofs, as challenges list them.
+    pub(crate) dpop_algorithms: String,
     pub(crate) bare_challenge: Arc<str>,
     pub(crate) document: Document,
     pub(crate) upstream_credential: UpstreamCredential,
@@ -228,8 +238,29 @@ impl ResourcePolicy {
         &self.origins
     }
 
-    pub(crate) fn metadata_url(&self) -> &str {
-        &self.metadata_url
+    pub(crate) const fn dpop(&self) -> Option<&DpopPolicy> {
+        self.dpop.as_ref()
+    }
+
+    pub(crate) const fn mutual_tls(&self) -> bool {
+        self.mutual_tls
+    }
+
+    /// How a token may be presented.
+    pub(crate) const fn schemes(&self) -> &'static [Scheme] {
+        match self.dpop {
+            Some(_) => &[Scheme::Bearer, Scheme::Dpop],
+            None => &[Scheme::Bearer],
+        }
+    }
+
+    /// What each challenge says.
+    pub(crate) fn terms(&self) -> Terms<'_> {
+        Terms {
+            metadata_url: &self.metadata_url,
+            dpop: self.dpop.as_ref().map(|_| self.dpop_algorithms.as_str()),
+            dpop_only: self.dpop.as_ref().is_some_and(|dpop| dpop.required),
+        }
     }
 
     pub(crate) const fn upstream_credential(&self) -> &UpstreamCredential {
@@ -249,8 +280,8 @@ impl ResourcePolicy {
         &self.bare_challenge
     }
 
-    pub(crate) fn challenge_without_error(metadata_url: &str, challenged: &ScopeSet) -> Arc<str> {
-        alloc::format!("{}", Challenge::missing(metadata_url, challenged)).into()
+    pub(crate) fn challenge_without_error(terms: Terms<'_>, challenged: &ScopeSet) -> Arc<str> {
+        alloc::format!("{}", Challenge::missing(terms, challenged)).into()
     }
 }
 
@@ -347,6 +378,18 @@ impl Policy {
     #[must_use]
     pub const fn reads_route_metadata(&self) -> bool {
         self.route_names.is_some()
+    }
+
+    /// Whether the gate must be told of the client's certificate ([`crate::request::Request::on_connection`]).
+    #[must_use]
+    pub const fn reads_certificate(&self) -> bool {
+        self.reads_certificate
+    }
+
+    /// What remembers the proofs of one worker. A proof that is too old for one resource may not be for another one.
+    pub(crate) fn replay(&self) -> Replay {
+        let windows = self.resources.iter().filter_map(ResourcePolicy::dpop).map(|dpop| dpop.max_age);
+        Replay::new(windows.max().unwrap_or_default(), ReplayLimits::default())
     }
 
     /// What a request is for: what its route names, where routes may; else what its host and its path say. Well-known

@@ -6,6 +6,7 @@ use alloc::string::String;
 
 use crate::{
     bearer::CredentialsError,
+    dpop::ProofError,
     grant::InsufficientScope,
     introspection::IntrospectionError,
     message::{HeaderMismatch, MessageError},
@@ -37,6 +38,8 @@ pub enum Refusal {
     Credentials(CredentialsError),
     /// A token that is not valid here.
     Token(TokenError),
+    /// A valid token that is bound to a key, without a proof that counts.
+    Proof(ProofError),
     /// A valid token that may not do this.
     InsufficientScope(InsufficientScope),
     /// The page that asks is of an origin that may not.
@@ -130,7 +133,7 @@ impl Refusal {
             | Self::UnexpectedBody
             | Self::HeaderMismatch(_)
             | Self::AmbiguousUri => 400,
-            Self::MissingToken | Self::Token(_) => 401,
+            Self::MissingToken | Self::Token(_) | Self::Proof(_) => 401,
             Self::InsufficientScope(_) | Self::Origin | Self::Denied { .. } => 403,
             Self::Unmatched | Self::NoDocument | Self::Session => 404,
             Self::Method | Self::EndpointMethod => 405,
@@ -164,6 +167,7 @@ impl Refusal {
             // RFC 6750 section 3.1 forbids an error code in the *challenge*; the body needs a word all the same.
             Self::MissingToken => "missing_token",
             Self::Token(_) => "invalid_token",
+            Self::Proof(error) => error.code(),
             Self::InsufficientScope(_) => "insufficient_scope",
             // No scope can cure these, so they must not send a client to its authorization server.
             Self::Origin | Self::Denied { .. } => "access_denied",
@@ -194,6 +198,7 @@ impl Refusal {
             Self::Credentials(CredentialsError::Malformed) => "the Bearer credentials are malformed",
             Self::Credentials(CredentialsError::TooLong(_)) => "the access token is too long",
             Self::Token(error) => error.description(),
+            Self::Proof(error) => error.description(),
             Self::InsufficientScope(_) => "the access token does not carry the needed permissions",
             Self::Origin => "the origin is not allowed",
             Self::EndpointMethod => "the endpoint has no such method",
@@ -248,6 +253,7 @@ impl Refusal {
             Self::MissingToken => "mcp_oauth_missing_token",
             Self::Credentials(_) => "mcp_oauth_malformed_credentials",
             Self::Token(error) => error.reason(),
+            Self::Proof(error) => error.reason(),
             Self::InsufficientScope(_) => "mcp_oauth_insufficient_scope",
             Self::Origin => "mcp_oauth_origin",
             Self::EndpointMethod => "mcp_oauth_method",
@@ -283,6 +289,7 @@ impl fmt::Display for Refusal {
             Self::Path(error) => error.fmt(f),
             Self::Credentials(error) => error.fmt(f),
             Self::Token(error) => write!(f, "token: {error}"),
+            Self::Proof(error) => write!(f, "DPoP proof: {error}"),
             Self::InsufficientScope(error) => {
                 use alloc::string::ToString as _;
                 let (granted, needed) = (error.granted.to_string(), error.needed.to_string());

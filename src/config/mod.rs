@@ -5,6 +5,7 @@
 
 mod authorization_servers;
 mod client_authentication;
+mod dpop;
 mod identity_headers;
 mod introspection;
 mod reach;
@@ -25,7 +26,7 @@ use reader::{At, Findings, Members};
 use crate::{
     filter_state::{FilterState, Note},
     json,
-    policy::{AuthorizationServer, HoldRequests, Policy, Unmatched, VerifySignature},
+    policy::{AuthorizationServer, HoldRequests, Policy, ResourcePolicy, Unmatched, VerifySignature},
     shown::Shown,
     static_token::StaticTokens,
     token_cache::TokenCacheLimits,
@@ -120,6 +121,7 @@ fn read(root: &Members<'_>, environment: &dyn Fn(&str) -> Option<String>, findin
         findings.add("hold_requests", "is missing: rules need to know whether the proxy holds `headers` or the `body`");
     }
     policy.hold_requests = surroundings.hold_requests.unwrap_or_default();
+    policy.reads_certificate = policy.resources.iter().any(ResourcePolicy::mutual_tls);
     if let Some(at) = root.get("identity_headers") {
         policy.identity_headers = identity_headers::read_identity_headers(&at, findings);
     }

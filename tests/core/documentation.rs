@@ -20,7 +20,7 @@ fn full_configuration() -> &'static str {
 /// The variables that README and the examples name.
 fn environment(name: &str) -> Option<String> {
     match name {
-        "MCP_SESSION_KEYS" => Some("0".repeat(43)),
+        "MCP_SESSION_KEYS" | "MCP_NONCE_KEYS" => Some("0".repeat(43)),
         "MCP_CLIENT_SECRET" | "MCP_ACTOR_TOKEN" | "MCP_MAPS_KEY" => Some("secret".to_owned()),
         // RFC 7515 appendix A.3.1, a test key.
         "MCP_IDENTITY_KEYS" => Some(
@@ -44,6 +44,7 @@ fn the_examples_load() {
     let examples = [
         ("static-tokens", include_str!("../../examples/static-tokens.json")),
         ("claims-to-headers", include_str!("../../examples/claims-to-headers.json")),
+        ("dpop", include_str!("../../examples/dpop.json")),
         ("providers", include_str!("../../examples/providers.json")),
         ("introspection", include_str!("../../examples/introspection.json")),
         ("upstream-credentials", include_str!("../../examples/upstream-credentials.json")),
@@ -66,6 +67,7 @@ fn the_envoy_examples_load() {
     let examples = [
         include_str!("../../envoy.yaml"),
         include_str!("../../examples/filter-state.yaml"),
+        include_str!("../../examples/mutual-tls.yaml"),
         include_str!("../../examples/route-metadata.yaml"),
     ];
     for example in examples {
@@ -93,7 +95,7 @@ fn the_table_lists_every_setting() {
     let mut used = BTreeSet::new();
     collect(&document, "", &mut used);
     // These are shown by their members alone.
-    let groups = ["scopes", "metadata", "rules", "rules.claims", "body", "sessions", "cors"];
+    let groups = ["scopes", "metadata", "rules", "rules.claims", "body", "sessions", "dpop.nonce", "cors"];
     for group in groups.map(|group| format!("resources.{group}")) {
         assert!(used.remove(&group), "{group}");
     }

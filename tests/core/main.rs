@@ -19,6 +19,7 @@ mod configuration;
 mod cross_origin;
 mod discovery;
 mod documentation;
+mod dpop;
 mod filter_state;
 mod introspection;
 mod key_rotation;
