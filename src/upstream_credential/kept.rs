@@ -5,7 +5,7 @@ use core::{fmt, time::Duration};
 use alloc::{borrow::ToOwned, string::String, sync::Arc, vec::Vec};
 
 use super::{
-    AUTHORIZATION, Credential, Line, TokenEndpoint, TokenEndpointError, UpstreamCredential, What,
+    AUTHORIZATION, Credential, Line, NO_CREDENTIAL, TokenEndpoint, TokenEndpointError, UpstreamCredential, What,
     token_response::{self, GrantType},
 };
 use crate::{
@@ -87,30 +87,35 @@ impl Credentials {
         policy: &Policy,
         now: UnixTime,
     ) -> Need {
-        let nothing = Need::Ready(Credential(What::Nothing));
-        match (resource.upstream_credential(), text.filter(|_| !caller.is_anonymous())) {
-            (UpstreamCredential::None, _) => nothing,
-            (UpstreamCredential::Header(line), _) => Need::Ready(Credential(What::Line(Arc::clone(line)))),
-            (UpstreamCredential::ClientCredentials(_), _) => self.own(index, now),
+        let ready = |what| Need::Ready(Credential(what));
+        let credential = resource.upstream_credential();
+        match credential {
+            UpstreamCredential::None => return ready(What::Nothing),
+            UpstreamCredential::Header(line) => return ready(What::Line(Arc::clone(line))),
+            UpstreamCredential::ClientCredentials(_) => return self.own(index, now),
             // What says something of the caller, without one.
-            (_, None) => nothing,
-            (UpstreamCredential::InsecureForwardClientToken(evidence), Some(_)) => {
-                Need::Ready(Credential(What::ClientToken(*evidence)))
-            }
-            (UpstreamCredential::TokenExchange(_), Some(text)) => match self.of_caller(index, text, now) {
-                Some(Ok(line)) => Need::Ready(Credential(What::Line(line))),
+            _ if caller.is_anonymous() => return ready(What::Nothing),
+            _ => {}
+        }
+        // Nothing weaker goes upstream if the host of this asks wrongly.
+        let Some(text) = text else { return Need::Refused(NO_CREDENTIAL) };
+        match credential {
+            UpstreamCredential::InsecureForwardClientToken(evidence) => ready(What::ClientToken(*evidence)),
+            UpstreamCredential::TokenExchange(_) => match self.of_caller(index, text, now) {
+                Some(Ok(line)) => ready(What::Line(line)),
                 Some(Err(refusal)) => Need::Refused(refusal),
                 None => Need::Ask(Question { resource: index, subject: Some(Secret::new(text)) }),
             },
-            (UpstreamCredential::IdentityJwt(jwt), Some(text)) => {
+            UpstreamCredential::IdentityJwt(jwt) => {
                 if let Some(Ok(line)) = self.of_caller(index, text, now) {
-                    return Need::Ready(Credential(What::Line(line)));
+                    return ready(What::Line(line));
                 }
-                let Some(identity) = caller.identity(policy) else { return nothing };
+                let Some(identity) = caller.identity(policy) else { return Need::Refused(NO_CREDENTIAL) };
                 let line = Arc::new(jwt.line(identity, now));
                 self.keep_of_caller(index, text, Ok(Arc::clone(&line)), now.plus(jwt.reuse()), now);
-                Need::Ready(Credential(What::Line(line)))
+                ready(What::Line(line))
             }
+            _ => Need::Refused(NO_CREDENTIAL),
         }
     }
 
