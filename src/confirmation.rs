@@ -41,10 +41,13 @@ impl Confirmation {
     fn read(cnf: Value<'_>) -> Option<Self> {
         let mut found = Self { key: None, certificate: None };
         for (name, value) in cnf.as_object()?.entries() {
-            let digest = Some(digest::from_base64url(&value.as_text()?)?);
+            let text = value.as_text()?;
+            let digest = || digest::from_base64url(&text);
             match name {
-                "jkt" => found.key = digest.map(Thumbprint),
-                "x5t#S256" => found.certificate = digest,
+                "jkt" => found.key = Some(Thumbprint(digest()?)),
+                "x5t#S256" => found.certificate = Some(digest()?),
+                // Keycloak 26.7 says with it what `jkt` is for; with another word it would be for something else.
+                "kc-jkt-type" if text.eq_ignore_ascii_case("dpop") => {}
                 _ => return None,
             }
         }

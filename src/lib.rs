@@ -47,7 +47,7 @@
 //! | [`issuer`], [`fetch`] | authorization server metadata, and getting documents | RFC 8414, OpenID Connect Discovery |
 //! | `provider` | what is known of an authorization server by its product | |
 //! | [`jwk`], [`signature`], `key_cache` | keys | RFC 7517, RFC 7518, RFC 8037 |
-//! | [`token_cache`], [`acceleration`] | what need not be checked again, and who checks signatures | |
+//! | [`token_cache`], `bounded`, [`acceleration`] | what need not be checked again, and who checks signatures | |
 //! | [`confirmation`], [`dpop`], `possession` | what a token is bound to, and whether that is proved | RFC 7800, RFC 9449, RFC 8705 |
 //! | [`jws`], [`token`], `token_type`, `static_token` | tokens: form, kind, claims, signature, rights | RFC 7515, RFC 7519, RFC 8725, RFC 9068 |
 //! | [`introspection`], [`flights`] | tokens that only their authorization server knows, and how it is asked | RFC 7662 |
@@ -68,6 +68,7 @@ extern crate alloc;
 pub mod acceleration;
 mod arrival;
 pub mod bearer;
+mod bounded;
 pub mod challenge;
 mod checks;
 mod claim;

@@ -16,7 +16,7 @@ use crate::{
     response::ResponseGuard,
     rules::{Access, Ruling, is_ambiguous, is_ambiguous_template},
     scope_policy::Needs,
-    upstream_credential::Credential,
+    upstream_credential::{Credential, NO_CREDENTIAL},
     waiting::{Place, Room, Rooms},
 };
 
@@ -222,9 +222,6 @@ fn open_session(
         _ => Ok(()),
     }
 }
-
-/// Whoever has no credential is refused for another reason before.
-const NO_CREDENTIAL: Refusal = Refusal::Host("upstream credential");
 
 fn forward(
     grant: Grant,

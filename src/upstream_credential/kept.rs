@@ -5,17 +5,17 @@ use core::{fmt, time::Duration};
 use alloc::{borrow::ToOwned, string::String, sync::Arc, vec::Vec};
 
 use super::{
-    AUTHORIZATION, Credential, Line, TokenEndpoint, TokenEndpointError, UpstreamCredential, What,
+    AUTHORIZATION, Credential, Line, NO_CREDENTIAL, TokenEndpoint, TokenEndpointError, UpstreamCredential, What,
     token_response::{self, GrantType},
 };
 use crate::{
+    bounded::Bounded,
     fetch::{Answer, FetchError, Post},
     grant::Caller,
     policy::{Policy, ResourcePolicy},
     refusal::Refusal,
     secret::Secret,
     time::UnixTime,
-    token_cache::Bounded,
 };
 
 /// As many credentials of single callers are kept by one worker, and as many bytes of them and of the callers' tokens.
@@ -30,7 +30,7 @@ const FAILED_FOR: Duration = Duration::from_secs(1);
 
 /// What a worker has for the upstreams of its resources.
 pub(crate) struct Credentials {
-    /// Of single callers, by token and resource.
+    /// Of single callers, by resource and token.
     of_callers: Bounded<Kept>,
     /// Of the gate itself, by resource.
     own: Vec<Option<Kept>>,
@@ -87,30 +87,35 @@ impl Credentials {
         policy: &Policy,
         now: UnixTime,
     ) -> Need {
-        let nothing = Need::Ready(Credential(What::Nothing));
-        match (resource.upstream_credential(), text.filter(|_| !caller.is_anonymous())) {
-            (UpstreamCredential::None, _) => nothing,
-            (UpstreamCredential::Header(line), _) => Need::Ready(Credential(What::Line(Arc::clone(line)))),
-            (UpstreamCredential::ClientCredentials(_), _) => self.own(index, now),
+        let ready = |what| Need::Ready(Credential(what));
+        let credential = resource.upstream_credential();
+        match credential {
+            UpstreamCredential::None => return ready(What::Nothing),
+            UpstreamCredential::Header(line) => return ready(What::Line(Arc::clone(line))),
+            UpstreamCredential::ClientCredentials(_) => return self.own(index, now),
             // What says something of the caller, without one.
-            (_, None) => nothing,
-            (UpstreamCredential::InsecureForwardClientToken(evidence), Some(_)) => {
-                Need::Ready(Credential(What::ClientToken(*evidence)))
-            }
-            (UpstreamCredential::TokenExchange(_), Some(text)) => match self.of_caller(index, text, now) {
-                Some(Ok(line)) => Need::Ready(Credential(What::Line(line))),
+            _ if caller.is_anonymous() => return ready(What::Nothing),
+            _ => {}
+        }
+        // Nothing weaker goes upstream if the host of this asks wrongly.
+        let Some(text) = text else { return Need::Refused(NO_CREDENTIAL) };
+        match credential {
+            UpstreamCredential::InsecureForwardClientToken(evidence) => ready(What::ClientToken(*evidence)),
+            UpstreamCredential::TokenExchange(_) => match self.of_caller(index, text, now) {
+                Some(Ok(line)) => ready(What::Line(line)),
                 Some(Err(refusal)) => Need::Refused(refusal),
                 None => Need::Ask(Question { resource: index, subject: Some(Secret::new(text)) }),
             },
-            (UpstreamCredential::IdentityJwt(jwt), Some(text)) => {
+            UpstreamCredential::IdentityJwt(jwt) => {
                 if let Some(Ok(line)) = self.of_caller(index, text, now) {
-                    return Need::Ready(Credential(What::Line(line)));
+                    return ready(What::Line(line));
                 }
-                let Some(identity) = caller.identity(policy) else { return nothing };
+                let Some(identity) = caller.identity(policy) else { return Need::Refused(NO_CREDENTIAL) };
                 let line = Arc::new(jwt.line(identity, now));
                 self.keep_of_caller(index, text, Ok(Arc::clone(&line)), now.plus(jwt.reuse()), now);
-                Need::Ready(Credential(What::Line(line)))
+                ready(What::Line(line))
             }
+            _ => Need::Refused(NO_CREDENTIAL),
         }
     }
 
@@ -127,7 +132,7 @@ impl Credentials {
     }
 
     fn of_caller(&mut self, index: usize, text: &str, now: UnixTime) -> Option<Result<Arc<Line>, Refusal>> {
-        let kept = self.of_callers.get(key(index, text).as_bytes()).filter(|kept| now < kept.until)?;
+        let kept = self.of_callers.get(index, text.as_bytes()).filter(|kept| now < kept.until)?;
         Some(kept.what.clone())
     }
 
@@ -141,7 +146,7 @@ impl Credentials {
     ) {
         if now < until {
             let weight = what.as_ref().map_or(512, |line| line.weight()).saturating_add(160);
-            self.of_callers.insert(&key(index, text), Kept { what, fresh_until: until, until }, weight);
+            self.of_callers.insert(index, text, Kept { what, fresh_until: until, until }, weight);
         }
     }
 
@@ -234,11 +239,6 @@ impl Question {
             _ => None,
         }
     }
-}
-
-/// Ends with what tells resources apart, because entries are found by the end of their key.
-fn key(index: usize, text: &str) -> String {
-    alloc::format!("{text} {index}")
 }
 
 fn refusal(endpoint: String, error: TokenEndpointError) -> Refusal {

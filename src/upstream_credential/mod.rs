@@ -24,7 +24,7 @@ pub(crate) use token_exchange::TokenExchange;
 pub(crate) use token_response::MAX_TOKEN_BYTES;
 pub use token_response::TokenEndpointError;
 
-use crate::secret::Secret;
+use crate::{refusal::Refusal, secret::Secret};
 
 /// Where the credential for a resource's server comes from.
 #[derive(Clone, Debug, Default)]
@@ -83,6 +83,9 @@ impl UpstreamCredential {
         }
     }
 }
+
+/// Should never be seen: whoever has no credential is refused for another reason before.
+pub(crate) const NO_CREDENTIAL: Refusal = Refusal::Host("upstream credential");
 
 /// What goes upstream with one request, besides who is calling.
 #[derive(Clone)]

@@ -8,6 +8,7 @@ mod nonces;
 mod proofs;
 mod replay;
 mod targets;
+mod upstream;
 mod waiting;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

@@ -139,12 +139,17 @@ fn the_credentials_are_one_token() {
 #[test]
 fn every_confirmation_must_be_understood() {
     let jkt = thumbprint(CLIENT).to_string();
-    let mut rows = vec![accepted("RFC 9449 6.1", bound_to(&json!({ "jkt": jkt })))];
+    let mut rows = vec![
+        accepted("RFC 9449 6.1", bound_to(&json!({ "jkt": jkt }))),
+        accepted("Keycloak 26.7", bound_to(&json!({ "jkt": jkt, "kc-jkt-type": "DPoP" }))),
+    ];
     let unknown = [
         json!({}),
         json!([]),
         json!(jkt),
         json!({ "jkt": jkt, "x": 1 }),
+        json!({ "jkt": jkt, "kc-jkt-type": "other" }),
+        json!({ "kc-jkt-type": "DPoP" }),
         json!({ "jkt": jkt, "kid": "k" }),
         json!({ "jkt": jkt, "x5t#S512": DIGEST }),
         json!({ "jwk": client_key(CLIENT) }),
