@@ -1,13 +1,12 @@
 // Promise: a token that is bound to a key (RFC 9449) opens the server only to who proves, freshly and for this very
 // request, that it has the key.
 import assert from 'node:assert/strict';
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { dpop, jose } from '../../testbed/packages.mjs';
-import { Session } from '../../testbed/oauth-client.mjs';
 import { choosePorts } from '../../testbed/stack.mjs';
-import { dpopToken, forge, goodClaims, machineToken } from '../../testbed/tokens.mjs';
-import { until } from '../../testbed/until.mjs';
+import { dpopToken, forge, machineToken } from '../../testbed/tokens.mjs';
+import { ALL, athOf, dpopChallenge, newHolder, now, withProof } from './support/dpop.mjs';
 import { send } from './support/http.mjs';
 import { introduce, request } from './support/mcp.mjs';
 import { assertRefusal } from './support/replies.mjs';
@@ -16,25 +15,21 @@ import { startReplica } from './support/sessions.mjs';
 import { itStillServes, keysOf, reasonFor, useStack } from './support/stack.mjs';
 import { GATEWAY, setVariables } from './support/variables.mjs';
 
-const ALL = 'ES256 ES384 EdDSA RS256 PS256';
 const ports = await choosePorts();
 const origin = `http://127.0.0.1:${ports.listen}`;
 const SETTINGS = {
   '/required': { required: true },
-  '/nonce': { nonce: { key_variable: 'DPOP_NONCE_KEY', max_age: '60s' } },
-  '/brief-nonce': { nonce: { key_variable: 'DPOP_NONCE_KEY', max_age: '2s' } },
   '/narrow': { algorithms: ['ES256'] },
   '/brief': { max_age: '10s', clock_skew: '5s' },
   '/without': undefined,
 };
-const VARIABLES = { DPOP_NONCE_KEY: randomBytes(32).toString('base64url'), INTROSPECTION_SECRET: GATEWAY.secret };
 const stack = await useStack({
   ports,
   workers: 1, // each remembers the proofs that it saw itself
   resources: [...Object.keys(SETTINGS), '/opaque=opaque'],
   logLevel: 'debug',
   edit: (bootstrap, { authorization_servers: [server], resources }) => {
-    setVariables(bootstrap, VARIABLES);
+    setVariables(bootstrap, { INTROSPECTION_SECRET: GATEWAY.secret });
     server.introspection = {
       endpoint: `${server.issuer}/token/introspection`,
       client_id: GATEWAY.client_id,
@@ -46,34 +41,14 @@ const stack = await useStack({
       resources.push({ resource: origin + path, scopes: { required: ['mcp:read'] }, dpop: settings });
   },
 });
-// The first resource behind Envoys that read bodies, and one that asks for nonces with the same key.
+// The first resource behind Envoys that read bodies.
 const RULES = { dpop: {}, rules: [{ tools: ['slow'], scopes: ['mcp:admin'] }, {}] };
 const reading = await Promise.all(HOLDS.map((hold) => startReplica(stack, withRules(hold, RULES), { workers: 1 })));
-const other = await startReplica(stack, (bootstrap, { resources }) => {
-  setVariables(bootstrap, VARIABLES);
-  resources.push({ resource: `${origin}/nonce`, scopes: { required: ['mcp:read'] }, dpop: SETTINGS['/nonce'] });
-});
 const [issuerKey] = keysOf(stack);
 const received = () => stack.mcpServer.requests();
-const now = () => Math.floor(Date.now() / 1000);
-const athOf = (token) => createHash('sha256').update(token).digest('base64url');
 
-/** A key pair, the token that is bound to it, and proofs of it by hand. */
-async function holder(url = stack.url, alg = 'ES256', more = {}) {
-  const { privateKey, publicKey } = await jose.generateKeyPair(alg, { extractable: true });
-  const jwk = await jose.exportJWK(publicKey);
-  const claims = { ...goodClaims(stack.issuer, url), ...more, cnf: { jkt: await jose.calculateJwkThumbprint(jwk) } };
-  const token = forge(issuerKey, { alg: issuerKey.alg, kid: issuerKey.kid, typ: 'at+jwt' }, claims);
-  const good = () => ({ jti: randomUUID(), htm: 'POST', htu: url, iat: now(), ath: athOf(token) });
-  const prove = ({ header, claims: changes, key = privateKey } = {}) =>
-    new jose.SignJWT({ ...good(), ...changes }).setProtectedHeader({ typ: 'dpop+jwt', alg, jwk, ...header }).sign(key);
-  return { url, alg, privateKey, publicKey, jwk, token, good, prove };
-}
-const withProof = (token, proof, scheme = 'DPoP') => ({ headers: { authorization: `${scheme} ${token}`, ...(proof !== undefined && { dpop: proof }) } });
-
-/** The challenge of a request that used the scheme DPoP. */
-const challenge = (error, { path = '/mcp', algs = ALL } = {}) => (told) =>
-  `DPoP error="${error}", error_description="${told}", resource_metadata="${origin}/.well-known/oauth-protected-resource${path}", scope="mcp:read", algs="${algs}"`;
+const holder = (url, alg, more) => newHolder(stack, url, { alg, more });
+const challenge = (error, which) => dpopChallenge(origin, error, which);
 
 async function refused(url, request) {
   const before = received().length;
@@ -168,7 +143,7 @@ describe('a proof that is none: 401 invalid_dpop_proof', () => {
     'no-htm': claims({ htm: undefined }),
     'htu-of-another-host': claims({ htu: 'http://evil.example/mcp' }),
     'htu-of-another-port': claims({ htu: `http://127.0.0.1:1/mcp` }),
-    'htu-of-another-path': claims({ htu: `${origin}/nonce` }),
+    'htu-of-another-path': claims({ htu: `${origin}/narrow` }),
     'htu-with-another-scheme': claims({ htu: `https://127.0.0.1:${ports.listen}/mcp` }),
     'htu-without-a-host': claims({ htu: '/mcp' }),
     'htu-with-user': claims({ htu: `http://evil@127.0.0.1:${ports.listen}/mcp` }),
@@ -195,8 +170,8 @@ describe('a proof that is none: 401 invalid_dpop_proof', () => {
   ];
   for (const [name, make] of Object.entries(cases)) {
     it(name, async () => {
-      const it = await holder();
-      const answer = await refused(`${stack.url}/wrong/${name}`, withProof(it.token, await make(it)));
+      const holding = await holder();
+      const answer = await refused(`${stack.url}/wrong/${name}`, withProof(holding.token, await make(holding)));
       assertRefusal(answer, { status: 401, error: 'invalid_dpop_proof', challenge: challenge('invalid_dpop_proof') });
       assert.equal(await reasonFor(stack, `/mcp/wrong/${name}`), `mcp_oauth_dpop_${REASONS.find(([names]) => names.test(name))[1]}`);
     });
@@ -307,53 +282,6 @@ describe('tokens and schemes', () => {
   });
 });
 
-describe('a nonce', () => {
-  const url = `${origin}/nonce`;
-  const first = async (at, { token, prove }, nonce) => send(at, withProof(token, await prove({ claims: { nonce } })));
-
-  it('is asked for, and serves', async () => {
-    const it = await holder(url);
-    const answer = await refused(`${url}/asks`, withProof(it.token, await it.prove({ claims: { htu: url } })));
-    assertRefusal(answer, { status: 401, error: 'use_dpop_nonce', challenge: challenge('use_dpop_nonce', { path: '/nonce' }) });
-    const nonce = answer.header('dpop-nonce');
-    assert.match(nonce, /^[!#-[\]-~]{16,}$/); // NQCHAR of RFC 6749
-    assert.match(answer.header('access-control-expose-headers'), /DPoP-Nonce/i);
-    assert.equal(await reasonFor(stack, '/nonce/asks'), 'mcp_oauth_dpop_nonce');
-    assert.equal((await first(url, it, nonce)).status, 200);
-    assert.equal((await first(url, it, nonce)).status, 200, 'it may be used again, with another jti');
-  });
-  it('that nobody gave is refused with a new one', async () => {
-    const it = await holder(url);
-    const nonce = (await first(url, it)).header('dpop-nonce');
-    const forged = [randomBytes(32).toString('base64url'), nonce.slice(0, -1), `${nonce.slice(0, -1)}${nonce.endsWith('A') ? 'B' : 'A'}`, `${nonce}=`, ''];
-    for (const wrong of forged) {
-      const answer = await first(url, it, wrong);
-      assert.equal(answer.json.error, 'use_dpop_nonce', wrong);
-      assert.ok(answer.header('dpop-nonce'));
-    }
-    assert.equal((await first(url, it, 7)).status, 401);
-    assert.equal((await first(url, it, nonce)).status, 200);
-  });
-  it('is good at every replica that has the key', async () => {
-    const it = await holder(url);
-    const nonce = (await first(url, it)).header('dpop-nonce');
-    const request = withProof(it.token, await it.prove({ claims: { nonce } }));
-    request.headers.host = new URL(url).host;
-    assert.equal((await send(other.url.replace('/mcp', '/nonce'), request)).status, 200);
-  });
-  it('that is too old is refused with a new one', async () => {
-    const it = await holder(`${origin}/brief-nonce`);
-    const nonce = (await first(it.url, it)).header('dpop-nonce');
-    assert.equal((await first(it.url, it, nonce)).status, 200);
-    const answer = await until('it is refused', async () => {
-      const answer = await first(it.url, it, nonce);
-      return answer.status !== 200 && answer;
-    }, { every: 250, seconds: 8 });
-    assert.equal(answer.json.error, 'use_dpop_nonce');
-    assert.equal((await first(it.url, it, answer.header('dpop-nonce'))).status, 200);
-  });
-});
-
 describe('an opaque token that is bound', () => {
   const url = `${origin}/opaque`;
   const asked = () => stack.authorizationServer.forms('introspection').length;
@@ -410,53 +338,6 @@ describe('where bodies are read', () => {
       assert.match(denied.header('www-authenticate'), /^DPoP error="insufficient_scope", scope="mcp:admin mcp:read"/);
       assert.deepEqual(stack.mcpServer.runs().slice(runs), [{ ran: 'echo', arguments: { message: hold } }]);
     });
-  }
-});
-
-describe('clients learn of it', () => {
-  const metadata = (path) => `resource_metadata="${origin}/.well-known/oauth-protected-resource${path}", scope="mcp:read"`;
-  for (const [path, expected] of [
-    ['/mcp', `Bearer ${metadata('/mcp')}, DPoP algs="${ALL}"`],
-    ['/required', `DPoP algs="${ALL}", ${metadata('/required')}`],
-    ['/narrow', `Bearer ${metadata('/narrow')}, DPoP algs="ES256"`],
-    ['/without', `Bearer ${metadata('/without')}`],
-  ]) {
-    it(`from the challenge of ${path}, in one line`, async () => {
-      assertRefusal(await refused(origin + path, {}), { status: 401, error: 'missing_token', challenge: () => expected });
-    });
-  }
-  for (const [path, expected] of [
-    ['/mcp', [ALL.split(' '), undefined]],
-    ['/required', [ALL.split(' '), true]],
-    ['/narrow', [['ES256'], undefined]],
-    ['/without', [undefined, undefined]],
-  ]) {
-    it(`from the metadata of ${path}`, async () => {
-      const { json } = await send(`${origin}/.well-known/oauth-protected-resource${path}`, { method: 'GET' });
-      const required = json.dpop_bound_access_tokens_required || undefined;
-      assert.deepEqual([json.dpop_signing_alg_values_supported, required], expected);
-    });
-  }
-  it('in a browser, which asks first', async () => {
-    const headers = { 'origin': 'https://app.example', 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization,dpop' };
-    const answer = await send(`${stack.url}/preflight`, { method: 'OPTIONS', headers });
-    assert.match(answer.header('access-control-allow-headers'), /\bdpop\b/i);
-    assert.equal(await reasonFor(stack, '/mcp/preflight'), 'mcp_oauth_preflight');
-  });
-  for (const era of ['2025-11-25', '2026-07-28']) {
-    for (const path of ['/mcp', '/required', '/nonce']) {
-      it(`the official client, ${era}: ${path}`, async () => {
-        const exchanges = [];
-        const session = await Session.open(origin + path, { era, dpop: true, onExchange: (exchange) => exchanges.push(exchange) });
-        const { tools } = await session.run((client) => client.listTools());
-        assert.deepEqual(tools.slice(0, 2).map(({ name }) => name), ['echo', 'slow']);
-        const { content } = await session.run((client) => client.callTool({ name: 'echo', arguments: { message: 'hello' } }));
-        assert.equal(content[0].text, 'hello');
-        assert.equal(session.tokens.token_type, 'DPoP');
-        assert.equal(session.logins, 1);
-        await session.close();
-      });
-    }
   }
 });
 
