@@ -13,7 +13,10 @@ import { dpopToken, forge, goodClaims, logIn, machineToken } from '../../testbed
 import { until } from '../../testbed/until.mjs';
 import { FAULTS, startEndpoint } from './support/endpoint.mjs';
 import { send } from './support/http.mjs';
+import { introduce, request } from './support/mcp.mjs';
 import { assertRefusal } from './support/replies.mjs';
+import { HOLDS, withRules } from './support/rules.mjs';
+import { startReplica } from './support/sessions.mjs';
 import { itStillServes, keysFile, reasonFor, useStack } from './support/stack.mjs';
 import { basicOf, GATEWAY, setVariables } from './support/variables.mjs';
 
@@ -108,6 +111,10 @@ const stack = await useStack({
     }
   },
 });
+// The first resource behind Envoys that read bodies.
+const RULES = { rules: [{ tools: ['slow'], scopes: ['mcp:admin'] }, {}], upstream_credential: exchange(`${issuer}/token`, { audience: UPSTREAM }) };
+const secret = (bootstrap) => setVariables(bootstrap, { EXCHANGE_SECRET: GATEWAY.secret });
+const reading = await Promise.all(HOLDS.map((hold) => startReplica(stack, withRules(hold, RULES, secret), { workers: 1 })));
 const keySet = jose.createRemoteJWKSet(new URL(`${issuer}/jwks`));
 const received = () => stack.mcpServer.requests();
 const receivedAt = (path) => received().filter(({ url }) => url === path || url.startsWith(`${path}/`));
@@ -236,6 +243,28 @@ describe('a token is exchanged', () => {
     assert.equal((await send(stack.url)).status, 401);
     assert.equal(exchanges().length, before);
   });
+});
+
+describe('where bodies are read', () => {
+  for (const [i, hold] of HOLDS.entries()) {
+    it(`a request waits for its credential and for its end, and the rules count: ${hold}`, async () => {
+      const { url, host } = reading[i];
+      const mine = token(stack.url);
+      const client = await introduce(stack.url, '2026-07-28');
+      const call = (name, args) => {
+        const { headers, body } = request(client, 'tools/call', { name, arguments: args });
+        return send(url, { token: mine, headers: { ...headers, host }, body });
+      };
+      const [runs, before] = [stack.mcpServer.runs().length, received().length];
+      const message = 'x'.repeat(100_000);
+      const [allowed, denied] = await Promise.all([call('echo', { message }), call('slow', { steps: 0, ms: 0 })]);
+      assert.equal(allowed.status, 200, allowed.body);
+      assert.equal(denied.status, 403, denied.body);
+      assert.deepEqual(stack.mcpServer.runs().slice(runs), [{ ran: 'echo', arguments: { message } }]);
+      assert.equal(received().length, before + 1);
+      assert.equal((await verified(credential(mine))).sub, 'alice');
+    });
+  }
 });
 
 describe('a token endpoint that', { concurrency: 4 }, () => {
