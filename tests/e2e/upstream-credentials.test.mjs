@@ -15,6 +15,7 @@ import { itStillServes, keysOf, reasonFor, useStack } from './support/stack.mjs'
 import { basicOf, GATEWAY, setVariables } from './support/variables.mjs';
 
 const API_KEY = 'k-3f9c1a7e55d04b8d';
+process.env.API_KEY = API_KEY; // Envoy inherits it
 const UPSTREAM = 'https://upstream.internal/mcp';
 const STATEMENTS = 'https://gateway.example';
 const JWKS_PATH = '/.well-known/mcp-oauth/jwks.json';
@@ -49,8 +50,9 @@ const stack = await useStack({
   edit: withRules('headers', {}, (bootstrap, { resources }) => {
     // headers with underscores reach the filter, which has to know them by itself
     connectionManagerOf(bootstrap).common_http_protocol_options.headers_with_underscores_action = 'ALLOW';
+    const { vm_config } = connectionManagerOf(bootstrap).http_filters[0].typed_config.config;
+    vm_config.environment_variables = { host_env_keys: ['API_KEY'], key_values: {} };
     setVariables(bootstrap, {
-      API_KEY,
       OWN_SECRET: GATEWAY.secret,
       IDENTITY_KEYS: JSON.stringify({ keys: [first, next] }),
       OTHER_KEYS: JSON.stringify({ keys: [another] }),
@@ -209,6 +211,11 @@ describe('a statement about the caller', () => {
     assert.match(await reasonFor(stack, JWKS_PATH), /^mcp_oauth_/);
     assert.equal(received().filter(({ url }) => url.startsWith('/.well-known/mcp-oauth')).length, 0);
   });
+});
+
+it('a secret of Envoy’s environment is not in what its admin interface shows', async () => {
+  const dump = await (await fetch(`http://127.0.0.1:${ports.admin}/config_dump`)).text();
+  assert.ok(dump.includes('host_env_keys') && !dump.includes(API_KEY));
 });
 
 it('no key, no secret and no token is in the log', () => {
