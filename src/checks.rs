@@ -11,6 +11,7 @@ use crate::{
     acceleration::{Acceleration, HostCrypto},
     bearer::{Authorization, BearerToken, CredentialsError, Scheme},
     dpop::Replay,
+    explain::{self, Check},
     flights::{FlightId, Flights},
     grant::{Caller, Proof, VerifiedToken},
     introspection::Tokens,
@@ -114,6 +115,7 @@ impl Step<Caller> {
             (Self::Refuse(Refusal::Token(error)), Some(text))
                 if error.is_foreign() && !resource.static_tokens().is_empty() =>
             {
+                explain::at(Check::StaticToken);
                 resource.static_tokens().find(text).map_or(self, |token| Self::from(Caller::with_static(token, now)))
             }
             _ => self,
@@ -202,6 +204,7 @@ impl Checks {
             Ok(candidate) => candidate,
             Err(TokenError::Jws(error)) if error.is_opaque() => {
                 let Some(issuer) = policy.introspects_opaque(resource) else { return refuse(TokenError::Jws(error)) };
+                explain::at(Check::StaticToken);
                 // Before anybody is asked: the operator's own tokens are nobody else's business.
                 return match resource.static_tokens().find(text.expose().as_bytes()) {
                     Some(token) => Step::Done(Identified::Static(Arc::clone(token))),
@@ -218,6 +221,7 @@ impl Checks {
             return self.introspect(issuer, text, None, now);
         }
         let wait = Wait { awaited: Awaited::Keys(issuer), room: RoomOf::Issuer(issuer) };
+        explain::at(Check::Key);
         let key = match cache.lookup(candidate.key_id(), candidate.algorithm(), now, patience) {
             Lookup::Found(key) => key,
             Lookup::Wait => return Step::Wait(wait),
@@ -225,6 +229,7 @@ impl Checks {
             Lookup::Ambiguous => return refuse(TokenError::AmbiguousKey),
             Lookup::Unavailable { retry_after } => return Step::Refuse(unavailable(policy, issuer, retry_after)),
         };
+        explain::at(Check::Signature);
         let bad = Bad::Signature(issuer, key.serial());
         let known_bad = self.tokens.bad(text) == Some(bad);
         let verified =

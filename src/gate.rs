@@ -17,6 +17,7 @@ use crate::{
     bearer::BearerToken,
     checks::{Awaited, Checks, Identified, Landing, Presented, RoomOf, Step, Wait, unavailable},
     cors::Origin,
+    explain::{self, Check},
     fetch::{Answer, Asker, Fetch, FetchError, FetchId, KeyEvent, RemoteEvent},
     flights::FlightId,
     forward::Forward,
@@ -139,11 +140,13 @@ impl Gate {
         if self.policy.unmatched() == Unmatched::Misconfigured {
             return refuse(Refusal::Misconfigured);
         }
+        explain::at(Check::Head);
         let Some((authority, path)) = request.target() else { return refuse(Refusal::Head) };
         let path = match RequestPath::parse(path) {
             Ok(path) => path,
             Err(error) => return refuse(Refusal::Path(error)),
         };
+        explain::at(Check::Resource);
         let target = match self.policy.target(authority, &path, request.route()) {
             Ok(target) => target,
             Err(refusal) => return refuse(refusal),
@@ -170,6 +173,7 @@ impl Gate {
             Target::Nothing | Target::OtherHost => return refuse(Refusal::Unmatched),
         };
         let Some(resource) = self.policy.resource(index) else { return refuse(Refusal::Unmatched) };
+        explain::at(Check::Origin);
         let origin = resource.origins().judge(request.origin());
         if origin == Origin::Refused {
             return Verdict::Reply(Reply::challenge(Refusal::Origin, resource, &origin));
@@ -179,6 +183,7 @@ impl Gate {
         }
         self.checks.set_clock(now);
         let arrival = Arrival::new(request, &path, resource, origin);
+        explain::at(Check::Credentials);
         let presented = match self.checks.read(request.authorization(), resource.schemes(), now) {
             Ok(presented) => presented,
             Err(error) => return Verdict::Reply(arrival.refuse(Refusal::Credentials(error), resource)),

@@ -7,6 +7,7 @@ use alloc::{borrow::ToOwned, string::String, sync::Arc};
 
 use crate::{
     confirmation::Confirmation,
+    explain::{self, Check},
     filter_state::Notes,
     forward::{Identity, issuer_subject},
     jwk::KeySerial,
@@ -109,7 +110,9 @@ impl VerifiedToken {
             let issuer = server.map(|server| server.issuer().as_str().to_owned());
             return Err(Refusal::Token(TokenError::Issuer(issuer.unwrap_or_default())));
         };
+        explain::at(Check::Audience);
         self.claims.check_audience(resource).map_err(Refusal::Token)?;
+        explain::at(Check::Times);
         self.claims.check_times(server, now).map_err(Refusal::Token)?;
         // Last, because a proof counts once.
         let _: Proved = prove(self.claims.bound_to)?;
@@ -153,6 +156,7 @@ impl Caller {
 
     /// The holder of a token that the operator listed for the resource.
     pub(crate) fn with_static(token: &Arc<StaticToken>, now: UnixTime) -> Result<Self, Refusal> {
+        explain::at(Check::Times);
         token.check_time(now).map_err(Refusal::Token)?;
         Ok(Self(Who::Static(Arc::clone(token))))
     }
@@ -212,6 +216,7 @@ impl Caller {
 
     /// The right to do what `needs` is enough for.
     pub(crate) fn grant(self, resource: &ResourcePolicy, needs: &[&Needs]) -> Result<Grant, Refusal> {
+        explain::at(Check::Scopes);
         let Some(scopes) = self.scopes() else { return Err(Refusal::MissingToken) };
         if self.has(resource, needs) {
             return Ok(Grant { caller: self });

@@ -8,6 +8,7 @@ use crate::{
     bearer::BearerToken,
     client_authentication::ClientAuthentication,
     confirmation::Confirmation,
+    explain::{self, Check},
     fetch::{Answer, FetchError, Post},
     form::Form,
     grant::VerifiedToken,
@@ -159,7 +160,9 @@ fn read_token(
     policy: &Policy,
     dates: Dates,
 ) -> Result<VerifiedToken, TokenError> {
+    explain::at(Check::Issuer);
     check_issuer(answer, server)?;
+    explain::at(Check::Kind);
     // A refresh token is active too (RFC 7662 section 2.2 leaves its kind to the server): `token_type` is that of RFC 6749
     // section 5.1, and Keycloak writes `typ`.
     for (member, known) in [("token_type", ["Bearer", "DPoP"]), ("typ", ["Bearer", "DPoP"])] {
@@ -170,6 +173,7 @@ fn read_token(
         }
     }
     check_shape(answer, server.preset().mark)?;
+    explain::at(Check::Claims);
     let claims = Claims::read(answer, issuer, server, &STANDARD, policy, dates)?;
     Ok(VerifiedToken::introspected(claims, policy))
 }

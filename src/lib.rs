@@ -60,6 +60,7 @@
 //! | [`filter_state`] | what the proxy is told of a request | |
 //! | [`response`], `session`, [`list_filter`], [`event_stream`] | the way back | MCP transports, server-sent events |
 //! | [`waiting`] | how much may wait | |
+//! | `explain` | which checks a decision went through, for the command-line tool (feature `explain`) | |
 
 #![no_std]
 
@@ -81,6 +82,10 @@ mod der;
 mod digest;
 pub mod dpop;
 pub mod event_stream;
+#[cfg(feature = "explain")]
+pub mod explain;
+#[cfg(not(feature = "explain"))]
+mod explain;
 pub mod fetch;
 pub mod filter_state;
 pub mod flights;

@@ -4,6 +4,7 @@ use alloc::{borrow::ToOwned, boxed::Box, sync::Arc, vec::Vec};
 
 use crate::{
     arrival::{Arrival, Expected, Session},
+    explain::{self, Check},
     filter_state::{FilterState, Notes},
     forward::Forward,
     gate::Verdict,
@@ -84,6 +85,7 @@ impl Pending {
     /// Decides on the whole body, by the policy and the time that the head was judged by: does NOT look at the token's `exp`
     /// again. Never [`Verdict::Hold`] or [`Verdict::ReadBody`].
     pub fn judge(self, body: &[u8]) -> Verdict {
+        explain::at(Check::Message);
         if body.len() > self.max_body_bytes {
             return Verdict::Reply(self.too_large());
         }
@@ -138,11 +140,15 @@ pub(crate) fn admit(
     rooms: &Rooms,
 ) -> Verdict {
     let who = caller.clone();
+    if resource.access().is_some() {
+        explain::at(Check::Endpoint);
+    }
     let refuse = |refusal, arrival: &Arrival| Verdict::Reply(arrival.refuse(refusal, resource).about(&who, &[]));
     match &arrival.body {
         Expected::Refused(refusal) => return refuse(refusal.clone(), &arrival),
         // A head that contradicts itself must not go upstream, so it cannot wait for the id that its answer should have.
         Expected::Message(Err(mismatch)) if policy.hold_requests() == HoldRequests::Body => {
+            explain::at(Check::Headers);
             return refuse(Refusal::HeaderMismatch(*mismatch), &arrival);
         }
         _ => {}
@@ -214,11 +220,15 @@ fn open_session(
 ) -> Result<(), Refusal> {
     match (core::mem::replace(&mut arrival.session, Session::None), resource.sessions()) {
         (Session::Sealed(sealed), Some(keys)) => {
+            explain::at(Check::Session);
             let id = caller.owner(resource, policy).and_then(|owner| keys.open(&sealed, owner));
             arrival.cleaned.set("mcp-session-id", id.ok_or(Refusal::Session)?.to_owned());
             Ok(())
         }
-        (Session::Several, _) => Err(Refusal::Session),
+        (Session::Several, _) => {
+            explain::at(Check::Session);
+            Err(Refusal::Session)
+        }
         _ => Ok(()),
     }
 }
@@ -268,12 +278,14 @@ fn decide<'b>(
     if caller.is_anonymous() && !list.iter().all(|message| access.is_anonymous(message)) {
         return Err((Refusal::MissingToken, None));
     }
+    explain::at(Check::Headers);
     let headers = headers.as_ref().map_err(|mismatch| refuse(Refusal::HeaderMismatch(*mismatch)))?;
     for message in &list {
         if message.kind == Kind::Response && headers.are_modern() {
             return Err(refuse(Refusal::Message(MessageError::Response)));
         }
         headers.check(message).map_err(|mismatch| refuse(Refusal::HeaderMismatch(mismatch)))?;
+        explain::at(Check::Rules);
         if access.has_uris() && has_ambiguous_uri(message) {
             return Err(refuse(Refusal::AmbiguousUri));
         }

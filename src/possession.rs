@@ -10,6 +10,7 @@ use crate::{
     confirmation::Confirmation,
     digest::{Digest, sha256},
     dpop::{ProofError, Replay, Use},
+    explain::{self, Check},
     path::RequestPath,
     policy::ResourcePolicy,
     refusal::Refusal,
@@ -80,6 +81,7 @@ impl Possession {
         acceleration: &mut Acceleration,
         replay: &mut Replay,
     ) -> Result<Proved, Refusal> {
+        explain::at(Check::Possession);
         let refuse = |error| Err(Refusal::Token(error));
         // RFC 8705 section 3.
         if resource.mutual_tls() && self.certificate == Certificate::Unknown {

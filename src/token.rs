@@ -16,6 +16,7 @@ use crate::{
     bearer::BearerToken,
     claim,
     confirmation::Confirmation,
+    explain::{self, Check},
     grant::{Proof, VerifiedToken},
     json::Object,
     jwk::Key,
@@ -225,8 +226,10 @@ impl<'t> Candidate<'t> {
         policy: &Policy,
         now: UnixTime,
     ) -> Result<Self, TokenError> {
+        explain::at(Check::Form);
         let jws = CompactJws::parse(token.expose()).map_err(TokenError::Jws)?;
         let set = jws.claims().map_err(TokenError::Jws)?;
+        explain::at(Check::Issuer);
         let issuer = required_text(&set, "iss")?;
         let (index, server) = resource
             .issuers()
@@ -234,13 +237,19 @@ impl<'t> Candidate<'t> {
             .filter_map(|index| Some((*index, policy.authorization_server(*index)?)))
             .find(|(_, server)| server.is_issuer(&issuer))
             .ok_or_else(|| TokenError::Issuer(issuer.to_string()))?;
+        explain::at(Check::Algorithm);
         if !server.allows(jws.algorithm) {
             return Err(TokenError::Algorithm(jws.algorithm));
         }
+        explain::at(Check::Kind);
         check_type(jws.typ.as_deref(), &set, server)?;
+        explain::at(Check::Claims);
         let claims = Claims::read(&set, index, server, server.preset(), policy, Dates::Numbers)?;
+        explain::at(Check::Audience);
         claims.check_audience(resource)?;
+        explain::at(Check::Times);
         claims.check_times(server, now)?;
+        explain::at(Check::Binding);
         if claims.bound_to.is_some_and(|bound_to| !bound_to.is_provable(resource)) {
             return Err(TokenError::SenderConstrained);
         }

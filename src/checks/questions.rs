@@ -10,6 +10,7 @@ use alloc::{
 use super::{Awaited, Checks, Identified, RoomOf, Step, Wait};
 use crate::{
     bearer::BearerToken,
+    explain::{self, Check},
     fetch::{Answer, Asker, Fetch, FetchError, FetchId, RemoteEvent},
     flights::FlightId,
     grant::{Caller, VerifiedToken},
@@ -57,6 +58,7 @@ impl Checks {
         verified: Option<Arc<VerifiedToken>>,
         now: UnixTime,
     ) -> Step<Identified> {
+        explain::at(Check::Introspection);
         match self.tokens.bad(text) {
             Some(Bad::Inactive(of, until)) if of == issuer && now < until => {
                 return Step::Refuse(Refusal::Token(TokenError::Inactive));
@@ -89,6 +91,7 @@ impl Checks {
         if !caller.is_anonymous() && !is_open && !caller.has(resource, &[]) {
             return Step::Done(None);
         }
+        explain::at(Check::UpstreamCredential);
         match self.credentials.get(index, resource, caller, text, policy, now) {
             Need::Ready(credential) => Step::Done(Some(credential)),
             Need::ReadyAndAsk(credential, question) => {
