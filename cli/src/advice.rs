@@ -1,0 +1,214 @@
+//! What is around a plugin configuration and makes the filter unsafe or useless.
+
+use crate::{
+    assumed::{is_variable_name, variables},
+    check::{Finding, Severity},
+    manifests::{Holder, Plugin, Readable},
+    node::{Node, Value, shown},
+};
+
+/// Everything that can be said of a plugin without asking the core.
+pub(crate) fn advise(plugin: &Plugin<'_>, readable: &Readable) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    fail_open(plugin.around, &mut findings);
+    kind_of_value(plugin, &mut findings);
+    if let Ok(tree) = readable.tree() {
+        hold_requests(plugin, tree, readable, &mut findings);
+        environment(plugin, tree, readable, &mut findings);
+        if plugin.holder == Holder::Envoy {
+            clusters(plugin, tree, readable, &mut findings);
+        }
+    }
+    findings
+}
+
+fn fail_open(around: &Node, findings: &mut Vec<Finding>) {
+    for name in ["failure_policy", "failurePolicy", "failStrategy"] {
+        let Some(node) = around.get(&[name]) else { continue };
+        let is_open = match &node.value {
+            Value::Text { text, .. } => text == "FAIL_OPEN",
+            Value::Number(number) => number == "3",
+            _ => false,
+        };
+        if is_open {
+            let cure = if name == "failStrategy" { "write FAIL_CLOSE or FAIL_RELOAD" } else { "write FAIL_RELOAD" };
+            findings.push(unsafe_setting(node.at, name, "FAIL_OPEN", cure));
+        }
+    }
+    for name in ["fail_open", "failOpen"] {
+        if let Some(node) = around.get(&[name]).filter(|node| node.is_true()) {
+            findings.push(unsafe_setting(node.at, name, "true", "write false"));
+        }
+    }
+}
+
+fn unsafe_setting(at: usize, name: &str, value: &str, cure: &str) -> Finding {
+    let reason = "requests would pass unchecked whenever the filter cannot run or its configuration is refused";
+    Finding { value: Some(value.to_owned()), ..Finding::new(Severity::Error, at, name, reason, cure) }
+}
+
+/// Envoy hands a `Struct` to a module as protobuf.
+fn kind_of_value(plugin: &Plugin<'_>, findings: &mut Vec<Finding>) {
+    let typed = plugin.around.get(&["configuration"]).and_then(|any| any.get(&["@type"]));
+    if let Some(node) = typed.filter(|node| node.text().is_some_and(|text| text.ends_with("google.protobuf.Struct"))) {
+        let reason = "the filter would get protobuf and not JSON";
+        let cure = "write the JSON as `value` of a type.googleapis.com/google.protobuf.StringValue";
+        findings.push(Finding::new(Severity::Error, node.at, "configuration.@type", reason, cure));
+    }
+}
+
+fn hold_requests(plugin: &Plugin<'_>, tree: &Node, readable: &Readable, findings: &mut Vec<Finding>) {
+    let reads = |resource: &Node| {
+        let has_items = |name| resource.get(&[name]).is_some_and(|list| !list.items().is_empty());
+        has_items("rules") || has_items("anonymous_methods") || resource.text_of(&["default"]) == Some("deny")
+    };
+    let reads = tree.get(&["resources"]).is_some_and(|all| all.items().iter().any(|resource| reads(resource)));
+    let Some(held) = tree.get(&["hold_requests"]).filter(|held| reads && held.text() == Some("headers")) else { return };
+    let at = readable.in_file(held.at);
+    match plugin.holder {
+        Holder::Envoy => {
+            let names = ["allow_on_headers_stop_iteration", "allowOnHeadersStopIteration"];
+            if !plugin.around.get(&names).is_some_and(|allowed| allowed.is_true()) {
+                let reason = "Envoy does not deliver the bodies of requests whose head is held";
+                let cure = "write `allow_on_headers_stop_iteration: true` beside `failure_policy`";
+                findings.push(Finding::new(Severity::Error, at, "hold_requests", reason, cure));
+            }
+        }
+        Holder::Istio | Holder::EnvoyGateway | Holder::Higress => {
+            let reason = "this kind of manifest has no `allow_on_headers_stop_iteration`, so held heads never get their bodies";
+            findings.push(Finding::new(Severity::Error, at, "hold_requests", reason, "write \"body\""));
+        }
+        Holder::Itself => {}
+    }
+}
+
+/// The variables that a manifest passes on, with the place of those whose value stands in it.
+fn passed_on<'n>(plugin: &Plugin<'n>) -> Option<Vec<(&'n str, Option<usize>)>> {
+    let around = plugin.around;
+    let texts = |node: Option<&'n Node>| -> Vec<(&'n str, Option<usize>)> {
+        let items = node.map(Node::items).unwrap_or_default();
+        items.iter().filter_map(|item| Some((item.text()?, None))).collect()
+    };
+    match plugin.holder {
+        Holder::Envoy => {
+            let path: [&[&str]; 2] = [&["vm_config", "vmConfig"], &["environment_variables", "environmentVariables"]];
+            let variables = around.find(&path);
+            let keys = texts(variables.and_then(|all| all.find(&[&["host_env_keys", "hostEnvKeys"]])));
+            let values = variables.and_then(|all| all.find(&[&["key_values", "keyValues"]]));
+            let values = values.map(Node::members).unwrap_or_default();
+            Some(keys.into_iter().chain(values.iter().map(|member| (&*member.name, Some(member.node.at)))).collect())
+        }
+        Holder::Istio => {
+            let env = around.find(&[&["vmConfig"], &["env"]]).map(Node::items).unwrap_or_default();
+            let one = |entry: &'n std::rc::Rc<Node>| {
+                let is_host = entry.text_of(&["valueFrom"]) == Some("HOST");
+                let value = entry.get(&["value"]).filter(|_| !is_host).map(|value| value.at);
+                Some((entry.text_of(&["name"])?, value))
+            };
+            Some(env.iter().filter_map(one).collect())
+        }
+        Holder::EnvoyGateway => Some(texts(around.find(&[&["env"], &["hostKeys"]]))),
+        Holder::Higress | Holder::Itself => None,
+    }
+}
+
+fn environment(plugin: &Plugin<'_>, tree: &Node, readable: &Readable, findings: &mut Vec<Finding>) {
+    let named = variables(tree);
+    for (setting, variable) in &named {
+        if !is_variable_name(variable) {
+            let reason = "this does not look like the name of an environment variable, and is not shown in case it is the secret";
+            let cure = "write the name, in capitals, and put the secret into the proxy's environment";
+            let at = place_of_text(tree, variable).map_or(0, |at| readable.in_file(at));
+            findings.push(Finding::new(Severity::Warning, at, setting, reason, cure));
+        }
+    }
+    let Some(passed) = passed_on(plugin) else { return };
+    let how = match plugin.holder {
+        Holder::Istio => "`vmConfig.env` with `valueFrom: HOST`",
+        Holder::EnvoyGateway => "`env.hostKeys`",
+        _ => "`vm_config.environment_variables.host_env_keys`",
+    };
+    for (setting, variable) in named.iter().filter(|(_, variable)| is_variable_name(variable)) {
+        match passed.iter().find(|(name, _)| name == variable) {
+            None => {
+                let at = place_of_text(tree, variable).map_or(0, |at| readable.in_file(at));
+                let reason = format!("the environment variable `{variable}` is not passed on to the module");
+                let cure = format!("name it in {how}");
+                findings.push(Finding::new(Severity::Error, at, setting, reason, cure));
+            }
+            Some((_, Some(at))) => {
+                let reason = format!("the secret `{variable}` stands in the manifest, for everybody who may read it or the proxy's config dump");
+                let cure = format!("put it into the proxy's environment and name it in {how}");
+                findings.push(Finding::new(Severity::Error, *at, variable, reason, cure));
+            }
+            Some((_, None)) => {}
+        }
+    }
+}
+
+fn place_of_text(tree: &Node, text: &str) -> Option<usize> {
+    let mut found = None;
+    tree.each(&mut |node| {
+        for member in node.members().iter().filter(|member| member.name.ends_with("_variable")) {
+            if found.is_none() && member.node.text() == Some(text) {
+                found = Some(member.node.at);
+            }
+        }
+    });
+    found
+}
+
+/// The clusters of a bootstrap: those that the configuration names must be there, and reach https over TLS.
+fn clusters(plugin: &Plugin<'_>, tree: &Node, readable: &Readable, findings: &mut Vec<Finding>) {
+    let resources: [&[&str]; 2] = [&["static_resources", "staticResources"], &["clusters"]];
+    let Some(known) = plugin.document.find(&resources).map(Node::items) else { return };
+    let dynamic: [&[&str]; 1] = [&["dynamic_resources", "dynamicResources"]];
+    let has_others = plugin.document.find(&dynamic).is_some();
+    let mut named: Vec<(&Node, &Node)> = Vec::new();
+    tree.each(&mut |node| {
+        for member in node.members().iter().filter(|member| matches!(member.name.as_str(), "cluster" | "jwks_cluster")) {
+            named.push((node, &member.node));
+        }
+    });
+    for (user, node) in named {
+        let Some(name) = node.text() else { continue };
+        let at = readable.in_file(node.at);
+        let found = known.iter().find(|cluster| cluster.text_of(&["name"]) == Some(name));
+        let value = Some(format!("\"{}\"", shown(name)));
+        let Some(cluster) = found else {
+            if !has_others {
+                let reason = "no cluster of this name is in `static_resources.clusters`";
+                let names: Vec<String> =
+                    known.iter().filter_map(|cluster| cluster.text_of(&["name"])).map(shown).collect();
+                let cure = format!("add it, or name one of those that are there: {}", names.join(", "));
+                findings.push(Finding { value, ..Finding::new(Severity::Error, at, "cluster", reason, cure) });
+            }
+            continue;
+        };
+        let url = user.text_of(&["endpoint"]).or_else(|| user.text_of(&["issuer"])).unwrap_or_default();
+        let socket = cluster.get(&["transport_socket", "transportSocket"]);
+        let matches = cluster.get(&["transport_socket_matches", "transportSocketMatches"]);
+        let fault = match socket {
+            _ if !url.starts_with("https://") => None,
+            None if matches.is_none() => Some("reaches an https server without TLS"),
+            Some(socket) if is_unverified(socket) => Some("reaches an https server and takes any certificate"),
+            _ => None,
+        };
+        if let Some(fault) = fault {
+            let reason = format!("this cluster {fault}: whoever can answer in its place signs any token");
+            let cure = "add a `transport_socket` with `sni`, `auto_sni_san_validation` and `trusted_ca`, as in envoy.yaml";
+            findings.push(Finding { value, ..Finding::new(Severity::Error, at, "cluster", reason, cure) });
+        }
+    }
+}
+
+fn is_unverified(socket: &Node) -> bool {
+    let names = ["validation_context", "validationContext", "combined_validation_context", "combinedValidationContext"];
+    let more = ["validation_context_sds_secret_config", "validationContextSdsSecretConfig"];
+    let (mut is_tls, mut verifies) = (false, false);
+    socket.each(&mut |node| {
+        is_tls |= node.text_of(&["@type"]).is_some_and(|typed| typed.ends_with("UpstreamTlsContext"));
+        verifies |= node.get(&names).is_some() || node.get(&more).is_some();
+    });
+    is_tls && !verifies
+}

@@ -1,0 +1,78 @@
+//! Environment variables that a configuration names: given, found, or made up so that the rest can be checked.
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use crate::node::{Node, Value};
+
+/// Where the values come from.
+pub(crate) struct Environment {
+    given: BTreeMap<String, String>,
+    /// Whether one that is nowhere gets a value that fits.
+    assume: bool,
+    kinds: BTreeMap<String, Kind>,
+    assumed: RefCell<Vec<String>>,
+}
+
+/// What a variable holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Secret,
+    MacKeys,
+    SigningKeys,
+}
+
+/// RFC 7515 appendix A.3.1: an example's key, known to everybody.
+const SIGNING_KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
+
+impl Environment {
+    pub(crate) fn new(given: &[(String, String)], assume: bool, configuration: &Node) -> Self {
+        let mut kinds = BTreeMap::new();
+        for (setting, variable) in variables(configuration) {
+            let kind = match setting {
+                "key_variable" => Kind::MacKeys,
+                "keys_variable" => Kind::SigningKeys,
+                _ => Kind::Secret,
+            };
+            kinds.insert(variable.to_owned(), kind);
+        }
+        Self { given: given.iter().cloned().collect(), assume, kinds, assumed: RefCell::default() }
+    }
+
+    pub(crate) fn value(&self, name: &str) -> Option<String> {
+        if let Some(value) = self.given.get(name).cloned().or_else(|| std::env::var(name).ok()) {
+            return Some(value);
+        }
+        let kind = self.kinds.get(name).filter(|_| self.assume)?;
+        if !self.assumed.borrow().iter().any(|assumed| assumed == name) {
+            self.assumed.borrow_mut().push(name.to_owned());
+        }
+        Some(match kind {
+            Kind::Secret => "assumed".to_owned(),
+            Kind::MacKeys => "0".repeat(43),
+            Kind::SigningKeys => SIGNING_KEYS.to_owned(),
+        })
+    }
+
+    /// The variables for which a value was made up.
+    pub(crate) fn assumed(&self) -> Vec<String> {
+        self.assumed.borrow().clone()
+    }
+}
+
+/// The environment variables that a configuration names, each with the setting that does.
+pub(crate) fn variables(configuration: &Node) -> Vec<(&str, &str)> {
+    let mut found = Vec::new();
+    configuration.each(&mut |node| {
+        if let Value::Map(members) = &node.value {
+            for member in members.iter().filter(|member| member.name.ends_with("_variable")) {
+                found.extend(member.node.text().map(|text| (member.name.as_str(), text)));
+            }
+        }
+    });
+    found
+}
+
+/// Whether it is one by its looks. What is not may be a secret that was written where a name belongs.
+pub(crate) fn is_variable_name(text: &str) -> bool {
+    text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+}

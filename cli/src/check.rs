@@ -1,0 +1,233 @@
+//! `mcp-oauth check`: what is wrong with a configuration, with place and cure.
+
+use mcp_oauth::config;
+use serde_json::json;
+
+use crate::{
+    Ending, Misuse, advice,
+    arguments::Check,
+    assumed::{Environment, is_variable_name},
+    cures,
+    manifests::{self, Holder, Readable},
+    node::{Node, SyntaxError, Value, shown},
+    output::{Ink, Output},
+    source::{self, ReadError, Source},
+};
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Severity {
+    /// It would not load, or not protect.
+    Error,
+    Warning,
+    /// Good to know; it is no finding.
+    Note,
+}
+
+impl Severity {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
+}
+
+/// One thing that is wrong with a file.
+pub(crate) struct Finding {
+    pub(crate) severity: Severity,
+    /// In characters from the beginning of the file.
+    pub(crate) at: usize,
+    pub(crate) path: String,
+    pub(crate) reason: String,
+    pub(crate) value: Option<String>,
+    pub(crate) cure: String,
+}
+
+impl Finding {
+    pub(crate) fn new(
+        severity: Severity,
+        at: usize,
+        path: &str,
+        reason: impl Into<String>,
+        cure: impl Into<String>,
+    ) -> Self {
+        Self { severity, at, path: path.to_owned(), reason: reason.into(), value: None, cure: cure.into() }
+    }
+}
+
+/// More findings than these are counted only.
+const MAX_SHOWN: usize = 200;
+
+pub(crate) fn run(options: &Check, out: &mut Output) -> Result<Ending, Misuse> {
+    options.environment.iter().for_each(|(_, value)| out.keep_secret(value));
+    let (mut documents, mut count, mut configurations) = (Vec::new(), 0_usize, 0_usize);
+    for name in &options.files {
+        out.progress(&format!("reading {name}"));
+        let report = match source::read(name) {
+            Ok(source) => look(&source, options),
+            Err(ReadError::Unreadable(why)) => {
+                let what = format!("{name}: {why}");
+                return Err(Misuse::new(what, "name a file that can be read, or `-` for standard input"));
+            }
+            Err(ReadError::Content(why)) => {
+                let empty = Source::new(name, String::new());
+                let cure = "check the file that holds the configuration, as text in UTF-8";
+                Report::only(&empty, Finding::new(Severity::Error, 0, "", why, cure))
+            }
+        };
+        configurations = configurations.saturating_add(report.configurations);
+        count = count.saturating_add(report.placed.iter().filter(|(_, f)| f.severity != Severity::Note).count());
+        print(&report, out);
+        documents.extend(report.placed.iter().map(|((line, column), finding)| {
+            json!({
+                "file": report.file, "line": line, "column": column, "severity": finding.severity.name(),
+                "path": finding.path, "reason": finding.reason, "value": finding.value, "cure": finding.cure,
+            })
+        }));
+    }
+    out.document(&json!({ "findings": documents, "count": count, "configurations": configurations }));
+    let files = options.files.len();
+    out.line(&match count {
+        0 => out.paint(Ink::Green, &format!("no findings: {configurations} configurations in {files} files")),
+        1 => out.paint(Ink::Red, "1 finding"),
+        count => out.paint(Ink::Red, &format!("{count} findings")),
+    });
+    Ok(if count == 0 { Ending::Good } else { Ending::Findings })
+}
+
+fn print(report: &Report, out: &Output) {
+    for ((line, column), finding) in report.placed.iter().take(MAX_SHOWN) {
+        let ink = match finding.severity {
+            Severity::Error => Ink::Red,
+            Severity::Warning => Ink::Yellow,
+            Severity::Note => Ink::Dim,
+        };
+        let place = out.paint(Ink::Bold, &format!("{}:{line}:{column}:", report.file));
+        let path = if finding.path.is_empty() { String::new() } else { format!("{}: ", finding.path) };
+        out.line(&format!("{place} {}: {path}{}", out.paint(ink, finding.severity.name()), finding.reason));
+        if let Some(value) = &finding.value {
+            out.line(&format!("   value: {value}"));
+        }
+        if !finding.cure.is_empty() {
+            out.line(&format!("   cure: {}", finding.cure));
+        }
+    }
+    if let Some(more) = report.placed.len().checked_sub(MAX_SHOWN).filter(|more| *more > 0) {
+        out.line(&format!("{}: and {more} more", report.file));
+    }
+}
+
+/// What was found in one file.
+pub(crate) struct Report {
+    file: String,
+    pub(crate) placed: Vec<((usize, usize), Finding)>,
+    configurations: usize,
+}
+
+impl Report {
+    fn only(source: &Source, finding: Finding) -> Self {
+        Self { file: source.name.clone(), placed: vec![(source.place(finding.at), finding)], configurations: 0 }
+    }
+}
+
+/// Everything that is wrong with a file.
+pub(crate) fn look(source: &Source, options: &Check) -> Report {
+    let (mut findings, configurations) = look_into(source, options);
+    if configurations == 0 && findings.is_empty() {
+        let reason = "there is no plugin configuration of this filter here";
+        let cure = "name a file with `authorization_servers` and `resources`, or with a manifest that holds them";
+        findings.push(Finding::new(Severity::Error, 0, "", reason, cure));
+    }
+    let mut placed: Vec<_> = findings.into_iter().map(|finding| (source.place(finding.at), finding)).collect();
+    placed.sort_by_key(|(place, _)| *place);
+    Report { file: source.name.clone(), placed, configurations }
+}
+
+fn look_into(source: &Source, options: &Check) -> (Vec<Finding>, usize) {
+    let documents = match manifests::documents(source) {
+        Ok(documents) => documents,
+        Err(SyntaxError { at, reason }) => {
+            return (vec![Finding::new(Severity::Error, at, "", reason, "mend the syntax here, or just before")], 0);
+        }
+    };
+    let (mut findings, mut count) = (Vec::new(), 0_usize);
+    for document in &documents {
+        for plugin in manifests::find(document) {
+            count = count.saturating_add(1);
+            let Some(readable) = plugin.configuration.read(source) else {
+                let (at, cure) = (plugin.configuration.node().at, "write less, or without aliases");
+                findings.push(Finding::new(Severity::Error, at, "", "the configuration is too large", cure));
+                continue;
+            };
+            findings.extend(ask(&readable, plugin.holder, options));
+            findings.extend(advice::advise(&plugin, &readable));
+        }
+        for (name, node) in manifests::inner_files(document) {
+            let Value::Text { text, style } = &node.value else { continue };
+            let inner = Source::new(name, text.clone());
+            let places = source.align(node.at, *style, text);
+            let (inner, more) = look_into(&inner, options);
+            count = count.saturating_add(more);
+            // A file without anything of ours in it is none of our business.
+            let outer = |at: usize| places.get(at).or(places.last()).copied().unwrap_or(node.at);
+            findings.extend(inner.into_iter().filter(|_| more > 0).map(|f| Finding { at: outer(f.at), ..f }));
+        }
+    }
+    (findings, count)
+}
+
+/// What the core says.
+fn ask(readable: &Readable, holder: Holder, options: &Check) -> Vec<Finding> {
+    let nothing = Node { at: 0, value: Value::Null };
+    let tree = readable.tree().unwrap_or(&nothing);
+    let environment = Environment::new(&options.environment, !options.strict_environment, tree);
+    let mut findings: Vec<Finding> = match config::parse_in(readable.json.as_bytes(), &|name| environment.value(name)) {
+        Ok(policy) => {
+            let note = |reason: String| Finding::new(Severity::Note, readable.place("", false).0, "", reason, "");
+            policy.warnings().map(note).collect()
+        }
+        Err(found) => found.into_iter().map(|finding| placed(&finding, readable)).collect(),
+    };
+    let assumed = environment.assumed();
+    if !assumed.is_empty() {
+        let (named, odd): (Vec<_>, Vec<_>) = assumed.into_iter().partition(|name| is_variable_name(name));
+        let odd = if odd.is_empty() { String::new() } else { format!(" (and {} with odd names)", odd.len()) };
+        let reason = format!("assumed to be set and right: {}{odd}", named.join(", "));
+        let cure = "give values with --env NAME=VALUE, or see what fails without with --strict-env";
+        let at = readable.place("", false).0;
+        // Where the manifest says what is passed on, that was looked at.
+        let _ = holder;
+        findings.push(Finding::new(Severity::Note, at, "environment", reason, cure));
+    }
+    findings
+}
+
+fn placed(finding: &config::Finding, readable: &Readable) -> Finding {
+    let config::Finding { path, reason } = finding;
+    if path.is_empty()
+        && let Err(SyntaxError { at, reason }) = readable.tree()
+    {
+        let cure = "mend the JSON here, or just before";
+        return Finding::new(Severity::Error, readable.in_file(*at), "", format!("no JSON: {reason}"), cure);
+    }
+    let is_unknown = reason.starts_with("unknown key");
+    let (at, node) = readable.place(path, is_unknown);
+    // An unknown setting may be a secret in the wrong place, and so may what stands where a name or a hash belongs.
+    let is_secret = is_unknown || path.ends_with("_variable") || path.ends_with(".sha256");
+    let value = node.filter(|_| !is_secret && !path.is_empty()).map(show);
+    Finding { value, ..Finding::new(Severity::Error, at, path, reason, cures::cure(path, reason)) }
+}
+
+/// A value in one short line.
+fn show(node: &Node) -> String {
+    match &node.value {
+        Value::Null => "null".to_owned(),
+        Value::Truth(truth) => truth.to_string(),
+        Value::Number(number) => shown(number),
+        Value::Text { text, .. } => format!("\"{}\"", shown(text)),
+        Value::List(items) => format!("a list of {}", items.len()),
+        Value::Map(members) => format!("an object with {} members", members.len()),
+    }
+}
