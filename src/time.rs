@@ -8,7 +8,8 @@ pub struct UnixTime(pub u64);
 
 impl UnixTime {
     /// Reads a date and time of RFC 3339 in its one usual form: UTC, whole seconds, from 1970 on (`2027-01-31T12:00:00Z`).
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         const FORM: &[u8] = b"0000-00-00T00:00:00Z";
         let is_formed = text.len() == FORM.len()
             && text

@@ -1,2 +1,218 @@
-use crate::{Ending, Misuse, arguments::Explain, output::Output};
-pub(crate) fn run(_: &Explain, _: &mut Output) -> Result<Ending, Misuse> { Ok(Ending::Good) }
+//! `mcp-oauth explain`: why a request is let through or refused. The verdict is the gate's; what is told of the way to it is
+//! what the gate's own checks noted.
+
+mod answers;
+mod request;
+mod steps;
+
+use std::time::Duration;
+
+use mcp_oauth::{
+    explain,
+    forward::{Edit, Forward, IdentityHeaders},
+    gate::{Gate, Verdict},
+    policy::Policy,
+    reply::Reply,
+    request::{Certificate, Request, RouteResource},
+    time::UnixTime,
+};
+use serde_json::json;
+
+use crate::{
+    Ending, Misuse,
+    arguments::Explain,
+    http::Client,
+    output::{Ink, Output},
+};
+use answers::Answers;
+use request::Asked;
+use steps::{End, Status, Step};
+
+/// A request waits for a few answers only: metadata at three places, keys, introspection, a credential.
+const MAX_FETCHES: usize = 16;
+
+pub(crate) fn run(options: &Explain, out: &mut Output) -> Result<Ending, Misuse> {
+    let asked = request::read(options, out)?;
+    let keys = options.keys.as_deref().map(request::read_keys).transpose()?;
+    let client = options.fetch.then(|| Client::new(options.ca.as_deref(), Duration::from_secs(10))).transpose()?;
+    let exchange = options.exchange;
+    let issuers = asked.issuers.clone();
+    let mut answers = Answers { keys, client, exchange, issuers, unreachable: Vec::new(), open: None };
+    let policy = asked.policy.clone();
+    explain::start();
+    let verdict = decide(policy, &asked, &mut answers, out);
+    let begun = explain::take();
+    report(verdict, &begun, &asked, &answers, out)
+}
+
+/// What the gate says in the end; `None` if it waits for an answer that nobody gives.
+fn decide(policy: Policy, asked: &Asked, answers: &mut Answers, out: &Output) -> Option<Verdict> {
+    const ID: u32 = 1;
+    let mut gate = Gate::new(policy);
+    let now = asked.now;
+    let lines = asked.head.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    let request = Request::new(lines, gate.policy().identity_headers())
+        .ended(asked.body.is_none())
+        .on_route(RouteResource::Unnamed)
+        .on_connection(asked.certificate.unwrap_or(Certificate::Absent));
+    let mut verdict = gate.on_request(ID, &request, now);
+    for _ in 0..MAX_FETCHES {
+        match verdict {
+            Verdict::Hold => {}
+            Verdict::ReadBody(pending) => {
+                let body = asked.body.as_deref().unwrap_or_default();
+                return Some(pending.judge(body));
+            }
+            other => return Some(other),
+        }
+        let fetch = gate.poll_fetch(now)?;
+        let answer = answers.to(&fetch, out)?;
+        let outcome = gate.on_answer(fetch.id, answer.answer(), now);
+        if let Some(event) = outcome.event.map(|event| event.to_string()).or(outcome.remote.map(|e| e.to_string())) {
+            out.progress(&event);
+        }
+        verdict = outcome.resumed.into_iter().next().map_or(Verdict::Hold, |resumed| resumed.verdict);
+    }
+    None
+}
+
+fn report(
+    verdict: Option<Verdict>,
+    begun: &[explain::Check],
+    asked: &Asked,
+    answers: &Answers,
+    out: &Output,
+) -> Result<Ending, Misuse> {
+    let end = match &verdict {
+        Some(Verdict::Forward(_) | Verdict::NotOurs(_)) => End::Forwarded,
+        Some(Verdict::Reply(reply)) => reply.refusal().map_or(End::Answered, End::Refused),
+        Some(Verdict::Hold | Verdict::ReadBody(_)) | None => End::Open,
+    };
+    let steps = steps::list(begun, &end);
+    let why = match &end {
+        End::Refused(refusal) => Some(refusal.to_string()),
+        End::Open => answers.open.clone(),
+        End::Forwarded | End::Answered => None,
+    };
+    for note in &asked.notes {
+        out.line(&out.paint(Ink::Dim, &format!("note: {note}")));
+    }
+    steps.iter().for_each(|step| print(step, why.as_deref(), out));
+    out.line("");
+    let mut document = json!({
+        "steps": steps.iter().map(|step| {
+            let (what, clause) = steps::describe(step.check);
+            let check = format!("{:?}", step.check);
+            json!({ "check": check, "what": what, "clause": clause, "status": step.status.name() })
+        }).collect::<Vec<_>>(),
+        "why": why, "notes": asked.notes,
+        "unreachable": answers.unreachable.iter().map(|server| json!({
+            "step": server.step, "address": server.address,
+            "waited_ms": u64::try_from(server.waited.as_millis()).unwrap_or(u64::MAX), "why": server.why,
+        })).collect::<Vec<_>>(),
+    });
+    let (name, ending) = match &verdict {
+        Some(Verdict::Forward(forward)) => {
+            let edits = edits(forward, asked.policy.identity_headers());
+            out.line(&out.paint(Ink::Green, "forwarded: the server gets the request, with these changes"));
+            edits.iter().for_each(|edit| out.line(&format!("   {edit}")));
+            set(&mut document, "edits", json!(edits));
+            ("forward", Ending::Good)
+        }
+        Some(Verdict::NotOurs(_)) => {
+            out.line(&out.paint(Ink::Yellow, "forwarded untouched: no resource is there, and `unmatched: insecure_forward` says so"));
+            ("not ours", Ending::Good)
+        }
+        Some(Verdict::Reply(reply)) => {
+            let is_refusal = reply.refusal().is_some();
+            told(reply, out);
+            set(&mut document, "reason", json!(reply.reason()));
+            set(&mut document, "cure", json!(steps::cure(reply.reason())));
+            set(&mut document, "reply", reply_document(reply));
+            if is_refusal { ("refuse", Ending::Findings) } else { ("answer", Ending::Good) }
+        }
+        Some(Verdict::Hold | Verdict::ReadBody(_)) | None => {
+            out.line(&out.paint(Ink::Yellow, "undecided"));
+            ("undecided", Ending::Misuse)
+        }
+    };
+    let ending = if answers.unreachable.is_empty() { ending } else { Ending::Unreachable };
+    for server in &answers.unreachable {
+        out.line(&out.paint(Ink::Red, &server.to_string()));
+        out.line("   cure: see whether the address is right and can be reached from here; or give the keys with --keys FILE");
+    }
+    set(&mut document, "verdict", json!(name));
+    out.document(&document);
+    if ending == Ending::Misuse && !out.json {
+        let why = why.unwrap_or_else(|| "the gate waits for an answer that never comes".to_owned());
+        out.line(&format!("   {why}"));
+    }
+    Ok(ending)
+}
+
+fn set(document: &mut serde_json::Value, name: &str, value: serde_json::Value) {
+    if let Some(members) = document.as_object_mut() {
+        members.insert(name.to_owned(), value);
+    }
+}
+
+fn print(step: &Step, why: Option<&str>, out: &Output) {
+    let (what, clause) = steps::describe(step.check);
+    let ink = match step.status {
+        Status::Passed => Ink::Green,
+        Status::Failed => Ink::Red,
+        Status::PassedOn | Status::Undecided => Ink::Yellow,
+        Status::NotReached => Ink::Dim,
+    };
+    let status = out.paint(ink, &format!("{:<11}", step.status.name()));
+    out.line(&format!("{status} {what} {}", out.paint(Ink::Dim, &format!("({clause})"))));
+    if let Some(why) = why.filter(|_| matches!(step.status, Status::Failed | Status::Undecided)) {
+        out.line(&format!("            {why}"));
+    }
+}
+
+fn told(reply: &Reply, out: &Output) {
+    match reply.refusal() {
+        Some(refusal) => {
+            out.line(&out.paint(Ink::Red, &format!("refused: {} ({refusal})", reply.reason())));
+            let cure = steps::cure(reply.reason());
+            if !cure.is_empty() {
+                out.line(&format!("   cure: {cure}"));
+            }
+        }
+        None => out.line(&out.paint(Ink::Green, &format!("answered by the filter itself: {}", reply.reason()))),
+    }
+    out.line("the client gets:");
+    out.line(&format!("   {}", reply.status()));
+    reply.headers().for_each(|(name, value)| out.line(&format!("   {name}: {value}")));
+    out.line(&format!("   {}", String::from_utf8_lossy(reply.body())));
+}
+
+fn reply_document(reply: &Reply) -> serde_json::Value {
+    let headers: Vec<_> = reply.headers().map(|(name, value)| json!([name, value])).collect();
+    json!({ "status": reply.status(), "headers": headers, "body": String::from_utf8_lossy(reply.body()) })
+}
+
+/// What is changed on the way to the server. Values only where they are an identity; the others are credentials and paths.
+fn edits(forward: &Forward, identity: &IdentityHeaders) -> Vec<String> {
+    let usual = [&identity.subject, &identity.client_id, &identity.scopes, &identity.issuer];
+    let show = |name: &str, value: &[u8]| {
+        let is_identity = usual.into_iter().flatten().any(|own| **own == *name);
+        let value = if is_identity { String::from_utf8_lossy(value).into_owned() } else { "(not shown)".to_owned() };
+        format!("sets {name}: {value}")
+    };
+    forward
+        .edits()
+        .map(|edit| match edit {
+            Edit::Remove(name) => format!("removes {}", String::from_utf8_lossy(name)),
+            Edit::Set(name, value) | Edit::Add(name, value) => show(name, value),
+        })
+        .collect()
+}
+
+/// The time of the clock.
+#[allow(clippy::disallowed_methods, reason = "the one place where the tool reads a clock; the core gets it as an argument")]
+fn clock() -> UnixTime {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    UnixTime(since.map_or(0, |since| since.as_secs()))
+}

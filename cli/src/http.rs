@@ -1,1 +1,179 @@
+//! HTTP for the commands that ask servers: bounded in time and size, no redirect followed, and every failure says which
+//! step, which address, and how long it took.
 
+use std::{
+    io::Read as _,
+    time::{Duration, Instant},
+};
+
+use ureq::{
+    Agent, RequestExt as _,
+    http::{Method, Request},
+    tls::{PemItem, RootCerts, TlsConfig, parse_pem},
+};
+
+use crate::Misuse;
+
+/// More is cut off: no document that is read here is longer.
+const MAX_BODY_BYTES: u64 = 256 * 1024;
+
+/// A client with its trust.
+pub(crate) struct Client {
+    roots: Option<RootCerts>,
+    pub(crate) timeout: Duration,
+}
+
+/// An answer, whatever its status.
+#[derive(Default)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) too_large: bool,
+}
+
+impl Response {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+        let named = self.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.as_str()).collect()
+    }
+}
+
+/// A server that gave no answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Unreachable {
+    pub(crate) step: String,
+    pub(crate) address: String,
+    pub(crate) waited: Duration,
+    pub(crate) why: String,
+}
+
+impl std::fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { step, address, waited, why } = self;
+        write!(f, "{step}: {address} could not be reached in {:.1} s: {why}", waited.as_secs_f64())
+    }
+}
+
+impl Client {
+    /// `ca` is a file of certificates to trust instead of the public ones.
+    pub(crate) fn new(ca: Option<&str>, timeout: Duration) -> Result<Self, Misuse> {
+        let roots = ca.map(|name| {
+            let misuse = |why: String| Misuse::new(format!("--ca {name}: {why}"), "name a file with PEM certificates");
+            let pem = std::fs::read(name).map_err(|error| misuse(error.to_string()))?;
+            let certificates: Vec<_> = parse_pem(&pem)
+                .filter_map(|item| match item {
+                    Ok(PemItem::Certificate(certificate)) => Some(certificate),
+                    _ => None,
+                })
+                .collect();
+            if certificates.is_empty() {
+                return Err(misuse("has no certificate".to_owned()));
+            }
+            Ok(RootCerts::new_with_certs(&certificates))
+        });
+        Ok(Self { roots: roots.transpose()?, timeout })
+    }
+
+    /// One request; a POST where there is a body.
+    pub(crate) fn ask(
+        &self,
+        step: &str,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+        timeout: Duration,
+    ) -> Result<Response, Unreachable> {
+        let started = now();
+        let failed = |why: String| Unreachable {
+            step: step.to_owned(),
+            address: url.split(['?', '#']).next().unwrap_or_default().to_owned(),
+            waited: started.elapsed(),
+            why,
+        };
+        let mut tls = TlsConfig::builder();
+        if let Some(roots) = &self.roots {
+            tls = tls.root_certs(roots.clone());
+        }
+        let mut config = Agent::config_builder()
+            .timeout_global(Some(timeout))
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .user_agent(concat!("mcp-oauth/", env!("CARGO_PKG_VERSION")))
+            .tls_config(tls.build());
+        if is_loopback(url) {
+            config = config.proxy(None);
+        }
+        let agent = Agent::new_with_config(config.build());
+        let method = Method::from_bytes(method.as_bytes()).map_err(|error| failed(error.to_string()))?;
+        let mut request = Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body.unwrap_or_default().to_owned()).map_err(|error| failed(error.to_string()))?;
+        let answer = if body.is_some() {
+            request.with_agent(&agent).run()
+        } else {
+            request.map(|_| ()).with_agent(&agent).run()
+        };
+        let answer = answer.map_err(|error| failed(why(&error)))?;
+        let text = |value: &ureq::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = answer.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+        let mut response = Response { status: answer.status().as_u16(), headers, ..Response::default() };
+        // An event stream has no end, and is none of the documents that are asked for.
+        if response.header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream")) {
+            return Ok(response);
+        }
+        let mut reader = answer.into_body().into_reader().take(MAX_BODY_BYTES.saturating_add(1));
+        reader.read_to_end(&mut response.body).map_err(|error| failed(error.to_string()))?;
+        response.too_large = u64::try_from(response.body.len()).is_ok_and(|size| size > MAX_BODY_BYTES);
+        Ok(response)
+    }
+}
+
+fn why(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Timeout(_) => "no answer in time".to_owned(),
+        ureq::Error::HostNotFound => "there is no such host".to_owned(),
+        ureq::Error::ConnectionFailed => "nothing listens there".to_owned(),
+        ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            "nothing listens there".to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// A URL on this machine.
+pub(crate) fn is_loopback(url: &str) -> bool {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    host == "localhost" || host == "::1" || host.parse().is_ok_and(|v4: std::net::Ipv4Addr| v4.is_loopback())
+}
+
+/// A duration such as `5s` or `500ms`.
+pub(crate) fn parse_timeout(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let number: u64 = number.parse().ok()?;
+    let timeout = match unit {
+        "ms" => Duration::from_millis(number),
+        "s" => Duration::from_secs(number),
+        _ => return None,
+    };
+    (Duration::from_millis(10)..=Duration::from_secs(300)).contains(&timeout).then_some(timeout)
+}
+
+#[allow(clippy::disallowed_methods, reason = "how long somebody waited is not what a decision depends on")]
+fn now() -> Instant {
+    Instant::now()
+}

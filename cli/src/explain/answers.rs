@@ -1,0 +1,137 @@
+//! What the gate asks other servers, answered from files or by those servers.
+
+use mcp_oauth::{
+    fetch::{Answer, Fetch, MAX_DOCUMENT_BYTES},
+    issuer::Issuer,
+};
+
+use crate::{
+    http::{Client, Unreachable},
+    output::Output,
+};
+
+/// Who answers.
+pub(crate) struct Answers {
+    /// A JWK Set for all issuers.
+    pub(crate) keys: Option<String>,
+    pub(crate) client: Option<Client>,
+    /// Whether a token endpoint may be asked for credentials.
+    pub(crate) exchange: bool,
+    pub(crate) issuers: Vec<String>,
+    pub(crate) unreachable: Vec<Unreachable>,
+    /// What was asked and not answered.
+    pub(crate) open: Option<String>,
+}
+
+/// An answer that is kept while the gate reads it.
+#[derive(Default)]
+pub(crate) struct Kept {
+    status: String,
+    content_type: Option<String>,
+    cache_control: Option<String>,
+    body: Vec<u8>,
+    too_large: bool,
+    failed: bool,
+}
+
+impl Kept {
+    pub(crate) fn answer(&self) -> Answer<'_> {
+        if self.failed {
+            return Answer::NoResponse;
+        }
+        if self.too_large {
+            return Answer::TooLarge(self.body.len().max(MAX_DOCUMENT_BYTES.saturating_add(1)));
+        }
+        Answer::Response {
+            status: self.status.as_bytes(),
+            content_type: self.content_type.as_deref().map(str::as_bytes),
+            cache_control: self.cache_control.as_deref().map(str::as_bytes),
+            body: &self.body,
+        }
+    }
+
+    fn json(body: String) -> Self {
+        let content_type = Some("application/json".to_owned());
+        Self { status: "200".to_owned(), content_type, body: body.into_bytes(), ..Self::default() }
+    }
+}
+
+impl Answers {
+    /// The answer to a fetch; `None` if there is nobody to ask, which [`Answers::open`] says.
+    pub(crate) fn to(&mut self, fetch: &Fetch, out: &Output) -> Option<Kept> {
+        let url = fetch.uri.as_str();
+        if let (None, Some(keys)) = (&fetch.post, &self.keys) {
+            return Some(match self.issuer_of_metadata(fetch) {
+                Some(issuer) => Kept::json(metadata(&issuer)),
+                None => Kept::json(keys.clone()),
+            });
+        }
+        let is_for_upstream = fetch.post.as_ref().is_some_and(|post| !post.form.expose().contains("token_type_hint="))
+            && !self.is_tokeninfo(fetch);
+        let Some(client) = self.client.as_ref() else {
+            self.open = Some(match &fetch.post {
+                None => format!("the keys of {url} are needed: give them with --keys FILE, or get them with --fetch"),
+                Some(_) => format!("{url} would have to be asked: with --fetch it is"),
+            });
+            return None;
+        };
+        if is_for_upstream && !self.exchange {
+            self.open = Some(format!("{url} would have to issue a credential for the server: with --exchange it does"));
+            return None;
+        }
+        out.progress(&format!("asking {url}"));
+        let mut headers = vec![("accept", "application/json")];
+        let authorization = fetch.post.as_ref().and_then(|post| post.authorization.as_ref());
+        headers.extend(authorization.map(|secret| ("authorization", secret.expose())));
+        if fetch.post.is_some() {
+            headers.push(("content-type", mcp_oauth::form::MEDIA_TYPE));
+        }
+        let (step, method) = match &fetch.post {
+            Some(_) if is_for_upstream => ("upstream credential", "POST"),
+            Some(_) => ("introspection", "POST"),
+            None => ("keys", "GET"),
+        };
+        let body = fetch.post.as_ref().map(|post| post.form.expose());
+        Some(match client.ask(step, method, url, &headers, body, fetch.timeout) {
+            Ok(response) => Kept {
+                status: response.status.to_string(),
+                content_type: response.header("content-type").map(str::to_owned),
+                cache_control: response.header("cache-control").map(str::to_owned),
+                too_large: response.too_large,
+                body: response.body,
+                failed: false,
+            },
+            Err(unreachable) => {
+                self.unreachable.push(unreachable);
+                Kept { failed: true, ..Kept::default() }
+            }
+        })
+    }
+
+    fn is_tokeninfo(&self, fetch: &Fetch) -> bool {
+        fetch.post.as_ref().is_some_and(|post| post.form.expose().starts_with("access_token="))
+    }
+
+    /// The issuer whose metadata is asked for; `None` if it is keys.
+    fn issuer_of_metadata(&self, fetch: &Fetch) -> Option<String> {
+        let url = fetch.uri.as_str();
+        let path = fetch.uri.path();
+        let known = ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"];
+        if !known.iter().any(|known| path.contains(known)) {
+            return None;
+        }
+        let is_its = |issuer: &&String| {
+            let parsed = Issuer::parse(issuer);
+            parsed.is_ok_and(|issuer| issuer.metadata_candidates().iter().any(|candidate| candidate.as_str() == url))
+        };
+        let origin = |issuer: &&String| issuer.contains(fetch.uri.authority());
+        let found = self.issuers.iter().find(is_its).or_else(|| self.issuers.iter().find(origin));
+        found.or(self.issuers.first()).cloned()
+    }
+}
+
+/// Just enough metadata to lead to the keys.
+fn metadata(issuer: &str) -> String {
+    let base = issuer.trim_end_matches('/');
+    serde_json::json!({ "issuer": issuer, "jwks_uri": format!("{base}/keys-of-the-file") }).to_string()
+}
