@@ -108,7 +108,31 @@ pub(crate) fn head<'h>(path: &'h str, more: &[(&'h str, &'h str)]) -> Vec<(&'h s
 pub(crate) fn ask_as(gate: &mut Gate, id: u32, lines: &[(&str, &str)], now: UnixTime) -> Verdict {
     let lines = lines.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
     let request = Request::new(lines, gate.policy().identity_headers());
-    gate.on_request(id, &request, now)
+    #[cfg(feature = "explain")]
+    mcp_oauth::explain::start();
+    let verdict = gate.on_request(id, &request, now);
+    #[cfg(feature = "explain")]
+    assert_explained(&verdict);
+    verdict
+}
+
+/// The check that refuses is one that said that it begins, and nothing goes upstream whose scopes were not checked.
+#[cfg(feature = "explain")]
+#[track_caller]
+fn assert_explained(verdict: &Verdict) {
+    use mcp_oauth::explain::{self, Check};
+
+    let begun = explain::take();
+    match verdict {
+        Verdict::Forward(_) => assert!(begun.contains(&Check::Scopes), "{begun:?}"),
+        Verdict::Reply(reply) => {
+            let Some(check) = reply.refusal().and_then(Check::of) else { return };
+            // Whether a token is bound is asked twice: whether that can be proved, and whether it is.
+            let is_same = |begun: &Check| *begun == check || (check == Check::Binding && *begun == Check::Possession);
+            assert!(begun.iter().any(is_same), "{:?}: {begun:?}", reply.refusal());
+        }
+        Verdict::Hold | Verdict::ReadBody(_) | Verdict::NotOurs(_) => {}
+    }
 }
 
 pub(crate) fn ask(gate: &mut Gate, lines: &[(&str, &str)]) -> Verdict {

@@ -1,0 +1,148 @@
+//! What is around a configuration, and each finding's sibling that is none.
+
+use serde_json::json;
+
+use crate::support::{configuration, file, own, run, with};
+
+#[test]
+fn what_the_repository_ships_has_no_findings() {
+    let folder = std::fs::read_dir(own("examples")).expect("examples");
+    let mut files: Vec<String> = folder.map(|entry| entry.expect("a file").path().to_string_lossy().into_owned()).collect();
+    files.push(own("envoy.yaml"));
+    assert!(files.len() > 5);
+    let mut arguments = vec!["check", "--json"];
+    arguments.extend(files.iter().map(String::as_str));
+    let checked = run(&arguments);
+    let bad: Vec<String> = checked.findings().into_iter().filter(|finding| !finding.contains(" note ")).collect();
+    assert_eq!((checked.code, bad), (0, vec![]));
+}
+
+const RULES: &str = r#""rules": [{ "tools": ["x"], "scopes": ["y"] }]"#;
+
+fn envoy(plugin: &str, clusters: &str, configuration: &str) -> String {
+    format!(
+        "static_resources:
+  listeners:
+  - filter_chains:
+    - filters:
+      - typed_config:
+          http_filters:
+          - typed_config:
+              \"@type\": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+              config:
+                {plugin}
+                configuration:
+                  \"@type\": type.googleapis.com/google.protobuf.StringValue
+                  value: '{configuration}'
+  clusters: {clusters}
+"
+    )
+}
+
+fn plain(more_server: &str, more_resource: &str, more: &str) -> String {
+    format!(
+        r#"{{ "authorization_servers": [{{ "issuer": "https://idp.example.com", "cluster": "idp"{more_server} }}], "resources": [{{ "resource": "https://mcp.example.com/mcp"{more_resource} }}]{more} }}"#
+    )
+}
+
+const TLS: &str = r#"[{ name: idp, transport_socket: { typed_config: { "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, common_tls_context: { validation_context: { trusted_ca: { filename: a } } } } } }]"#;
+
+/// A file, and a part of its findings; `None`: there are none.
+type Row = (&'static str, String, Option<&'static str>);
+
+#[test]
+fn what_is_around_a_configuration_counts() {
+    let closed = "failure_policy: FAIL_RELOAD";
+    let secret = r#", "sessions": { "key_variable": "MCP_KEYS" }"#;
+    let body = format!(", {RULES}");
+    let held = r#", "hold_requests": "headers""#;
+    let istio = |spec: &str, hold: &str| {
+        format!("apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nspec:\n  {spec}\n  pluginConfig: {}\n", plain("", &body, hold))
+    };
+    let gateway = |more: &str| {
+        format!(
+            "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyExtensionPolicy\nspec:\n  wasm:\n  - name: x\n    {more}\n    config: {}\n",
+            plain("", secret, "")
+        )
+    };
+    let rows: Vec<Row> = vec![
+        ("closed", envoy(closed, TLS, &plain("", "", "")), None),
+        ("open", envoy("failure_policy: FAIL_OPEN", TLS, &plain("", "", "")), Some("error failure_policy: requests would pass")),
+        ("open by number", envoy("failurePolicy: 3", TLS, &plain("", "", "")), Some("error failurePolicy: requests would pass")),
+        ("open, the old way", envoy("fail_open: true", TLS, &plain("", "", "")), Some("error fail_open: requests would pass")),
+        ("closed, the old way", envoy("fail_open: false", TLS, &plain("", "", "")), None),
+        ("no such cluster", envoy(closed, "[{ name: other }]", &plain("", "", "")), Some("error cluster: no cluster of this name")),
+        ("https without TLS", envoy(closed, "[{ name: idp }]", &plain("", "", "")), Some("reaches an https server without TLS")),
+        ("TLS without a check", envoy(closed, &TLS.replace("validation_context", "nothing"), &plain("", "", "")), Some("takes any certificate")),
+        ("a cluster for keys", envoy(closed, TLS, &plain(r#", "jwks_cluster": "keys""#, "", "")), Some("no cluster of this name")),
+        ("held heads", envoy(closed, TLS, &plain("", &body, held)), Some("error hold_requests: Envoy does not deliver")),
+        ("held heads that Envoy delivers", envoy("allow_on_headers_stop_iteration: true", TLS, &plain("", &body, held)), None),
+        ("held bodies", envoy(closed, TLS, &plain("", &body, r#", "hold_requests": "body""#)), None),
+        ("a variable that is not passed on", envoy(closed, TLS, &plain("", secret, "")), Some("error key_variable: the environment variable `MCP_KEYS` is not passed on")),
+        ("a variable of the host", envoy("vm_config: { environment_variables: { host_env_keys: [MCP_KEYS] } }", TLS, &plain("", secret, "")), None),
+        ("a secret in the file", envoy("vm_config: { environment_variables: { key_values: { MCP_KEYS: s3cr3t } } }", TLS, &plain("", secret, "")), Some("error MCP_KEYS: the secret `MCP_KEYS` stands in the manifest")),
+        ("a Struct", envoy(closed, TLS, &plain("", "", "")).replace("StringValue", "Struct"), Some("the filter would get protobuf")),
+        ("Istio", istio("failStrategy: FAIL_CLOSE", r#", "hold_requests": "body""#), None),
+        ("Istio, open", istio("failStrategy: FAIL_OPEN", r#", "hold_requests": "body""#), Some("error failStrategy: requests would pass")),
+        ("Istio, held heads", istio("phase: AUTHN", held), Some("held heads never get their bodies")),
+        ("Envoy Gateway", gateway("env: { hostKeys: [MCP_KEYS] }"), None),
+        ("Envoy Gateway, open", gateway("failOpen: true\n    env: { hostKeys: [MCP_KEYS] }"), Some("error failOpen: requests would pass")),
+        ("Envoy Gateway, no variable", gateway("failOpen: false"), Some("is not passed on")),
+        ("no configuration", "kind: Service\n".to_owned(), Some("there is no plugin configuration of this filter here")),
+        ("another filter's", envoy(closed, TLS, r#"{ "rules": [] }"#), Some("there is no plugin configuration")),
+    ];
+    for (name, text, expected) in rows {
+        let checked = run(&["check", "--json", &file("a.yaml", &text)]);
+        let found: Vec<String> = checked.findings().into_iter().filter(|finding| !finding.contains(" note ")).collect();
+        match expected {
+            None => assert_eq!((checked.code, found), (0, vec![]), "{name}"),
+            Some(expected) => {
+                assert!(checked.code == 1 && found.len() == 1 && found[0].contains(expected), "{name}: {found:?}\n{text}");
+                assert!(!checked.json()["findings"][0]["cure"].as_str().expect("a cure").is_empty(), "{name}");
+            }
+        }
+        assert!(!checked.out.contains("s3cr3t"), "{name}");
+    }
+}
+
+#[test]
+fn every_finding_of_a_bad_configuration_has_a_cure() {
+    let bad = json!({
+        "authorization_servers": [
+            { "issuer": "http://idp.example.com", "cluster": "", "clock_skew": "1y", "fetch_timeout": "2h", "algorithms": ["HS256"] },
+            { "issuer": "https://idp.example.com/", "provider": "keyclock", "cluster": 1 },
+        ],
+        "resources": [
+            { "resource": "https://MCP.example.com/mcp", "scopes": { "required": "a" } },
+            { "resource": "https://mcp.example.com:443/mcp" },
+            { "scopes": { "requierd": [] } },
+            { "resource": "https://a.example/", "rules": [{ "scopes": ["a"] }, { "tools": ["x"] }], "body": { "max_size": "1" } },
+            { "resource": "https://b.example/", "static_tokens": [{ "name": "a b", "sha256": "hunter2hunter2", "scopes": [], "expires": "soon" }] },
+        ],
+        "unmatched": "allow", "token_cache": { "max_entries": -1 }, "nonsense": { "a": 1 },
+    });
+    let path = file("a.json", serde_json::to_string_pretty(&bad).expect("JSON"));
+    let checked = run(&["check", "--json", &path]);
+    let document = checked.json();
+    let findings = document["findings"].as_array().expect("findings");
+    assert!(checked.code == 1 && findings.len() >= 20, "{findings:#?}");
+    for finding in findings {
+        let cure = finding["cure"].as_str().expect("a cure");
+        assert!(cure.len() > 5 && finding["line"].as_u64() > Some(0) && finding["column"].as_u64() > Some(0), "{finding}");
+    }
+    assert!(!checked.out.contains("hunter2"), "what may be a secret is not shown");
+}
+
+#[test]
+fn variables_are_given_found_or_assumed() {
+    let sessions = json!([{ "resource": "https://mcp.example.com/mcp", "sessions": { "key_variable": "MCP_KEYS" } }]);
+    let path = file("a.json", with(configuration(), "resources", sessions).to_string());
+    let assumed = run(&["check", &path]);
+    assert!(assumed.code == 0 && assumed.out.contains("assumed to be set and right: MCP_KEYS"), "{assumed:?}");
+    let strict = run(&["check", "--strict-env", &path]);
+    assert!(strict.code == 1 && strict.out.contains("the environment variable `MCP_KEYS` is not set"), "{strict:?}");
+    let given = run(&["check", "--strict-env", "--env", &format!("MCP_KEYS={}", "A".repeat(43)), &path]);
+    assert_eq!((given.code, given.out.contains("assumed")), (0, false));
+    let wrong = run(&["check", "--env", "MCP_KEYS=hunter2hunter2", &path]);
+    assert!(wrong.code == 1 && !wrong.out.contains("hunter2"), "{wrong:?}");
+}

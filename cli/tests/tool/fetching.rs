@@ -1,0 +1,118 @@
+//! `explain --fetch` and `--keys`: keys from files, from servers, and from servers that are not there.
+
+use serde_json::{Value, json};
+
+use crate::{
+    loopback::{json as document, nobody, nothing, serve},
+    support::{NOW, assert_hidden, claims, file, header, jwks, remote, run_with, sign, with},
+};
+
+fn token_of(issuer: &str) -> String {
+    sign(&header(), &with(claims(), "iss", json!(issuer)))
+}
+
+fn explain(configuration: &Value, token: &str, more: &[&str]) -> crate::support::Run {
+    let path = file("config.json", configuration.to_string());
+    let now = NOW.to_string();
+    let mut arguments = vec!["explain", "--json", "--config", &path, "--token", "-", "--now", &now];
+    arguments.extend(more);
+    let told = run_with(&arguments, token);
+    assert_hidden(&told, token);
+    told
+}
+
+#[test]
+fn keys_come_over_the_network() {
+    let server = serve(|base, _, path, _| match path {
+        "/.well-known/openid-configuration" => document(&json!({ "issuer": base, "jwks_uri": format!("{base}/jwks") })),
+        "/jwks" => document(&jwks()),
+        _ => nothing(),
+    });
+    let told = explain(&remote(&server.base), &token_of(&server.base), &["--fetch"]);
+    assert_eq!((told.code, told.json()["verdict"].as_str()), (0, Some("forward")), "{told:?}");
+    let seen = server.seen.lock().expect("a lock");
+    let lines: Vec<&str> = seen.iter().map(|(line, _)| line.as_str()).collect();
+    let expected =
+        ["GET /.well-known/oauth-authorization-server", "GET /.well-known/openid-configuration", "GET /jwks"];
+    assert_eq!(lines, expected);
+    assert!(seen.iter().all(|(_, all)| !all.contains("eyJ")), "the token goes nowhere");
+}
+
+#[test]
+fn metadata_of_another_issuer_is_not_taken() {
+    let server = serve(|base, _, path, _| match path {
+        "/jwks" => document(&jwks()),
+        _ => document(&json!({ "issuer": "https://other.example", "jwks_uri": format!("{base}/jwks") })),
+    });
+    let told = explain(&remote(&server.base), &token_of(&server.base), &["--fetch"]);
+    assert_eq!((told.code, told.json()["reason"].as_str()), (1, Some("mcp_oauth_keys_unavailable")), "{told:?}");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named() {
+    let base = nobody();
+    let told = explain(&remote(&base), &token_of(&base), &["--fetch"]);
+    let server = &told.json()["unreachable"][0];
+    assert_eq!(told.code, 3, "{told:?}");
+    assert_eq!(server["step"], "keys");
+    assert_eq!(server["address"], format!("{base}/.well-known/oauth-authorization-server"));
+    assert!(server["waited_ms"].is_u64() && server["why"] == "nothing listens there", "{server}");
+}
+
+#[test]
+fn keys_come_from_a_file() {
+    let base = nobody();
+    for configuration in [remote(&base), with_jwks_uri(&base)] {
+        let keys = file("jwks.json", jwks().to_string());
+        let told = explain(&configuration, &token_of(&base), &["--keys", &keys]);
+        assert_eq!((told.code, told.json()["verdict"].as_str()), (0, Some("forward")), "{told:?}");
+    }
+    let none = file("jwks.json", r#"{ "keys": [] }"#);
+    let told = explain(&remote(&base), &token_of(&base), &["--keys", &none]);
+    assert_eq!((told.code, told.json()["reason"].as_str()), (1, Some("mcp_oauth_keys_unavailable")));
+}
+
+fn with_jwks_uri(base: &str) -> Value {
+    let server = json!([{ "issuer": base, "cluster": "idp", "jwks_uri": format!("{base}/keys") }]);
+    with(remote(base), "authorization_servers", server)
+}
+
+#[test]
+fn without_keys_it_is_undecided() {
+    let base = nobody();
+    let told = explain(&remote(&base), &token_of(&base), &[]);
+    let found = told.json();
+    assert_eq!((told.code, found["verdict"].as_str()), (2, Some("undecided")));
+    assert!(found["why"].as_str().expect("a cure").contains("--keys FILE"), "{found}");
+    // What can be said without keys is said.
+    let expired = sign(&header(), &with(with(claims(), "iss", json!(base)), "exp", json!(1)));
+    let told = explain(&remote(&base), &expired, &[]);
+    assert_eq!((told.code, told.json()["reason"].as_str()), (1, Some("mcp_oauth_token_expired")));
+}
+
+#[test]
+fn opaque_tokens_are_introspected() {
+    let server = serve(|base, method, path, all| match (method, path) {
+        ("POST", "/introspect") if all.contains("token=opaque-and-secret") => document(&json!({
+            "active": true, "iss": base, "aud": "https://mcp.example.com/mcp", "exp": NOW + 60, "scope": "mcp:read",
+        })),
+        ("POST", "/introspect") => document(&json!({ "active": false })),
+        _ => nothing(),
+    });
+    let introspection = json!({
+        "endpoint": format!("{}/introspect", server.base), "cluster": "idp", "client_id": "me",
+        "client_secret_variable": "MCP_CLIENT_SECRET",
+    });
+    let servers = json!([{ "issuer": server.base, "introspection": introspection }]);
+    let configuration = with(remote(&server.base), "authorization_servers", servers);
+    let more = ["--fetch", "--env", "MCP_CLIENT_SECRET=hunter2hunter2"];
+    let told = explain(&configuration, "opaque-and-secret", &more);
+    assert_eq!((told.code, told.json()["verdict"].as_str()), (0, Some("forward")), "{told:?}");
+    assert!(!told.out.contains("hunter2") && !told.out.contains("opaque-and-secret"));
+    let told = explain(&configuration, "opaque-but-revoked", &more);
+    assert_eq!((told.code, told.json()["reason"].as_str()), (1, Some("mcp_oauth_token_inactive")), "{told:?}");
+    // Nobody is asked without --fetch.
+    let asked = server.seen.lock().expect("a lock").len();
+    let told = explain(&configuration, "opaque-and-secret", &[]);
+    assert_eq!((told.code, server.seen.lock().expect("a lock").len()), (2, asked));
+}

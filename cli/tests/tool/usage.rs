@@ -1,0 +1,51 @@
+//! Help, exit codes, and what is said of misuse.
+
+use crate::support::{file, run, run_with};
+
+#[test]
+fn help_says_what_exit_codes_mean() {
+    for arguments in [&["--help"][..], &["check", "--help"], &["explain", "-h"], &["discover", "--help"], &["init", "--help"]] {
+        let help = run(arguments);
+        assert!(help.code == 0 && help.err.is_empty() && help.out.contains("exit codes: 0 "), "{help:?}");
+    }
+    assert!(run(&["--version"]).out.starts_with("mcp-oauth "));
+    assert_eq!(run(&["schema", "--help"]).code, 0);
+}
+
+#[test]
+fn misuse_is_two_and_has_a_cure() {
+    let config = file("a.json", "{}");
+    let cases: [&[&str]; 14] = [
+        &[],
+        &["chekc"],
+        &["check"],
+        &["check", "/no/such/file"],
+        &["check", "/"],
+        &["check", "--env", "X"],
+        &["check", "--bogus"],
+        &["explain"],
+        &["explain", "--config"],
+        &["explain", "--config", &config],
+        &["discover"],
+        &["discover", "mcp.example.com"],
+        &["discover", "https://user@mcp.example.com/"],
+        &["discover", "--timeout", "never", "https://mcp.example.com/"],
+    ];
+    for arguments in cases {
+        let told = run(arguments);
+        assert!(told.code == 2 && told.out.is_empty(), "{arguments:?}: {told:?}");
+        assert!(told.err.starts_with("mcp-oauth: ") && told.err.contains("\n   cure: "), "{arguments:?}: {told:?}");
+    }
+}
+
+#[test]
+fn there_are_no_colours_without_a_terminal() {
+    let told = run(&["check", &file("a.json", "{}")]);
+    assert!(!told.out.contains('\x1b') && !told.err.contains('\x1b'), "{told:?}");
+}
+
+#[test]
+fn standard_input_is_a_file_too() {
+    let told = run_with(&["check", "-"], "{ \"resources\": [] }");
+    assert!(told.code == 1 && told.out.contains("<stdin>:1:"), "{told:?}");
+}
