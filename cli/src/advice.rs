@@ -63,7 +63,9 @@ fn hold_requests(plugin: &Plugin<'_>, tree: &Node, readable: &Readable, findings
         has_items("rules") || has_items("anonymous_methods") || resource.text_of(&["default"]) == Some("deny")
     };
     let reads = tree.get(&["resources"]).is_some_and(|all| all.items().iter().any(|resource| reads(resource)));
-    let Some(held) = tree.get(&["hold_requests"]).filter(|held| reads && held.text() == Some("headers")) else { return };
+    let Some(held) = tree.get(&["hold_requests"]).filter(|held| reads && held.text() == Some("headers")) else {
+        return;
+    };
     let at = readable.in_file(held.at);
     match plugin.holder {
         Holder::Envoy => {
@@ -75,7 +77,8 @@ fn hold_requests(plugin: &Plugin<'_>, tree: &Node, readable: &Readable, findings
             }
         }
         Holder::Istio | Holder::EnvoyGateway | Holder::Higress => {
-            let reason = "this kind of manifest has no `allow_on_headers_stop_iteration`, so held heads never get their bodies";
+            let reason =
+                "this kind of manifest has no `allow_on_headers_stop_iteration`, so held heads never get their bodies";
             findings.push(Finding::new(Severity::Error, at, "hold_requests", reason, "write \"body\""));
         }
         Holder::Itself => {}
@@ -137,7 +140,9 @@ fn environment(plugin: &Plugin<'_>, tree: &Node, readable: &Readable, findings: 
                 findings.push(Finding::new(Severity::Error, at, setting, reason, cure));
             }
             Some((_, Some(at))) => {
-                let reason = format!("the secret `{variable}` stands in the manifest, for everybody who may read it or the proxy's config dump");
+                let reason = format!(
+                    "the secret `{variable}` stands in the manifest, for everybody who may read it or the proxy's config dump"
+                );
                 let cure = format!("put it into the proxy's environment and name it in {how}");
                 findings.push(Finding::new(Severity::Error, *at, variable, reason, cure));
             }
@@ -166,7 +171,8 @@ fn clusters(plugin: &Plugin<'_>, tree: &Node, readable: &Readable, findings: &mu
     let has_others = plugin.document.find(&dynamic).is_some();
     let mut named: Vec<(&Node, &Node)> = Vec::new();
     tree.each(&mut |node| {
-        for member in node.members().iter().filter(|member| matches!(member.name.as_str(), "cluster" | "jwks_cluster")) {
+        for member in node.members().iter().filter(|member| matches!(member.name.as_str(), "cluster" | "jwks_cluster"))
+        {
             named.push((node, &member.node));
         }
     });
@@ -196,7 +202,8 @@ fn clusters(plugin: &Plugin<'_>, tree: &Node, readable: &Readable, findings: &mu
         };
         if let Some(fault) = fault {
             let reason = format!("this cluster {fault}: whoever can answer in its place signs any token");
-            let cure = "add a `transport_socket` with `sni`, `auto_sni_san_validation` and `trusted_ca`, as in envoy.yaml";
+            let cure =
+                "add a `transport_socket` with `sni`, `auto_sni_san_validation` and `trusted_ca`, as in envoy.yaml";
             findings.push(Finding { value, ..Finding::new(Severity::Error, at, "cluster", reason, cure) });
         }
     }

@@ -192,7 +192,9 @@ fn read(parser: &mut lexopt::Parser) -> Result<(Command, Output), Failure> {
     let name = loop {
         match parser.next()? {
             None => return Err(misuse("no command", "mcp-oauth check FILE, or mcp-oauth --help")),
-            Some(Long("help") | Short('h')) => return Ok((Command::Say(HELP.trim_end().to_owned()), Output::new(false))),
+            Some(Long("help") | Short('h')) => {
+                return Ok((Command::Say(HELP.trim_end().to_owned()), Output::new(false)));
+            }
             Some(Long("version") | Short('V')) => {
                 let version = format!("mcp-oauth {}", env!("CARGO_PKG_VERSION"));
                 return Ok((Command::Say(version), Output::new(false)));
@@ -207,7 +209,9 @@ fn read(parser: &mut lexopt::Parser) -> Result<(Command, Output), Failure> {
         "explain" => (EXPLAIN, Command::Explain(Explain::default())),
         "discover" => (DISCOVER, Command::Discover(Discover::default())),
         "init" => (INIT, Command::Init(Init::default())),
-        "schema" => ("mcp-oauth schema\n\nPrints the JSON Schema (2020-12) of the plugin configuration.\n", Command::Schema),
+        "schema" => {
+            ("mcp-oauth schema\n\nPrints the JSON Schema (2020-12) of the plugin configuration.\n", Command::Schema)
+        }
         "help" => return Ok((Command::Say(HELP.trim_end().to_owned()), Output::new(false))),
         _ => return Err(misuse("a command that there is not", "check, explain, discover, init or schema")),
     };

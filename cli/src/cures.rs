@@ -22,7 +22,10 @@ pub(crate) fn cure(path: &str, reason: &str) -> String {
         ("has user information", "leave out the part before `@`"),
         ("names the default port", "leave the port out"),
         ("is in neither", "see what is known above"),
-        ("is not set", "list the variable in `vm_config.environment_variables.host_env_keys`, and set it where Envoy runs"),
+        (
+            "is not set",
+            "list the variable in `vm_config.environment_variables.host_env_keys`, and set it where Envoy runs",
+        ),
         ("is empty: leave it out", "leave it out"),
         ("is listed twice", "delete one of the two"),
         ("is never reached", "put it above that rule, or delete it"),
@@ -48,7 +51,7 @@ pub(crate) fn cure(path: &str, reason: &str) -> String {
         return format!("write one of {words}");
     }
     if let Some((_, range)) = reason.split_once("is not within ") {
-        return format!("write something between {}", range.replacen(" and ", " and ", 1));
+        return format!("write something between {}", range);
     }
     if let Some((_, expected)) = reason.split_once(" where ") {
         return match about() {

@@ -96,7 +96,8 @@ impl Look<'_> {
         match self.client.ask(step, method, url, headers, body, self.client.timeout) {
             Ok(response) => Some(response),
             Err(unreachable) => {
-                let cure = "see whether the address is right, the server runs, and a firewall lets this machine through";
+                let cure =
+                    "see whether the address is right, the server runs, and a firewall lets this machine through";
                 self.add(Rating::Error, step, unreachable.to_string(), cure);
                 self.unreachable.push(unreachable);
                 None
@@ -107,8 +108,7 @@ impl Look<'_> {
     /// A JSON object from a place that may be asked; what is wrong with it is noted, but for 404.
     fn document(&mut self, step: &'static str, url: &str) -> Option<(Response, Value)> {
         let origin = self.origin.clone();
-        let headers =
-            [("accept", "application/json"), ("mcp-protocol-version", PROTOCOL), ("origin", origin.as_str())];
+        let headers = [("accept", "application/json"), ("mcp-protocol-version", PROTOCOL), ("origin", origin.as_str())];
         let response = self.ask(step, "GET", url, &headers, None)?;
         let url = shown(url);
         match response.status {
@@ -120,11 +120,21 @@ impl Look<'_> {
             status @ 300..=399 => {
                 let to = shown(response.header("location").unwrap_or_default());
                 let cure = "serve it where clients look: few follow a redirect here";
-                self.add(Rating::Error, step, format!("{url} is a redirect ({status}) to {to}, which is not followed"), cure);
+                self.add(
+                    Rating::Error,
+                    step,
+                    format!("{url} is a redirect ({status}) to {to}, which is not followed"),
+                    cure,
+                );
                 return None;
             }
             status => {
-                self.add(Rating::Error, step, format!("{url} answers {status}"), "serve it to everybody, without a token");
+                self.add(
+                    Rating::Error,
+                    step,
+                    format!("{url} answers {status}"),
+                    "serve it to everybody, without a token",
+                );
                 return None;
             }
         }
@@ -165,7 +175,12 @@ pub(crate) fn run(options: &Discover, out: &mut Output) -> Result<Ending, Misuse
     }
     let mut look = Look { out, client, origin, items: Vec::new(), unreachable: Vec::new() };
     if url.starts_with("http://") && !http::is_loopback(url) {
-        look.add(Rating::Error, "server", "is reached by http: whoever is on the way reads the tokens", "serve it by https");
+        look.add(
+            Rating::Error,
+            "server",
+            "is reached by http: whoever is on the way reads the tokens",
+            "serve it by https",
+        );
     }
     walk(&mut look, url);
 
@@ -173,7 +188,13 @@ pub(crate) fn run(options: &Discover, out: &mut Output) -> Result<Ending, Misuse
     let count = |rating| items.iter().filter(|item| item.rating == rating).count();
     let (errors, warnings) = (count(Rating::Error), count(Rating::Warning));
     out.line("");
-    let ink = if errors > 0 { Ink::Red } else if warnings > 0 { Ink::Yellow } else { Ink::Green };
+    let ink = if errors > 0 {
+        Ink::Red
+    } else if warnings > 0 {
+        Ink::Yellow
+    } else {
+        Ink::Green
+    };
     out.line(&out.paint(ink, &format!("{errors} errors, {warnings} warnings")));
     out.document(&json!({
         "url": url.split('?').next(),
@@ -216,7 +237,10 @@ fn walk(look: &mut Look<'_>, url: &str) {
             server::look_at(look, issuer, &scopes);
         }
         if servers.len() > MAX_SERVERS {
-            look.note("authorization server", format!("{} more were not asked", servers.len().saturating_sub(MAX_SERVERS)));
+            look.note(
+                "authorization server",
+                format!("{} more were not asked", servers.len().saturating_sub(MAX_SERVERS)),
+            );
         }
     }
     cross_origin::ask(look, url);

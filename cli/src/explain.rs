@@ -120,7 +120,10 @@ fn report(
             ("forward", Ending::Good)
         }
         Some(Verdict::NotOurs(_)) => {
-            out.line(&out.paint(Ink::Yellow, "forwarded untouched: no resource is there, and `unmatched: insecure_forward` says so"));
+            out.line(&out.paint(
+                Ink::Yellow,
+                "forwarded untouched: no resource is there, and `unmatched: insecure_forward` says so",
+            ));
             ("not ours", Ending::Good)
         }
         Some(Verdict::Reply(reply)) => {
@@ -139,7 +142,9 @@ fn report(
     let ending = if answers.unreachable.is_empty() { ending } else { Ending::Unreachable };
     for server in &answers.unreachable {
         out.line(&out.paint(Ink::Red, &server.to_string()));
-        out.line("   cure: see whether the address is right and can be reached from here; or give the keys with --keys FILE");
+        out.line(
+            "   cure: see whether the address is right and can be reached from here; or give the keys with --keys FILE",
+        );
     }
     set(&mut document, "verdict", json!(name));
     out.document(&document);
@@ -211,7 +216,10 @@ fn edits(forward: &Forward, identity: &IdentityHeaders) -> Vec<String> {
 }
 
 /// The time of the clock.
-#[allow(clippy::disallowed_methods, reason = "the one place where the tool reads a clock; the core gets it as an argument")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place where the tool reads a clock; the core gets it as an argument"
+)]
 fn clock() -> UnixTime {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     UnixTime(since.map_or(0, |since| since.as_secs()))

@@ -71,7 +71,8 @@ pub(crate) fn run(options: Init, out: &mut Output) -> Result<Ending, Misuse> {
     match options.output {
         None => out.plain(text.trim_end()),
         Some(name) => {
-            let misuse = |error: std::io::Error| Misuse::new(format!("{name}: {error}"), "name a file that is not there yet");
+            let misuse =
+                |error: std::io::Error| Misuse::new(format!("{name}: {error}"), "name a file that is not there yet");
             let file = std::fs::OpenOptions::new().write(true).create_new(true).open(&name);
             file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(misuse)?;
             out.line(&format!("{name} is written; next: mcp-oauth check {name}"));

@@ -46,7 +46,9 @@ impl Reader {
             return Ok(());
         }
         Err(match self.peek() {
-            Some(found) => self.error(format!("`{}` where `{wanted}` is expected", crate::node::shown(&found.to_string()))),
+            Some(found) => {
+                self.error(format!("`{}` where `{wanted}` is expected", crate::node::shown(&found.to_string())))
+            }
             None => self.error(format!("the text ends where `{wanted}` is expected")),
         })
     }

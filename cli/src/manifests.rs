@@ -201,5 +201,8 @@ fn configuration(node: &Node) -> Option<Configuration<'_>> {
 pub(crate) fn inner_files(document: &Node) -> Vec<(&str, &Node)> {
     let is_map = document.text_of(&["kind"]) == Some("ConfigMap");
     let data = document.get(&["data"]).filter(|_| is_map).map(|data| data.members()).unwrap_or_default();
-    data.iter().filter(|member| member.node.text().is_some()).map(|member| (member.name.as_str(), &*member.node)).collect()
+    data.iter()
+        .filter(|member| member.node.text().is_some())
+        .map(|member| (member.name.as_str(), &*member.node))
+        .collect()
 }

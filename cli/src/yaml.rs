@@ -1,6 +1,9 @@
 //! YAML with places: the parser's events made into trees. Aliases are shared, never copied.
 
-use std::{collections::{HashMap, HashSet}, rc::Rc};
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 

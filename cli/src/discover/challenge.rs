@@ -45,7 +45,12 @@ pub(super) fn ask(look: &mut Look<'_>, url: &str) -> Option<Challenged> {
     let joined = lines.join(", ");
     if joined.is_empty() {
         let cure = "RFC 9728 section 5.1: WWW-Authenticate: Bearer resource_metadata=\"...\"";
-        look.add(Rating::Warning, STEP, "there is no WWW-Authenticate: clients have to guess where the metadata is", cure);
+        look.add(
+            Rating::Warning,
+            STEP,
+            "there is no WWW-Authenticate: clients have to guess where the metadata is",
+            cure,
+        );
         return Some(Challenged::default());
     }
     let scheme = joined.split([' ', ',']).next().unwrap_or_default();

@@ -13,7 +13,12 @@ pub(super) fn look_at(look: &mut Look<'_>, issuer: &str, scopes: &[String]) {
         Ok(parsed) => parsed,
         Err(error) => {
             let what = format!("`{}` {error}", shown(issuer));
-            look.add(Rating::Error, STEP, what, "RFC 8414 section 2: an issuer is an https URL without query and fragment");
+            look.add(
+                Rating::Error,
+                STEP,
+                what,
+                "RFC 8414 section 2: an issuer is an https URL without query and fragment",
+            );
             return;
         }
     };
@@ -57,11 +62,19 @@ fn identity(look: &mut Look<'_>, issuer: &str, document: &Value) {
         Some(found) if found == issuer => look.good(STEP, "its `issuer` is the one that the resource names"),
         found => {
             let what = format!("its `issuer` is `{}`, not `{}`", shown(found.unwrap_or_default()), shown(issuer));
-            look.add(Rating::Error, STEP, what, "RFC 8414 section 3.3: they must be the same text, also in a `/` at the end");
+            look.add(
+                Rating::Error,
+                STEP,
+                what,
+                "RFC 8414 section 3.3: they must be the same text, also in a `/` at the end",
+            );
         }
     }
     if document.get("authorization_response_iss_parameter_supported") != Some(&Value::Bool(true)) {
-        look.note(STEP, "it does not say in its answers who it is (RFC 9207): clients of several servers could be mixed up");
+        look.note(
+            STEP,
+            "it does not say in its answers who it is (RFC 9207): clients of several servers could be mixed up",
+        );
     }
 }
 
@@ -70,7 +83,12 @@ fn endpoints(look: &mut Look<'_>, document: &Value) {
         match document.get(name).and_then(Value::as_str) {
             None => look.add(Rating::Error, STEP, format!("it has no `{name}`"), "RFC 8414 section 2: clients need it"),
             Some(url) if !is_protected(url) => {
-                look.add(Rating::Error, STEP, format!("`{name}` is `{}`", shown(url)), "OAuth 2.1 section 1.5: https only");
+                look.add(
+                    Rating::Error,
+                    STEP,
+                    format!("`{name}` is `{}`", shown(url)),
+                    "OAuth 2.1 section 1.5: https only",
+                );
             }
             Some(_) => {}
         }
@@ -128,7 +146,12 @@ fn keys(look: &mut Look<'_>, document: &Value) {
         return;
     };
     if !is_protected(url) {
-        look.add(Rating::Error, KEYS, format!("`jwks_uri` is `{}`", shown(url)), "serve it by https: the filter refuses it");
+        look.add(
+            Rating::Error,
+            KEYS,
+            format!("`jwks_uri` is `{}`", shown(url)),
+            "serve it by https: the filter refuses it",
+        );
         return;
     }
     if let Some((_, set)) = look.document(KEYS, url) {

@@ -120,7 +120,8 @@ fn policy(options: &Explain, notes: &mut Vec<String>) -> Result<(Policy, Vec<Str
         ReadError::Unreadable(why) => Misuse::new(format!("{name}: {why}"), "name a file that can be read"),
         ReadError::Content(why) => Misuse::new(format!("{name}: {why}"), &*cure),
     })?;
-    let documents = manifests::documents(&source).map_err(|_| Misuse::new(format!("{name}: no JSON, no YAML"), &*cure))?;
+    let documents =
+        manifests::documents(&source).map_err(|_| Misuse::new(format!("{name}: no JSON, no YAML"), &*cure))?;
     let mut plugins: Vec<_> = documents.iter().flat_map(manifests::find).collect();
     let (Some(plugin), None) = (plugins.pop(), plugins.pop()) else {
         let what = format!("{name}: there is not exactly one plugin configuration in it");
@@ -136,7 +137,8 @@ fn policy(options: &Explain, notes: &mut Vec<String>) -> Result<(Policy, Vec<Str
     })?;
     let assumed = environment.assumed().len();
     if assumed > 0 {
-        notes.push(format!("made up {assumed} environment variables that are not set: give them with --env NAME=VALUE"));
+        notes
+            .push(format!("made up {assumed} environment variables that are not set: give them with --env NAME=VALUE"));
     }
     let texts = |list: &str, member: &str| -> Vec<String> {
         let items = tree.get(&[list]).map(|list| list.items()).unwrap_or_default();
@@ -159,7 +161,9 @@ fn target(path: Option<&str>, first: &str) -> Result<(String, String), Misuse> {
     match path {
         None => Ok((authority, own)),
         Some(path) if path.starts_with('/') => Ok((authority, path.to_owned())),
-        Some(url) => split(url).ok_or_else(|| Misuse::new("--path is neither a path nor a URL", "write /mcp, or a whole URL")),
+        Some(url) => {
+            split(url).ok_or_else(|| Misuse::new("--path is neither a path nor a URL", "write /mcp, or a whole URL"))
+        }
     }
 }
 

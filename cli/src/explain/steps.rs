@@ -95,14 +95,25 @@ const fn applies_to_all(check: Check) -> bool {
 /// What is checked, and by which clause.
 pub(crate) const fn describe(check: Check) -> (&'static str, &'static str) {
     match check {
-        Check::Head => ("the request has one method, host and path, with one reading", "RFC 9110 section 7.1; RFC 3986 section 6"),
+        Check::Head => {
+            ("the request has one method, host and path, with one reading", "RFC 9110 section 7.1; RFC 3986 section 6")
+        }
         Check::Resource => ("a resource is configured there", "RFC 9728 section 2"),
         Check::Origin => ("the page that asks may", "MCP transports, Security Warning; RFC 6454"),
-        Check::Credentials => ("there is one token, in a scheme that is taken", "RFC 6750 sections 2.1 and 3; MCP authorization, Token Requirements"),
-        Check::Form => ("the token is a signed JWT with a known algorithm", "RFC 7515 section 3.1; RFC 8725 sections 3.1 and 3.2"),
-        Check::Issuer => ("`iss` is an authorization server of the resource", "RFC 9068 section 4; RFC 8725 section 3.8"),
+        Check::Credentials => (
+            "there is one token, in a scheme that is taken",
+            "RFC 6750 sections 2.1 and 3; MCP authorization, Token Requirements",
+        ),
+        Check::Form => {
+            ("the token is a signed JWT with a known algorithm", "RFC 7515 section 3.1; RFC 8725 sections 3.1 and 3.2")
+        }
+        Check::Issuer => {
+            ("`iss` is an authorization server of the resource", "RFC 9068 section 4; RFC 8725 section 3.8")
+        }
         Check::Algorithm => ("the issuer may sign with this algorithm", "RFC 8725 section 3.1"),
-        Check::Kind => ("it is an access token and no other kind of token", "RFC 9068 section 4; RFC 8725 sections 3.11 and 3.12"),
+        Check::Kind => {
+            ("it is an access token and no other kind of token", "RFC 9068 section 4; RFC 8725 sections 3.11 and 3.12")
+        }
         Check::Claims => ("its claims are there and of their types", "RFC 9068 section 2.2; RFC 7519 section 4.1"),
         Check::Audience => ("`aud` has the resource", "RFC 8707 section 2; MCP authorization, Token Handling"),
         Check::Times => ("it has begun and has not expired", "RFC 7519 sections 4.1.4 to 4.1.6"),
@@ -112,13 +123,19 @@ pub(crate) const fn describe(check: Check) -> (&'static str, &'static str) {
         Check::Introspection => ("the issuer says that it is active", "RFC 7662 section 2.2"),
         Check::StaticToken => ("it is one of the operator's own tokens", "`static_tokens` of the configuration"),
         Check::Possession => ("its sender proves what it is bound to", "RFC 9449 section 4.3; RFC 8705 section 3"),
-        Check::UpstreamCredential => ("there is a credential for the server", "MCP authorization, Access Token Privilege Restriction; RFC 8693"),
+        Check::UpstreamCredential => {
+            ("there is a credential for the server", "MCP authorization, Access Token Privilege Restriction; RFC 8693")
+        }
         Check::Endpoint => ("method and media type are those of an MCP endpoint", "MCP transports, Streamable HTTP"),
         Check::Session => ("the session is the caller's", "MCP transports, Session Management"),
-        Check::Message => ("the body is one well-formed message that is not too large", "JSON-RPC 2.0; MCP base protocol"),
+        Check::Message => {
+            ("the body is one well-formed message that is not too large", "JSON-RPC 2.0; MCP base protocol")
+        }
         Check::Headers => ("headers and body say the same", "MCP transports, Standard Request Headers"),
         Check::Rules => ("the rules allow it", "`rules` and `default` of the configuration"),
-        Check::Scopes => ("the token carries the scopes", "RFC 6750 section 3.1; MCP authorization, Scope Challenge Handling"),
+        Check::Scopes => {
+            ("the token carries the scopes", "RFC 6750 section 3.1; MCP authorization, Scope Challenge Handling")
+        }
         _ => ("", ""),
     }
 }
@@ -129,20 +146,30 @@ pub(crate) fn cure(reason: &str) -> &'static str {
         "mcp_oauth_missing_token" => "nothing is wrong: a client follows the challenge and comes back with a token",
         "mcp_oauth_malformed_credentials" => "send one `Authorization: Bearer` header with one token",
         "mcp_oauth_token_malformed" => "get a JWT access token; for opaque ones configure `introspection`",
-        "mcp_oauth_token_type" => "use the access token, not the ID token; perhaps `provider` says more of the issuer's tokens",
-        "mcp_oauth_token_issuer" => "compare `issuer` with the token's `iss`, letter by letter, with and without `/` at the end",
+        "mcp_oauth_token_type" => {
+            "use the access token, not the ID token; perhaps `provider` says more of the issuer's tokens"
+        }
+        "mcp_oauth_token_issuer" => {
+            "compare `issuer` with the token's `iss`, letter by letter, with and without `/` at the end"
+        }
         "mcp_oauth_token_algorithm" => "add it to `algorithms`, or have the issuer sign with another one",
         "mcp_oauth_token_audience" => {
             "have the client send `resource`, or the issuer put the resource into `aud`; else list what it does put there in `audiences`"
         }
         "mcp_oauth_token_expired" => "get a new token; if it is new, set the clocks",
         "mcp_oauth_token_not_yet_valid" => "set the clocks of the issuer and of the proxy",
-        "mcp_oauth_token_key" => "compare the token's `kid` with the issuer's keys: another environment's token, or keys that are old",
-        "mcp_oauth_token_signature" => "the token was changed, cut off, or is from another environment with the same names",
+        "mcp_oauth_token_key" => {
+            "compare the token's `kid` with the issuer's keys: another environment's token, or keys that are old"
+        }
+        "mcp_oauth_token_signature" => {
+            "the token was changed, cut off, or is from another environment with the same names"
+        }
         "mcp_oauth_token_sender_constrained" => "configure `dpop` or `mutual_tls`, or get a token that is not bound",
         "mcp_oauth_token_not_bound" => "get a token that is bound to the client's DPoP key",
         "mcp_oauth_token_inactive" => "it was revoked, or is of another issuer",
-        "mcp_oauth_insufficient_scope" => "have the client ask for the scopes of the challenge, and the issuer grant them",
+        "mcp_oauth_insufficient_scope" => {
+            "have the client ask for the scopes of the challenge, and the issuer grant them"
+        }
         "mcp_oauth_unmatched" => "compare host and path with `resource`",
         "mcp_oauth_keys_unavailable" => "see whether the proxy reaches the issuer, and what its metadata says",
         "mcp_oauth_denied" => "a rule says so; no scope cures it",

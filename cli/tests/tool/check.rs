@@ -7,7 +7,8 @@ use crate::support::{configuration, file, own, run, with};
 #[test]
 fn what_the_repository_ships_has_no_findings() {
     let folder = std::fs::read_dir(own("examples")).expect("examples");
-    let mut files: Vec<String> = folder.map(|entry| entry.expect("a file").path().to_string_lossy().into_owned()).collect();
+    let mut files: Vec<String> =
+        folder.map(|entry| entry.expect("a file").path().to_string_lossy().into_owned()).collect();
     files.push(own("envoy.yaml"));
     assert!(files.len() > 5);
     let mut arguments = vec!["check", "--json"];
@@ -57,7 +58,10 @@ fn what_is_around_a_configuration_counts() {
     let body = format!(", {RULES}");
     let held = r#", "hold_requests": "headers""#;
     let istio = |spec: &str, hold: &str| {
-        format!("apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nspec:\n  {spec}\n  pluginConfig: {}\n", plain("", &body, hold))
+        format!(
+            "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nspec:\n  {spec}\n  pluginConfig: {}\n",
+            plain("", &body, hold)
+        )
     };
     let gateway = |more: &str| {
         format!(
@@ -67,28 +71,96 @@ fn what_is_around_a_configuration_counts() {
     };
     let rows: Vec<Row> = vec![
         ("closed", envoy(closed, TLS, &plain("", "", "")), None),
-        ("open", envoy("failure_policy: FAIL_OPEN", TLS, &plain("", "", "")), Some("error failure_policy: requests would pass")),
-        ("open by number", envoy("failurePolicy: 3", TLS, &plain("", "", "")), Some("error failurePolicy: requests would pass")),
-        ("open, the old way", envoy("fail_open: true", TLS, &plain("", "", "")), Some("error fail_open: requests would pass")),
+        (
+            "open",
+            envoy("failure_policy: FAIL_OPEN", TLS, &plain("", "", "")),
+            Some("error failure_policy: requests would pass"),
+        ),
+        (
+            "open by number",
+            envoy("failurePolicy: 3", TLS, &plain("", "", "")),
+            Some("error failurePolicy: requests would pass"),
+        ),
+        (
+            "open, the old way",
+            envoy("fail_open: true", TLS, &plain("", "", "")),
+            Some("error fail_open: requests would pass"),
+        ),
         ("closed, the old way", envoy("fail_open: false", TLS, &plain("", "", "")), None),
-        ("no such cluster", envoy(closed, "[{ name: other }]", &plain("", "", "")), Some("error cluster: no cluster of this name")),
-        ("https without TLS", envoy(closed, "[{ name: idp }]", &plain("", "", "")), Some("reaches an https server without TLS")),
-        ("TLS without a check", envoy(closed, &TLS.replace("validation_context", "nothing"), &plain("", "", "")), Some("takes any certificate")),
-        ("a cluster for keys", envoy(closed, TLS, &plain(r#", "jwks_cluster": "keys""#, "", "")), Some("no cluster of this name")),
-        ("held heads", envoy(closed, TLS, &plain("", &body, held)), Some("error hold_requests: Envoy does not deliver")),
-        ("held heads that Envoy delivers", envoy("allow_on_headers_stop_iteration: true", TLS, &plain("", &body, held)), None),
+        (
+            "no such cluster",
+            envoy(closed, "[{ name: other }]", &plain("", "", "")),
+            Some("error cluster: no cluster of this name"),
+        ),
+        (
+            "https without TLS",
+            envoy(closed, "[{ name: idp }]", &plain("", "", "")),
+            Some("reaches an https server without TLS"),
+        ),
+        (
+            "TLS without a check",
+            envoy(closed, &TLS.replace("validation_context", "nothing"), &plain("", "", "")),
+            Some("takes any certificate"),
+        ),
+        (
+            "a cluster for keys",
+            envoy(closed, TLS, &plain(r#", "jwks_cluster": "keys""#, "", "")),
+            Some("no cluster of this name"),
+        ),
+        (
+            "held heads",
+            envoy(closed, TLS, &plain("", &body, held)),
+            Some("error hold_requests: Envoy does not deliver"),
+        ),
+        (
+            "held heads that Envoy delivers",
+            envoy("allow_on_headers_stop_iteration: true", TLS, &plain("", &body, held)),
+            None,
+        ),
         ("held bodies", envoy(closed, TLS, &plain("", &body, r#", "hold_requests": "body""#)), None),
-        ("a variable that is not passed on", envoy(closed, TLS, &plain("", secret, "")), Some("error key_variable: the environment variable `MCP_KEYS` is not passed on")),
-        ("a variable of the host", envoy("vm_config: { environment_variables: { host_env_keys: [MCP_KEYS] } }", TLS, &plain("", secret, "")), None),
-        ("a secret in the file", envoy("vm_config: { environment_variables: { key_values: { MCP_KEYS: s3cr3t } } }", TLS, &plain("", secret, "")), Some("error MCP_KEYS: the secret `MCP_KEYS` stands in the manifest")),
-        ("a Struct", envoy(closed, TLS, &plain("", "", "")).replace("StringValue", "Struct"), Some("the filter would get protobuf")),
+        (
+            "a variable that is not passed on",
+            envoy(closed, TLS, &plain("", secret, "")),
+            Some("error key_variable: the environment variable `MCP_KEYS` is not passed on"),
+        ),
+        (
+            "a variable of the host",
+            envoy("vm_config: { environment_variables: { host_env_keys: [MCP_KEYS] } }", TLS, &plain("", secret, "")),
+            None,
+        ),
+        (
+            "a secret in the file",
+            envoy(
+                "vm_config: { environment_variables: { key_values: { MCP_KEYS: s3cr3t } } }",
+                TLS,
+                &plain("", secret, ""),
+            ),
+            Some("error MCP_KEYS: the secret `MCP_KEYS` stands in the manifest"),
+        ),
+        (
+            "a Struct",
+            envoy(closed, TLS, &plain("", "", "")).replace("StringValue", "Struct"),
+            Some("the filter would get protobuf"),
+        ),
         ("Istio", istio("failStrategy: FAIL_CLOSE", r#", "hold_requests": "body""#), None),
-        ("Istio, open", istio("failStrategy: FAIL_OPEN", r#", "hold_requests": "body""#), Some("error failStrategy: requests would pass")),
+        (
+            "Istio, open",
+            istio("failStrategy: FAIL_OPEN", r#", "hold_requests": "body""#),
+            Some("error failStrategy: requests would pass"),
+        ),
         ("Istio, held heads", istio("phase: AUTHN", held), Some("held heads never get their bodies")),
         ("Envoy Gateway", gateway("env: { hostKeys: [MCP_KEYS] }"), None),
-        ("Envoy Gateway, open", gateway("failOpen: true\n    env: { hostKeys: [MCP_KEYS] }"), Some("error failOpen: requests would pass")),
+        (
+            "Envoy Gateway, open",
+            gateway("failOpen: true\n    env: { hostKeys: [MCP_KEYS] }"),
+            Some("error failOpen: requests would pass"),
+        ),
         ("Envoy Gateway, no variable", gateway("failOpen: false"), Some("is not passed on")),
-        ("no configuration", "kind: Service\n".to_owned(), Some("there is no plugin configuration of this filter here")),
+        (
+            "no configuration",
+            "kind: Service\n".to_owned(),
+            Some("there is no plugin configuration of this filter here"),
+        ),
         ("another filter's", envoy(closed, TLS, r#"{ "rules": [] }"#), Some("there is no plugin configuration")),
     ];
     for (name, text, expected) in rows {
@@ -97,7 +169,10 @@ fn what_is_around_a_configuration_counts() {
         match expected {
             None => assert_eq!((checked.code, found), (0, vec![]), "{name}"),
             Some(expected) => {
-                assert!(checked.code == 1 && found.len() == 1 && found[0].contains(expected), "{name}: {found:?}\n{text}");
+                assert!(
+                    checked.code == 1 && found.len() == 1 && found[0].contains(expected),
+                    "{name}: {found:?}\n{text}"
+                );
                 assert!(!checked.json()["findings"][0]["cure"].as_str().expect("a cure").is_empty(), "{name}");
             }
         }
@@ -128,7 +203,10 @@ fn every_finding_of_a_bad_configuration_has_a_cure() {
     assert!(checked.code == 1 && findings.len() >= 20, "{findings:#?}");
     for finding in findings {
         let cure = finding["cure"].as_str().expect("a cure");
-        assert!(cure.len() > 5 && finding["line"].as_u64() > Some(0) && finding["column"].as_u64() > Some(0), "{finding}");
+        assert!(
+            cure.len() > 5 && finding["line"].as_u64() > Some(0) && finding["column"].as_u64() > Some(0),
+            "{finding}"
+        );
     }
     assert!(!checked.out.contains("hunter2"), "what may be a secret is not shown");
 }

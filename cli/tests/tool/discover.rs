@@ -41,16 +41,21 @@ fn answer(fault: Fault, base: &str, method: &str, path: &str, all: &str) -> (u16
     let place = format!("{base}/.well-known/oauth-protected-resource/mcp");
     match (method, path) {
         ("POST", "/mcp") if fault == Fault::Open => (200, String::new(), "{}".to_owned()),
-        ("POST", "/mcp") if fault == Fault::Redirected => (307, format!("location: {base}/elsewhere\r\n"), String::new()),
+        ("POST", "/mcp") if fault == Fault::Redirected => {
+            (307, format!("location: {base}/elsewhere\r\n"), String::new())
+        }
         ("POST", "/mcp") => {
             assert!(!all.to_ascii_lowercase().contains("\nauthorization:"), "there is no token to send");
             let challenge = match fault {
                 Fault::NoChallenge => String::new(),
                 Fault::NoPlace => "www-authenticate: Bearer scope=\"a\"\r\n".to_owned(),
-                Fault::ErrorCode => format!("www-authenticate: Bearer error=\"invalid_token\", resource_metadata=\"{place}\"\r\n"),
+                Fault::ErrorCode => {
+                    format!("www-authenticate: Bearer error=\"invalid_token\", resource_metadata=\"{place}\"\r\n")
+                }
                 _ => format!("www-authenticate: Bearer resource_metadata=\"{place}\", scope=\"mcp:read\"\r\n"),
             };
-            let cors = if fault == Fault::HiddenChallenge { cors.replace("WWW-Authenticate", "X") } else { cors.to_owned() };
+            let cors =
+                if fault == Fault::HiddenChallenge { cors.replace("WWW-Authenticate", "X") } else { cors.to_owned() };
             (401, format!("{challenge}{cors}"), String::new())
         }
         ("OPTIONS", "/mcp") if fault == Fault::NoCors => (401, String::new(), String::new()),
@@ -59,11 +64,17 @@ fn answer(fault: Fault, base: &str, method: &str, path: &str, all: &str) -> (u16
             Fault::NoMetadata => nothing(),
             Fault::MetadataRedirected => (302, "location: /x\r\n".to_owned(), String::new()),
             _ => {
-                let resource = if fault == Fault::OtherResource { format!("{base}/other") } else { format!("{base}/mcp") };
+                let resource =
+                    if fault == Fault::OtherResource { format!("{base}/other") } else { format!("{base}/mcp") };
                 let servers = if fault == Fault::NoServers { json!([]) } else { json!([base]) };
-                let (status, headers, body) =
-                    document(&json!({ "resource": resource, "authorization_servers": servers, "scopes_supported": ["mcp:read"] }));
-                let headers = if fault == Fault::MetadataType { headers.replace("application/json", "text/html") } else { headers };
+                let (status, headers, body) = document(
+                    &json!({ "resource": resource, "authorization_servers": servers, "scopes_supported": ["mcp:read"] }),
+                );
+                let headers = if fault == Fault::MetadataType {
+                    headers.replace("application/json", "text/html")
+                } else {
+                    headers
+                };
                 (status, headers, body)
             }
         },
@@ -161,7 +172,10 @@ fn each_fault_is_found() {
         assert_eq!(found.code, 1, "{what}: {found:?}");
         assert!(bad.iter().any(|(found, text)| found == rating && text.contains(what)), "{what}: {bad:?}");
         let seen = server.seen.lock().expect("a lock");
-        assert!(!seen.iter().any(|(line, _)| line.contains("/elsewhere") || line.ends_with("/x")), "no redirect is followed");
+        assert!(
+            !seen.iter().any(|(line, _)| line.contains("/elsewhere") || line.ends_with("/x")),
+            "no redirect is followed"
+        );
     }
 }
 
@@ -170,7 +184,10 @@ fn a_server_that_is_not_there_is_named() {
     let base = nobody();
     let found = discover(&base);
     let server = &found.json()["unreachable"][0];
-    assert_eq!((found.code, server["step"].as_str(), server["address"].as_str()), (3, Some("challenge"), Some(&*format!("{base}/mcp"))));
+    assert_eq!(
+        (found.code, server["step"].as_str(), server["address"].as_str()),
+        (3, Some("challenge"), Some(&*format!("{base}/mcp")))
+    );
     let text = run(&["discover", &format!("{base}/mcp?access_token=eyJhbGciOiJFUzI1NiJ9.e30.AAAA")]);
     assert!(text.code == 3 && text.out.contains("nothing listens there") && !text.out.contains("eyJ"), "{text:?}");
 }
@@ -206,9 +223,14 @@ fn endless_and_odd_answers_are_bounded() {
         "/.well-known/oauth-protected-resource/mcp" => {
             (200, "content-type: application/json\r\n".to_owned(), format!("[{}", " ".repeat(1_000_000)))
         }
-        "/.well-known/oauth-protected-resource" => (200, "content-type: application/json\r\n".to_owned(), "[[[[".repeat(1000)),
+        "/.well-known/oauth-protected-resource" => {
+            (200, "content-type: application/json\r\n".to_owned(), "[[[[".repeat(1000))
+        }
         _ => answer(Fault::None, base, method, path, all),
     });
     let found = discover(&big.base);
-    assert!(found.code == 1 && found.out.contains("longer than 256 KiB") && found.out.contains("is no JSON object"), "{found:?}");
+    assert!(
+        found.code == 1 && found.out.contains("longer than 256 KiB") && found.out.contains("is no JSON object"),
+        "{found:?}"
+    );
 }

@@ -10,7 +10,9 @@ use mcp_oauth::{
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::support::{NOW, Run, assert_hidden, claims, configuration, file, good_token, header, run, run_with, sign, with};
+use crate::support::{
+    NOW, Run, assert_hidden, claims, configuration, file, good_token, header, run, run_with, sign, with,
+};
 
 /// What the gate itself says: verdict, reason, status, headers, body.
 fn gate_says(configuration: &Value, token: &str, more: &[(&str, &str)], body: &str) -> Value {
@@ -75,7 +77,9 @@ fn agree(configuration: &Value, path: &str, token: &str, body: Option<&str>) -> 
         assert!(steps[at + 1..].iter().all(|(_, status)| *status == "not reached"), "{steps:?}");
     }
     for step in found["steps"].as_array().expect("steps") {
-        assert!(!step["clause"].as_str().expect("a clause").is_empty() && !step["what"].as_str().expect("text").is_empty());
+        assert!(
+            !step["clause"].as_str().expect("a clause").is_empty() && !step["what"].as_str().expect("text").is_empty()
+        );
     }
     told
 }
@@ -104,7 +108,11 @@ fn tokens() -> Vec<(&'static str, String, Option<&'static str>)> {
         ("another issuer", claim("iss", json!("https://idp.example.com/")), Some("Issuer")),
         ("another algorithm", head("alg", json!("RS256")), Some("Key")),
         ("an ID token", claim("nonce", json!("n")), None),
-        ("an untyped ID token", sign(&with(header(), "typ", Value::Null), &with(claims(), "nonce", json!("n"))), Some("Kind")),
+        (
+            "an untyped ID token",
+            sign(&with(header(), "typ", Value::Null), &with(claims(), "nonce", json!("n"))),
+            Some("Kind"),
+        ),
         ("a logout token", head("typ", json!("logout+jwt")), Some("Kind")),
         ("no aud", claim("aud", Value::Null), Some("Claims")),
         ("sub of another type", claim("sub", json!(1)), Some("Claims")),
@@ -115,10 +123,23 @@ fn tokens() -> Vec<(&'static str, String, Option<&'static str>)> {
         ("expired", claim("exp", json!(NOW - 31)), Some("Times")),
         ("not yet", claim("nbf", json!(NOW + 31)), Some("Times")),
         ("from the future", claim("iat", json!(NOW + 31)), Some("Times")),
-        ("bound to a key", claim("cnf", json!({ "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" })), Some("Binding")),
+        (
+            "bound to a key",
+            claim("cnf", json!({ "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" })),
+            Some("Binding"),
+        ),
         ("an unknown key", head("kid", json!("k2")), Some("Key")),
         ("no key named", head("kid", Value::Null), None),
-        ("signed for another claim", { let other = claim("sub", json!("bob")); let (input, _) = other.rsplit_once('.').expect("parts"); let (_, signature) = good.rsplit_once('.').expect("parts"); format!("{input}.{signature}") }, Some("Signature")),
+        (
+            "signed for another claim",
+            {
+                let other = claim("sub", json!("bob"));
+                let (input, _) = other.rsplit_once('.').expect("parts");
+                let (_, signature) = good.rsplit_once('.').expect("parts");
+                format!("{input}.{signature}")
+            },
+            Some("Signature"),
+        ),
         ("no scope", claim("scope", Value::Null), Some("Scopes")),
         ("another scope", claim("scope", json!("mcp:write")), Some("Scopes")),
     ]
@@ -161,7 +182,8 @@ fn bodies_are_judged() {
     let configuration = with(with(configuration(), "resources", rules), "hold_requests", json!("headers"));
     let path = file("config.json", configuration.to_string());
     let call = |tool: &str| {
-        json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": { "name": tool, "arguments": {} } }).to_string()
+        json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": { "name": tool, "arguments": {} } })
+            .to_string()
     };
     let cases = [
         (call("read"), "forward"),
@@ -197,7 +219,9 @@ fn people_read_what_the_client_is_told() {
         assert!(told.out.contains(part), "{part}\n{}", told.out);
     }
     let told = run_with(&["explain", "--config", &path, "--token", "-", "--now", &now], &good_token());
-    assert!(told.code == 0 && told.out.contains("removes authorization") && told.out.contains("sets x-mcp-subject: alice"));
+    assert!(
+        told.code == 0 && told.out.contains("removes authorization") && told.out.contains("sets x-mcp-subject: alice")
+    );
     assert_hidden(&told, &good_token());
 }
 

@@ -36,10 +36,19 @@ fn files_that_are_no_configuration() {
         ("deep objects", "{\"a\":".repeat(100_000).into_bytes()),
         ("deep YAML", "- ".repeat(100_000).into_bytes()),
         ("deep flow YAML", format!("a: {}", "[".repeat(100_000)).into_bytes()),
-        ("many names", format!("{{{}\"b\":1}}", (0..100_000).map(|n| format!("\"a{n}\":1,")).collect::<String>()).into_bytes()),
+        (
+            "many names",
+            format!("{{{}\"b\":1}}", (0..100_000).map(|n| format!("\"a{n}\":1,")).collect::<String>()).into_bytes(),
+        ),
         ("a bomb", bomb.clone().into_bytes()),
-        ("a bomb in a manifest", format!("{bomb}kind: WasmPlugin\napiVersion: extensions.istio.io/v1alpha1\n{}", wasm("y")).into_bytes()),
-        ("a bomb that is a configuration", format!("{bomb}resources: *a11\nauthorization_servers: *a11\n").into_bytes()),
+        (
+            "a bomb in a manifest",
+            format!("{bomb}kind: WasmPlugin\napiVersion: extensions.istio.io/v1alpha1\n{}", wasm("y")).into_bytes(),
+        ),
+        (
+            "a bomb that is a configuration",
+            format!("{bomb}resources: *a11\nauthorization_servers: *a11\n").into_bytes(),
+        ),
         ("a circle", b"a: &a [*a]\n".to_vec()),
         ("no such anchor", b"a: *b\n".to_vec()),
         ("two documents, one broken", b"a: 1\n---\n\tb: [\n".to_vec()),
@@ -54,7 +63,11 @@ fn files_that_are_no_configuration() {
     for (name, content) in files {
         let path = file("a.yaml", &content);
         let checked = takes_no_time(name, || run(&["check", "--json", &path]));
-        assert!(checked.code == 1 && !checked.findings().is_empty() && checked.out.len() < 200_000, "{name}: {}", checked.code);
+        assert!(
+            checked.code == 1 && !checked.findings().is_empty() && checked.out.len() < 200_000,
+            "{name}: {}",
+            checked.code
+        );
         let explained = takes_no_time(name, || run(&["explain", "--config", &path]));
         assert!(explained.code == 2 && explained.err.contains("cure: "), "{name}: {explained:?}");
     }

@@ -12,8 +12,17 @@ fn what_is_written_has_no_findings() {
             ("https://idp.example.com:8443", ""),
             ("http://127.0.0.1:9400", "it's"),
         ] {
-            let arguments =
-                ["init", "--for", kind, "--resource", "https://mcp.example.com/mcp", "--issuer", issuer, "--scopes", scopes];
+            let arguments = [
+                "init",
+                "--for",
+                kind,
+                "--resource",
+                "https://mcp.example.com/mcp",
+                "--issuer",
+                issuer,
+                "--scopes",
+                scopes,
+            ];
             let written = run(&arguments);
             assert_eq!(written.code, 0, "{kind}: {written:?}");
             for part in [issuer, "https://mcp.example.com/mcp"] {
@@ -28,7 +37,8 @@ fn what_is_written_has_no_findings() {
 
 #[test]
 fn for_envoy_it_is_the_ten_lines_of_the_readme() {
-    let arguments = ["--resource", "https://mcp.example.com/mcp", "--issuer", "https://idp.example.com", "--scopes", "mcp:read"];
+    let arguments =
+        ["--resource", "https://mcp.example.com/mcp", "--issuer", "https://idp.example.com", "--scopes", "mcp:read"];
     let written = run(&[&["init", "--for", "envoy"][..], &arguments].concat());
     let readme = std::fs::read_to_string(own("README.md")).expect("README");
     let lines: Vec<&str> = written.out.lines().collect();
@@ -45,7 +55,11 @@ fn what_would_not_load_is_not_written() {
     let cases: [(&[&str], i32, &str); 6] = [
         (&["--resource", "http://mcp.example.com/mcp", "--issuer", "https://idp.example.com"], 1, "--resource: "),
         (&["--resource", "https://mcp.example.com/mcp", "--issuer", "idp"], 1, "--issuer: "),
-        (&["--resource", "https://mcp.example.com/mcp", "--issuer", "https://idp.example.com", "--scopes", "a\"b"], 1, "--scopes: "),
+        (
+            &["--resource", "https://mcp.example.com/mcp", "--issuer", "https://idp.example.com", "--scopes", "a\"b"],
+            1,
+            "--scopes: ",
+        ),
         (&["--resource", "https://mcp.example.com/mcp"], 2, "--issuer is missing"),
         (&[&good[..], &["--for", "nginx"]].concat(), 2, "an unknown kind"),
         (&[&good[..], &["--output", &target]].concat(), 2, "name a file that is not there yet"),

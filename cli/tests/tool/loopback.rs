@@ -55,7 +55,8 @@ pub(crate) fn serve(answer: impl Fn(&str, &str, &str, &str) -> (u16, String, Str
                 continue;
             }
             let length = body.len();
-            let reply = format!("HTTP/1.1 {status} x\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}");
+            let reply =
+                format!("HTTP/1.1 {status} x\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}");
             let _ = stream.write_all(reply.as_bytes());
         }
     });

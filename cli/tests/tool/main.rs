@@ -1,5 +1,15 @@
 //! The tool as it is used: arguments in, text and exit code out.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::string_slice,
+    reason = "tests fail by panicking"
+)]
+
 mod check;
 mod discover;
 mod explain;

@@ -23,7 +23,10 @@ fn a_value_is_found_in_every_style() {
     let map = "authorization_servers:\n- issuer: https://idp.example.com\n  cluster: idp\nresources:\n- resource: NOT_A_URL\n";
     let below = |by: &str| map.lines().map(|line| format!("{by}{line}\n")).collect::<String>();
     let manifest = |group: &str, kind: &str, before: &str, by: &str| {
-        format!("---\nkind: Service\n---\napiVersion: {group}/v1alpha1\nkind: {kind}\nmetadata:\n  name: x\nspec:\n{before}{}", below(by))
+        format!(
+            "---\nkind: Service\n---\napiVersion: {group}/v1alpha1\nkind: {kind}\nmetadata:\n  name: x\nspec:\n{before}{}",
+            below(by)
+        )
     };
     let files = [
         ("a JSON file", "a.json", json.to_owned()),
@@ -55,14 +58,22 @@ fn a_value_is_found_in_every_style() {
         let checked = run(&["check", "--json", &path]);
         let (line, column) = place_of(&text.replace('\u{feff}', ""), "NOT_A_URL");
         // The place is that of the value: of its quotes, where it has some.
-        let before = text.replace('\u{feff}', "").lines().nth(line as usize - 1).expect("a line").chars().nth(column as usize - 2);
+        let before = text
+            .replace('\u{feff}', "")
+            .lines()
+            .nth(line as usize - 1)
+            .expect("a line")
+            .chars()
+            .nth(column as usize - 2);
         let quotes = match before {
             Some('"') if text.contains("\\\"NOT_A_URL") => 2,
             Some('"') => 1,
             _ => 0,
         };
-        let expected =
-            format!("{line}:{} error resources[0].resource: `NOT_A_URL` is not an absolute URI with a host", column - quotes);
+        let expected = format!(
+            "{line}:{} error resources[0].resource: `NOT_A_URL` is not an absolute URI with a host",
+            column - quotes
+        );
         assert_eq!((checked.code, checked.findings()), (1, vec![expected]), "{name}\n{text}");
         // The sibling without the mistake.
         let path = file(file_name, text.replace("NOT_A_URL", "https://mcp.example.com/mcp"));
@@ -73,7 +84,10 @@ fn a_value_is_found_in_every_style() {
 
 #[test]
 fn people_read_file_line_column_value_and_cure() {
-    let path = file("a.json", "{ \"authorization_servers\": [],\n  \"resources\": [{ \"resorce\": 1, \"resource\": \"https://a.example/#x\" }] }");
+    let path = file(
+        "a.json",
+        "{ \"authorization_servers\": [],\n  \"resources\": [{ \"resorce\": 1, \"resource\": \"https://a.example/#x\" }] }",
+    );
     let checked = run(&["check", &path]);
     assert_eq!(checked.code, 1);
     let expected = [

@@ -32,10 +32,20 @@ fn it_lists_exactly_the_settings_of_the_readme() {
     collect(&schema(), "", &mut found);
     // README shows these by their members, or by those of `token_exchange`.
     let groups = [
-        "authorization_servers.introspection", "identity_headers.claims", "resources.body", "resources.cors",
-        "resources.dpop.nonce", "resources.metadata", "resources.rules", "resources.rules.claims", "resources.scopes",
-        "resources.sessions", "resources.upstream_credential.header", "resources.upstream_credential.identity_jwt",
-        "resources.upstream_credential.token_exchange", "authorization_servers.jwks.keys",
+        "authorization_servers.introspection",
+        "identity_headers.claims",
+        "resources.body",
+        "resources.cors",
+        "resources.dpop.nonce",
+        "resources.metadata",
+        "resources.rules",
+        "resources.rules.claims",
+        "resources.scopes",
+        "resources.sessions",
+        "resources.upstream_credential.header",
+        "resources.upstream_credential.identity_jwt",
+        "resources.upstream_credential.token_exchange",
+        "authorization_servers.jwks.keys",
     ];
     for group in groups {
         assert!(found.remove(group), "{group}");
@@ -64,7 +74,10 @@ fn every_setting_is_described() {
         for (name, member) in schema["properties"].as_object().into_iter().flatten() {
             let path = format!("{path}.{name}");
             let is_referred = member.get("$ref").is_some();
-            assert!(path.ends_with(".jwks.keys") || is_referred || member.get("description").is_some() || named(&path), "{path}");
+            assert!(
+                path.ends_with(".jwks.keys") || is_referred || member.get("description").is_some() || named(&path),
+                "{path}"
+            );
             look(member, &path);
         }
         schema.get("items").into_iter().for_each(|items| look(items, path));

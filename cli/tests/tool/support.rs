@@ -57,7 +57,8 @@ pub(crate) fn run_with(arguments: &[&str], input: &str) -> Run {
     let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
     let output = child.wait_with_output().expect("it ends");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-    let run = Run { code: output.status.code().expect("no signal"), out: text(output.stdout), err: text(output.stderr) };
+    let run =
+        Run { code: output.status.code().expect("no signal"), out: text(output.stdout), err: text(output.stderr) };
     assert!(!run.err.contains("panicked") && !run.err.contains("RUST_BACKTRACE"), "{run:?}");
     run
 }

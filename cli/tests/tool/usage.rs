@@ -4,7 +4,9 @@ use crate::support::{file, run, run_with};
 
 #[test]
 fn help_says_what_exit_codes_mean() {
-    for arguments in [&["--help"][..], &["check", "--help"], &["explain", "-h"], &["discover", "--help"], &["init", "--help"]] {
+    for arguments in
+        [&["--help"][..], &["check", "--help"], &["explain", "-h"], &["discover", "--help"], &["init", "--help"]]
+    {
         let help = run(arguments);
         assert!(help.code == 0 && help.err.is_empty() && help.out.contains("exit codes: 0 "), "{help:?}");
     }
