@@ -21,11 +21,13 @@ export async function push({ reference, directory = LAYOUT, environment = proces
   const registry = new Registry(reference, credentials, { seconds });
   const api = `/v2/${repository}`;
 
+  // Who we are is settled here, where a refusal comes with words; the answer to a HEAD has none.
+  await registry.request('greeting the registry', '/v2/', { accept: [200, 403, 404] });
   for (const { digest, bytes, size } of blobs) {
     const name = `${digest.slice(0, 19)}… (${Math.ceil(size / 1024)} KiB)`;
     const what = `sending the blob ${digest.slice(0, 19)}…`;
-    // Anything but a plain yes, such as a way to a storage elsewhere, is a no: to send it again does no harm.
-    const { status } = await registry.request(what, `${api}/blobs/${digest}`, { method: 'HEAD', accept: [200, 302, 303, 307, 308, 404] });
+    // Anything but a plain yes is a no: to send it again does no harm, and if that is refused too, the refusal has words.
+    const { status } = await registry.request(what, `${api}/blobs/${digest}`, { method: 'HEAD' });
     if (status === 200) {
       say(`${name} is there already`);
       continue;

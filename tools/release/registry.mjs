@@ -91,7 +91,7 @@ export class Registry {
     }
   }
 
-  /** A request to the registry, with who we are once it asks for that. */
+  /** A request to the registry, with who we are once it asks for that. Other answers than `accept` are failures. */
   async request(what, url, { accept, ...options }) {
     const target = new URL(url, this.#reference.origin);
     // an upload may lead to a storage elsewhere, whose address says all that it needs to know
@@ -102,7 +102,7 @@ export class Registry {
     };
     let answer = await once();
     if (answer.status === 401 && ours && (await this.#authorize(what, answer))) answer = await once();
-    if (!accept.includes(answer.status)) throw this.refused(what, answer);
+    if (accept && !accept.includes(answer.status)) throw this.refused(what, answer);
     return answer;
   }
 
