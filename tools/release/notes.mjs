@@ -26,7 +26,7 @@ function unwrap(lines) {
   let open = false; // whether the line before goes on in this one
   for (const line of lines) {
     const fence = /^\s*```/.test(line);
-    const begins = fence || code || line.trim() === '' || /^\s*([-*+]|\d+\.|\||#|>)(\s|\|)/.test(line);
+    const begins = fence || code || line.trim() === '' || /^\s*(\||[-*+]\s|\d+\.\s|#+\s|>)/.test(line);
     if (!begins && open) out.push(`${out.pop()} ${line.trim()}`);
     else out.push(line);
     if (fence) code = !code;

@@ -1,12 +1,13 @@
 // Promise: the whole way from the sources to the image gives one digest, wherever the sources, the packages and the user are.
 // Two builds from nothing: about two minutes. `make test-image`
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { it } from 'node:test';
+import { promisify } from 'node:util';
 import { ROOT } from '../../../testbed/paths.mjs';
-import { start } from '../../../testbed/processes.mjs';
 import { copySources, filesOf, folder } from '../support/folders.mjs';
 
 const CARGO = process.env.CARGO_HOME ?? join(homedir(), '.cargo');
@@ -23,16 +24,11 @@ async function built(name, variables) {
   const settings = { PATH: process.env.PATH, HOME: join(root, '..'), RUSTUP_HOME: RUSTUP, CARGO_HOME: cargo, ...variables };
   const began = performance.now();
   console.log(`   building in ${root} ...`);
-  const step = (what, command, args) =>
-    start(what, 'env', ['-i', ...Object.entries(settings).map(([key, value]) => `${key}=${value}`), 'nice', command, ...args], {
-      cwd: root,
-      log: join(ROOT, 'target/two-folders.log'),
-      ready: what === 'the build' ? /^The filter: .*$/m : /^Image: .*$/m,
-      seconds: MINUTES * 60,
-    });
-  await step('the build', 'tools/build', []);
-  const { match } = await step('the image', process.execPath, ['tools/release/image.mjs']);
-  console.log(`   ${match[0]} (${Math.round((performance.now() - began) / 1000)} s)`);
+  const step = (command, ...args) =>
+    promisify(execFile)('nice', [command, ...args], { cwd: root, env: settings, timeout: MINUTES * 60_000, maxBuffer: 1 << 26 });
+  await step('tools/build');
+  const { stdout } = await step(process.execPath, 'tools/release/image.mjs');
+  console.log(`   ${/^Image: .*$/m.exec(stdout)[0]} (${Math.round((performance.now() - began) / 1000)} s)`);
   return filesOf(join(root, 'target/image'));
 }
 

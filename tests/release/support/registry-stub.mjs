@@ -90,7 +90,7 @@ export async function startRegistry({ auth, user, password, storage, faults = {}
       if (request.headers['content-type'] !== MANIFEST) return error(response, 400, 'MANIFEST_INVALID', 'unknown media type');
       const { config, layers } = JSON.parse(body);
       for (const { digest, size } of [config, ...layers]) {
-        if (blobs.get(digest)?.length !== size) return error(response, 404, 'MANIFEST_BLOB_UNKNOWN', `blob unknown to registry: ${digest}`);
+        if (blobs.get(digest)?.length !== size) return error(response, 400, 'MANIFEST_BLOB_UNKNOWN', `blob unknown to registry: ${digest}`);
       }
       for (const key of [name, digestOf(body)]) manifests.set(key, body);
       response.writeHead(201, { 'docker-content-digest': digestOf(body) });
