@@ -12,7 +12,10 @@ import { run } from './support/commands.mjs';
 import { copySources, filesOf, folder } from './support/folders.mjs';
 
 const MODULE = join(ROOT, 'target/mcp_resource_server.wasm');
-const cargo = { CARGO_HOME: process.env.CARGO_HOME ?? join(process.env.HOME, '.cargo'), RUSTUP_HOME: process.env.RUSTUP_HOME ?? join(process.env.HOME, '.rustup') };
+const cargo = {
+  CARGO_HOME: process.env.CARGO_HOME ?? join(process.env.HOME, '.cargo'),
+  RUSTUP_HOME: process.env.RUSTUP_HOME ?? join(process.env.HOME, '.rustup'),
+};
 const about = { title: 'x', version: '1.2.3', license: 'Apache-2.0' };
 
 /** Packs the built module in a copy of the repository. */
@@ -41,11 +44,10 @@ describe('the built module, packed twice', async () => {
 
   it('has the module, its sum and an SBOM beside the image', () => {
     const module = readFileSync(MODULE);
-    assert.deepEqual([...files.keys()].filter((name) => !name.startsWith('layout/')), [
-      'mcp_resource_server.wasm',
-      'mcp_resource_server.wasm.cdx.json',
-      'mcp_resource_server.wasm.sha256',
-    ]);
+    assert.deepEqual(
+      [...files.keys()].filter((name) => !name.startsWith('layout/')),
+      ['mcp_resource_server.wasm', 'mcp_resource_server.wasm.cdx.json', 'mcp_resource_server.wasm.sha256'],
+    );
     assert.ok(files.get('mcp_resource_server.wasm').equals(module));
     assert.equal(files.get('mcp_resource_server.wasm.sha256').toString(), `${sha256(module)}  mcp_resource_server.wasm\n`);
     assert.ok(!files.get('mcp_resource_server.wasm.cdx.json').includes(base), 'no path of this machine');
@@ -58,7 +60,10 @@ describe('the built module, packed twice', async () => {
     assert.equal(index.schemaVersion, 2);
     assert.equal(index.manifests.length, 1);
     const [named] = index.manifests;
-    assert.equal(named.annotations['org.opencontainers.image.ref.name'], /^version = "(.*)"$/m.exec(readFileSync(join(ROOT, 'Cargo.toml'), 'utf8'))[1]);
+    assert.equal(
+      named.annotations['org.opencontainers.image.ref.name'],
+      /^version = "(.*)"$/m.exec(readFileSync(join(ROOT, 'Cargo.toml'), 'utf8'))[1],
+    );
     const blob = ({ digest, size }) => {
       const bytes = files.get(`layout/blobs/${digest.replace(':', '/')}`);
       assert.equal(`sha256:${sha256(bytes)}`, digest);
@@ -75,7 +80,9 @@ describe('the built module, packed twice', async () => {
     assert.equal(last.mediaType, 'application/vnd.oci.image.layer.v1.tar+gzip');
     const archive = gunzipSync(blob(last));
     assert.deepEqual(config.rootfs, { type: 'layers', diff_ids: [`sha256:${sha256(archive)}`] });
-    assert.deepEqual(untar(archive), [{ name: 'plugin.wasm', mode: 0o644, time: 0, owner: '0:0::', sha256: sha256(readFileSync(MODULE)) }]);
+    assert.deepEqual(untar(archive), [
+      { name: 'plugin.wasm', mode: 0o644, time: 0, owner: '0:0::', sha256: sha256(readFileSync(MODULE)) },
+    ]);
     // and nothing that nothing leads to
     assert.equal([...files.keys()].filter((name) => name.startsWith('layout/blobs/')).length, 3);
   });
@@ -126,7 +133,10 @@ describe('the archive', () => {
 describe('what cannot be packed or pushed is told', () => {
   it('no module', async () => {
     const { code, output } = await packedIn(ROOT, { module: '/nonexistent.wasm' });
-    assert.deepEqual({ code, output }, { code: 1, output: 'failed: /nonexistent.wasm is missing\n  cure: build it: make build\n' });
+    assert.deepEqual(
+      { code, output },
+      { code: 1, output: 'failed: /nonexistent.wasm is missing\n  cure: build it: make build\n' },
+    );
   });
   it('something that is no module', async () => {
     const { code, output } = await packedIn(ROOT, { module: join(ROOT, 'README.md') });

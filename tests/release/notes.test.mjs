@@ -57,7 +57,10 @@ describe('the notes', () => {
     assert.equal(notes(CHANGELOG, 'v0.1.0'), '- Of 0.1.0.');
   });
   it('of a version that is not there, is empty or is there twice: the cause', () => {
-    assert.throws(() => notes(CHANGELOG, '0.2'), { message: 'CHANGELOG.md has no section 0.2, only: Unreleased, 0.2.0, 0.1.0, 0.0.9, 0.0.8, 0.0.8', cure: 'write it into CHANGELOG.md as `## 0.2`, or name one that is there' });
+    assert.throws(() => notes(CHANGELOG, '0.2'), {
+      message: 'CHANGELOG.md has no section 0.2, only: Unreleased, 0.2.0, 0.1.0, 0.0.9, 0.0.8, 0.0.8',
+      cure: 'write it into CHANGELOG.md as `## 0.2`, or name one that is there',
+    });
     assert.throws(() => notes(CHANGELOG, '0.0.9'), { message: 'the section 0.0.9 of CHANGELOG.md is empty' });
     assert.throws(() => notes(CHANGELOG, '0.0.8'), { message: 'CHANGELOG.md has 2 sections 0.0.8' });
     assert.throws(() => notes('', '1.0.0'), { message: 'CHANGELOG.md has no section 1.0.0, only: none' });

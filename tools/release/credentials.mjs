@@ -42,9 +42,16 @@ function parse(file) {
 function askHelper(helper, name, environment) {
   const program = `docker-credential-${helper}`;
   const cure = 'mend it, or set REGISTRY_USER and REGISTRY_PASSWORD';
-  if (!/^[\w.-]+$/.test(helper)) throw new Failure('the credential helper in the Docker configuration has an impossible name', cure);
-  const { status, stdout, error } = spawnSync(program, ['get'], { input: name, encoding: 'utf8', timeout: 20_000, env: environment });
-  if (error) throw new Failure(`${program}, which the Docker configuration names, does not run: ${error.code ?? error.message}`, cure);
+  if (!/^[\w.-]+$/.test(helper))
+    throw new Failure('the credential helper in the Docker configuration has an impossible name', cure);
+  const { status, stdout, error } = spawnSync(program, ['get'], {
+    input: name,
+    encoding: 'utf8',
+    timeout: 20_000,
+    env: environment,
+  });
+  if (error)
+    throw new Failure(`${program}, which the Docker configuration names, does not run: ${error.code ?? error.message}`, cure);
   if (status !== 0) return undefined; // it has none
   try {
     const { Username: user, Secret: secret } = JSON.parse(stdout);

@@ -18,7 +18,8 @@ await command(() => {
   const to = resolve(values.to ?? join(ROOT, 'target/image'));
   if (!existsSync(file)) throw new Failure(`${file} is missing`, 'build it: make build');
   const module = readFileSync(file);
-  if (!module.subarray(0, 8).equals(WASM_MAGIC)) throw new Failure(`${file} is no WebAssembly module`, 'build it anew: make build');
+  if (!module.subarray(0, 8).equals(WASM_MAGIC))
+    throw new Failure(`${file} is no WebAssembly module`, 'build it anew: make build');
 
   const bill = billOfMaterials(ROOT, module);
   const image = pack(module, bill);

@@ -42,7 +42,10 @@ export function notes(changelog, version = 'Unreleased') {
   const found = all.filter(([heading]) => heading.toLowerCase() === wanted);
   const add = `write it into CHANGELOG.md as \`## ${version}\``;
   if (found.length === 0) {
-    throw new Failure(`CHANGELOG.md has no section ${version}, only: ${all.map(([heading]) => heading).join(', ') || 'none'}`, `${add}, or name one that is there`);
+    throw new Failure(
+      `CHANGELOG.md has no section ${version}, only: ${all.map(([heading]) => heading).join(', ') || 'none'}`,
+      `${add}, or name one that is there`,
+    );
   }
   if (found.length > 1) throw new Failure(`CHANGELOG.md has ${found.length} sections ${version}`, 'leave one');
   const text = unwrap(found[0][1]);

@@ -17,7 +17,9 @@ export async function push({ reference, directory = LAYOUT, environment = proces
   const { host, repository, tag } = reference;
   const { manifest, blobs } = readLayout(directory);
   const credentials = credentialsFor(host, environment);
-  say(`to ${host}, repository ${repository}, ${credentials ? `with ${credentials.from}` : 'as nobody: no credentials were found'}`);
+  say(
+    `to ${host}, repository ${repository}, ${credentials ? `with ${credentials.from}` : 'as nobody: no credentials were found'}`,
+  );
   const registry = new Registry(reference, credentials, { seconds });
   const api = `/v2/${repository}`;
 
@@ -37,7 +39,12 @@ export async function push({ reference, directory = LAYOUT, environment = proces
     if (!location) throw new Failure(`${what}: ${host} did not say where to`, "look into the registry's log, and push again");
     const url = new URL(location, reference.origin);
     url.searchParams.set('digest', digest);
-    await registry.request(what, url.href, { method: 'PUT', body: bytes, headers: { 'content-type': 'application/octet-stream' }, accept: [201] });
+    await registry.request(what, url.href, {
+      method: 'PUT',
+      body: bytes,
+      headers: { 'content-type': 'application/octet-stream' },
+      accept: [201],
+    });
     say(`${name} sent`);
   }
   await registry.request('sending the manifest', `${api}/manifests/${tag}`, {
@@ -49,7 +56,11 @@ export async function push({ reference, directory = LAYOUT, environment = proces
   for (const name of [tag, manifest.digest]) {
     const what = `reading ${name} back`;
     const { body } = await registry.request(what, `${api}/manifests/${name}`, { headers: { accept: MANIFEST }, accept: [200] });
-    if (!body.equals(manifest.bytes)) throw new Failure(`${what}: it is not what was sent`, "look into the registry, or the proxy before it: something there rewrites manifests");
+    if (!body.equals(manifest.bytes))
+      throw new Failure(
+        `${what}: it is not what was sent`,
+        'look into the registry, or the proxy before it: something there rewrites manifests',
+      );
   }
   say(`manifest sent, and read back by tag and by digest: the same bytes`);
   return manifest.digest;
@@ -63,6 +74,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     const digest = await push({ reference, directory: values.layout, say: (step) => console.log(`   ${step}`) });
     const { host, repository, tag } = reference;
     console.log(`Pushed: ${host}/${repository}:${tag}`);
-    console.log(`For Istio and Envoy Gateway: oci://${host}/${repository}@${digest}`);
+    console.log(`For Envoy Gateway: ${host}/${repository}@${digest}`);
+    console.log(`For Istio: oci://${host}/${repository}@${digest}`);
   });
 }

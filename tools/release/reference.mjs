@@ -14,16 +14,21 @@ export function parseReference(text) {
   if (!text) throw new Failure('REF is not set: where should the image go?', form);
   if (text.includes('@')) {
     // not repeated: what stands before it may be a password
-    throw new Failure('REF has an `@`: neither a user nor a digest belongs in it', `${form}, and credentials by \`docker login\` or REGISTRY_USER`);
+    throw new Failure(
+      'REF has an `@`: neither a user nor a digest belongs in it',
+      `${form}, and credentials by \`docker login\` or REGISTRY_USER`,
+    );
   }
   const refuse = (why) => new Failure(`REF=${text}: ${why}`, form);
   if (text.includes('://')) throw refuse('leave out what stands before the host');
   const slash = text.indexOf('/');
   const host = text.slice(0, slash);
   const [repository, tag, ...more] = text.slice(slash + 1).split(':');
-  if (slash < 0 || !HOST.test(host) || !(/[.:]/.test(host) || host === 'localhost')) throw refuse('it does not begin with a host');
+  if (slash < 0 || !HOST.test(host) || !(/[.:]/.test(host) || host === 'localhost'))
+    throw refuse('it does not begin with a host');
   if (tag === undefined || more.length > 0 || !TAG.test(tag)) throw refuse('it does not end in one tag, such as `:0.1.0`');
-  if (!REPOSITORY.test(repository)) throw refuse(`\`${repository}\` is no name of a repository: lower-case letters, digits, \`.\`, \`_\`, \`-\` and \`/\``);
+  if (!REPOSITORY.test(repository))
+    throw refuse(`\`${repository}\` is no name of a repository: lower-case letters, digits, \`.\`, \`_\`, \`-\` and \`/\``);
   const scheme = isLoopback(host.replace(/:\d+$/, '')) ? 'http' : 'https';
   return { host, repository, tag, origin: `${scheme}://${host}` };
 }

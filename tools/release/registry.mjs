@@ -19,7 +19,8 @@ function check(status, { credentials, host }) {
     return credentials ? `check that ${credentials.from} may push there, or log in anew: ${login}` : `log in first: ${login}`;
   }
   if (status >= 300 && status < 400) return 'check the host in REF: it must be the one that serves the API below /v2/';
-  if (status === 404 || status === 405) return 'check REF: whether that repository exists (some registries want it made first), and whether that host is a registry';
+  if (status === 404 || status === 405)
+    return 'check REF: whether that repository exists (some registries want it made first), and whether that host is a registry';
   if (status === 413) return 'check the limit on the size of requests in the registry, or in the proxy before it';
   if (status === 429) return 'wait, and push again: what has arrived is not sent twice';
   if (status >= 500) return "look into the registry's log, and push again: what has arrived is not sent twice";
@@ -27,7 +28,11 @@ function check(status, { credentials, host }) {
 }
 
 /** Text of somebody else, in one line that a terminal does not obey. */
-const oneLine = (text) => text.replace(/[\p{Cc}\p{Cf}\s]+/gu, ' ').trim().slice(0, 500);
+const oneLine = (text) =>
+  text
+    .replace(/[\p{Cc}\p{Cf}\s]+/gu, ' ')
+    .trim()
+    .slice(0, 500);
 
 /** The registry's own words: `errors[]` of the specification, else the text. */
 function words({ status, text, type }) {
@@ -65,29 +70,53 @@ export class Registry {
   /** A failure whose text has no secret in it, not even one that a registry repeats. */
   #failure(cause, cure) {
     const longestFirst = [...this.#secrets].sort((a, b) => b.length - a.length);
-    return new Failure(longestFirst.reduce((text, secret) => text.replaceAll(secret, '***'), cause), cure);
+    return new Failure(
+      longestFirst.reduce((text, secret) => text.replaceAll(secret, '***'), cause),
+      cure,
+    );
   }
 
   /** One request. `what` says in a failure what was tried. Answers `{ status, headers, body, text, type }`. */
   async #send(what, url, { method = 'GET', headers = {}, body } = {}) {
     const { protocol, hostname, host } = new URL(url);
     if (protocol !== 'https:' && !(protocol === 'http:' && isLoopback(hostname))) {
-      throw this.#failure(`${what}: the registry leads to ${protocol}//${host}, which is not https`, 'mend the address that the registry gives out');
+      throw this.#failure(
+        `${what}: the registry leads to ${protocol}//${host}, which is not https`,
+        'mend the address that the registry gives out',
+      );
     }
     try {
-      const response = await fetch(url, { method, headers, body, redirect: 'manual', signal: AbortSignal.timeout(this.#seconds * 1000) });
+      const response = await fetch(url, {
+        method,
+        headers,
+        body,
+        redirect: 'manual',
+        signal: AbortSignal.timeout(this.#seconds * 1000),
+      });
       const answer = method === 'HEAD' ? Buffer.alloc(0) : await readAll(response);
-      return { status: response.status, headers: response.headers, body: answer, text: answer.toString(), type: response.headers.get('content-type') ?? '' };
+      return {
+        status: response.status,
+        headers: response.headers,
+        body: answer,
+        text: answer.toString(),
+        type: response.headers.get('content-type') ?? '',
+      };
     } catch (error) {
       if (error.name === 'TimeoutError') {
-        throw this.#failure(`${what}: no answer from ${host} within ${this.#seconds} s`, 'check that the registry is well, and push again: what has arrived is not sent twice');
+        throw this.#failure(
+          `${what}: no answer from ${host} within ${this.#seconds} s`,
+          'check that the registry is well, and push again: what has arrived is not sent twice',
+        );
       }
       const { code, message } = error.cause ?? error;
       const proxy = (process.env.HTTPS_PROXY ?? process.env.https_proxy) && protocol === 'https:';
       const cure = /CERT|SSL|TLS|SELF_SIGNED/.test(code ?? '')
         ? 'check the certificate of the registry; NODE_EXTRA_CA_CERTS names the file of an authority of your own'
         : (CHECKS[code] ?? 'check the network and the host in REF');
-      throw this.#failure(`${what}: ${host}: ${oneLine(code ? `${code}, ${message}` : message)}`, proxy ? `${cure}; HTTPS_PROXY is used by Node.js 24 or newer only, with NODE_USE_ENV_PROXY=1` : cure);
+      throw this.#failure(
+        `${what}: ${host}: ${oneLine(code ? `${code}, ${message}` : message)}`,
+        proxy ? `${cure}; HTTPS_PROXY is used by Node.js 24 or newer only, with NODE_USE_ENV_PROXY=1` : cure,
+      );
     }
   }
 
@@ -107,7 +136,10 @@ export class Registry {
   }
 
   refused(what, answer) {
-    return this.#failure(`${what}: ${this.#reference.host} answered ${words(answer)}`, check(answer.status, { credentials: this.#credentials, ...this.#reference }));
+    return this.#failure(
+      `${what}: ${this.#reference.host} answered ${words(answer)}`,
+      check(answer.status, { credentials: this.#credentials, ...this.#reference }),
+    );
   }
 
   /** Does as a challenge says; whether there is something new to try. */
@@ -116,7 +148,9 @@ export class Registry {
     const challenge = answer.headers.get('www-authenticate') ?? '';
     const [, bearer] = /(?:^|[\s,])Bearer\s+(.*)/i.exec(challenge) ?? [];
     if (bearer) {
-      const parameters = Object.fromEntries([...bearer.matchAll(/(\w+)="([^"]*)"/g)].reverse().map(([, name, value]) => [name.toLowerCase(), value]));
+      const parameters = Object.fromEntries(
+        [...bearer.matchAll(/(\w+)="([^"]*)"/g)].reverse().map(([, name, value]) => [name.toLowerCase(), value]),
+      );
       this.#authorization = `Bearer ${await this.#token(parameters)}`;
     } else if (/(?:^|[\s,])Basic\b/i.test(challenge) && this.#credentials?.user) {
       this.#authorization = this.#basic();
@@ -136,12 +170,18 @@ export class Registry {
   /** A token for pushing to this repository, from where the challenge says. */
   async #token({ realm, service }) {
     const what = 'asking for a token';
-    if (!URL.canParse(realm ?? '')) throw this.#failure(`${what}: the registry does not say where (realm=${realm})`, "look into the registry's configuration");
+    if (!URL.canParse(realm ?? ''))
+      throw this.#failure(`${what}: the registry does not say where (realm=${realm})`, "look into the registry's configuration");
     const wanted = { ...(service && { service }), scope: `repository:${this.#reference.repository}:pull,push` };
     const { refreshToken, user } = this.#credentials ?? {};
     let answer;
     if (refreshToken) {
-      const body = new URLSearchParams({ ...wanted, grant_type: 'refresh_token', client_id: 'mcp-oauth-filter', refresh_token: refreshToken });
+      const body = new URLSearchParams({
+        ...wanted,
+        grant_type: 'refresh_token',
+        client_id: 'mcp-oauth-filter',
+        refresh_token: refreshToken,
+      });
       answer = await this.#send(what, realm, { method: 'POST', body });
     } else {
       const url = new URL(realm);
@@ -156,7 +196,8 @@ export class Registry {
     } catch {
       // told below
     }
-    if (typeof token !== 'string') throw this.#failure(`${what}: ${new URL(realm).host} answered without one`, "look into the registry's configuration");
+    if (typeof token !== 'string')
+      throw this.#failure(`${what}: ${new URL(realm).host} answered without one`, "look into the registry's configuration");
     this.#keepSecret(token);
     return token;
   }

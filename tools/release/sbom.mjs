@@ -13,7 +13,10 @@ const FORM = ['--prefix', 'depth', '--no-dedupe', '-f', '{p}\t{l}'];
 function output(root, program, args) {
   const { status, stdout, stderr, error } = spawnSync(program, args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 26 });
   if (status === 0) return stdout;
-  throw new Failure(`${program} ${args[0]}: ${error?.message ?? stderr.trim()}`, 'make build must work; if it does, run this again');
+  throw new Failure(
+    `${program} ${args[0]}: ${error?.message ?? stderr.trim()}`,
+    'make build must work; if it does, run this again',
+  );
 }
 
 /** `cargo tree`'s lines, `depth name vVersion (path)<tab>licence`, as packages with the names of what each uses. */
@@ -35,7 +38,9 @@ export function readTree(text) {
 function checksums(lock) {
   const field = (block, name) => new RegExp(`^${name} = "(.*)"$`, 'm').exec(block)?.[1];
   const blocks = lock.split('[[package]]').slice(1);
-  return new Map(blocks.map((block) => [`pkg:cargo/${field(block, 'name')}@${field(block, 'version')}`, field(block, 'checksum')]));
+  return new Map(
+    blocks.map((block) => [`pkg:cargo/${field(block, 'name')}@${field(block, 'version')}`, field(block, 'checksum')]),
+  );
 }
 
 const byRef = (a, b) => (a.ref < b.ref ? -1 : 1);
@@ -48,7 +53,8 @@ export function billOfMaterials(root, module) {
   const sums = checksums(readFileSync(join(root, 'Cargo.lock'), 'utf8'));
   const rustc = output(root, 'rustc', ['-vV']);
   const [release, commit] = ['release', 'commit-hash'].map((name) => new RegExp(`^${name}: (.*)$`, 'm').exec(rustc)[1]);
-  const binaryen = JSON.parse(readFileSync(join(root, 'tools/package-lock.json'), 'utf8')).packages['node_modules/binaryen'].version;
+  const binaryen = JSON.parse(readFileSync(join(root, 'tools/package-lock.json'), 'utf8')).packages['node_modules/binaryen']
+    .version;
 
   const std = `pkg:generic/rust-std@${release}`;
   const components = linked.sort(byRef).map(({ ref, name, version, license }) => ({

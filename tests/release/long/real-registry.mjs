@@ -34,7 +34,12 @@ function fetchRegistry() {
     }
   };
   step('apt-get', 'download', 'docker-registry');
-  step('dpkg', '-x', readdirSync(place).find((name) => name.endsWith('.deb')), 'unpacked');
+  step(
+    'dpkg',
+    '-x',
+    readdirSync(place).find((name) => name.endsWith('.deb')),
+    'unpacked',
+  );
   const program = join(place, 'unpacked/usr/bin/docker-registry');
   assert.ok(existsSync(program), `the package has no ${program}`);
   return program;
@@ -67,7 +72,10 @@ for (const password of [false, true]) {
     const headers = password ? { authorization: `Basic ${Buffer.from(`${USER}:${PASSWORD}`).toString('base64')}` } : {};
     const push = (more = {}) => run('push.mjs', { environment: { REF: `${host}/${REPOSITORY}:0.1.0`, ...more } });
     const pull = async (path, accept) => {
-      const response = await fetch(`http://${host}/v2/${REPOSITORY}/${path}`, { headers: { ...headers, accept }, signal: AbortSignal.timeout(10_000) });
+      const response = await fetch(`http://${host}/v2/${REPOSITORY}/${path}`, {
+        headers: { ...headers, accept },
+        signal: AbortSignal.timeout(10_000),
+      });
       return { status: response.status, headers: response.headers, body: Buffer.from(await response.arrayBuffer()) };
     };
     before(async () => {
@@ -90,7 +98,10 @@ for (const password of [false, true]) {
       assert.equal(code, 0, output);
       assert.ok(output.includes(`oci://${host}/${REPOSITORY}@${manifest.digest}\n`), output);
     });
-    for (const [how, name] of [['tag', '0.1.0'], ['digest', manifest.digest]]) {
+    for (const [how, name] of [
+      ['tag', '0.1.0'],
+      ['digest', manifest.digest],
+    ]) {
       it(`gives the manifest back by ${how}`, async () => {
         const { status, headers: told, body } = await pull(`manifests/${name}`, MANIFEST);
         assert.equal(status, 200);
@@ -119,7 +130,11 @@ for (const password of [false, true]) {
       assert.equal(output.match(/is there already$/gm)?.length, 2, output);
     });
     it('is not given a manifest whose blobs it does not have', async () => {
-      const response = await fetch(`http://${host}/v2/other/manifests/x`, { method: 'PUT', headers: { ...headers, 'content-type': MANIFEST }, body: manifest.bytes });
+      const response = await fetch(`http://${host}/v2/other/manifests/x`, {
+        method: 'PUT',
+        headers: { ...headers, 'content-type': MANIFEST },
+        body: manifest.bytes,
+      });
       assert.equal(response.status, 400);
       assert.equal((await response.json()).errors[0].code, 'MANIFEST_BLOB_UNKNOWN');
     });

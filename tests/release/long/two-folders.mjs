@@ -32,9 +32,17 @@ async function built(name, variables) {
   return filesOf(join(root, 'target/image'));
 }
 
-it('two folders, two homes of Cargo, two time zones, locales and degrees of parallelism: one image', { timeout: 2 * MINUTES * 60_000 }, async () => {
-  const one = await built('a', {});
-  const two = await built('another folder, with spaces', { TZ: 'Pacific/Kiritimati', LC_ALL: 'tr_TR.UTF-8', CARGO_BUILD_JOBS: '1' });
-  assert.deepEqual([...two.keys()], [...one.keys()]);
-  for (const [name, bytes] of one) assert.ok(two.get(name).equals(bytes), `${name} differs`);
-});
+it(
+  'two folders, two homes of Cargo, two time zones, locales and degrees of parallelism: one image',
+  { timeout: 2 * MINUTES * 60_000 },
+  async () => {
+    const one = await built('a', {});
+    const two = await built('another folder, with spaces', {
+      TZ: 'Pacific/Kiritimati',
+      LC_ALL: 'tr_TR.UTF-8',
+      CARGO_BUILD_JOBS: '1',
+    });
+    assert.deepEqual([...two.keys()], [...one.keys()]);
+    for (const [name, bytes] of one) assert.ok(two.get(name).equals(bytes), `${name} differs`);
+  },
+);

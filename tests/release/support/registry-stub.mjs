@@ -60,7 +60,10 @@ export async function startRegistry({ auth, user, password, storage, faults = {}
     }
     const [, repository, kind, name] = /^\/v2\/(team\/filter)\/(blobs|manifests)\/(.+)$/.exec(url.pathname) ?? [];
     if (place === 'storage' ? authorization : auth && authorization !== basic && !tokens.has(authorization)) {
-      const challenge = auth === 'basic' ? 'Basic realm="stub"' : `Bearer realm="http://${request.headers.host}/token",service="stub",scope="repository:${repository}:pull"`;
+      const challenge =
+        auth === 'basic'
+          ? 'Basic realm="stub"'
+          : `Bearer realm="http://${request.headers.host}/token",service="stub",scope="repository:${repository}:pull"`;
       return error(response, 401, 'UNAUTHORIZED', 'authentication required', { 'www-authenticate': challenge });
     }
     if (url.pathname === '/v2/') return response.end('{}');
@@ -79,9 +82,11 @@ export async function startRegistry({ auth, user, password, storage, faults = {}
     }
     if (kind === 'blobs' && request.method === 'PUT') {
       const id = name.replace('uploads/', '');
-      if (!uploads.delete(id) || url.searchParams.get('_state') !== id) return error(response, 404, 'BLOB_UPLOAD_UNKNOWN', 'blob upload unknown to registry');
+      if (!uploads.delete(id) || url.searchParams.get('_state') !== id)
+        return error(response, 404, 'BLOB_UPLOAD_UNKNOWN', 'blob upload unknown to registry');
       const digest = url.searchParams.get('digest');
-      if (digest !== digestOf(body)) return error(response, 400, 'DIGEST_INVALID', 'provided digest did not match uploaded content');
+      if (digest !== digestOf(body))
+        return error(response, 400, 'DIGEST_INVALID', 'provided digest did not match uploaded content');
       blobs.set(digest, body);
       response.writeHead(201, { location: `/v2/${repository}/blobs/${digest}`, 'docker-content-digest': digest });
       return response.end();
@@ -90,14 +95,16 @@ export async function startRegistry({ auth, user, password, storage, faults = {}
       if (request.headers['content-type'] !== MANIFEST) return error(response, 400, 'MANIFEST_INVALID', 'unknown media type');
       const { config, layers } = JSON.parse(body);
       for (const { digest, size } of [config, ...layers]) {
-        if (blobs.get(digest)?.length !== size) return error(response, 400, 'MANIFEST_BLOB_UNKNOWN', `blob unknown to registry: ${digest}`);
+        if (blobs.get(digest)?.length !== size)
+          return error(response, 400, 'MANIFEST_BLOB_UNKNOWN', `blob unknown to registry: ${digest}`);
       }
       for (const key of [name, digestOf(body)]) manifests.set(key, body);
       response.writeHead(201, { 'docker-content-digest': digestOf(body) });
       return response.end();
     }
     if (kind === 'manifests' && request.method === 'GET' && manifests.has(name)) {
-      if (request.headers.accept !== MANIFEST) return error(response, 404, 'MANIFEST_UNKNOWN', 'OCI manifest found, but accept header does not support OCI manifests');
+      if (request.headers.accept !== MANIFEST)
+        return error(response, 404, 'MANIFEST_UNKNOWN', 'OCI manifest found, but accept header does not support OCI manifests');
       response.setHeader('content-type', MANIFEST);
       return response.end(manifests.get(name));
     }
