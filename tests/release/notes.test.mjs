@@ -68,7 +68,8 @@ describe('the notes', () => {
   it('by the command, from the changelog of this repository', async () => {
     const { code, output } = await run('notes.mjs');
     assert.equal(code, 0, output);
-    assert.match(output, /^- /);
+    assert.match(output, /^- /m);
+    assert.match(output, /^The section Unreleased of CHANGELOG\.md:$/m);
     const missing = await run('notes.mjs', { environment: { VERSION: '99.0.0' } });
     assert.equal(missing.code, 1);
     assert.match(missing.output, /^failed: CHANGELOG\.md has no section 99\.0\.0, only: .*\n {2}cure: .*\n$/);

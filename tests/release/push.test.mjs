@@ -226,6 +226,12 @@ describe('a push that fails says why', () => {
       /rewrites manifests/,
     ],
     'an upload that leads nowhere': ['POST ', (_, response) => response.writeHead(202).end(), /did not say where to/, /log/],
+    'an upload to an address that is none': [
+      'POST ',
+      (_, response) => response.writeHead(202, { location: 'http://[' }).end(),
+      /did not say where to/,
+      /log/,
+    ],
     'an upload without TLS': [
       'POST ',
       (_, response) => response.writeHead(202, { location: 'http://storage.example.com/x' }).end(),

@@ -54,5 +54,10 @@ export function notes(changelog, version = 'Unreleased') {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  await command(() => console.log(notes(readFileSync(CHANGELOG, 'utf8'), process.env.VERSION || undefined)));
+  await command(() => {
+    const version = process.env.VERSION || 'Unreleased';
+    const text = notes(readFileSync(CHANGELOG, 'utf8'), version);
+    process.stderr.write(`The section ${version} of CHANGELOG.md:\n\n`); // not among what is printed, which may go into a file
+    console.log(text);
+  });
 }
