@@ -36,7 +36,8 @@ export async function push({ reference, directory = LAYOUT, environment = proces
     }
     const upload = await registry.request(what, `${api}/blobs/uploads/`, { method: 'POST', accept: [202] });
     const location = upload.headers.get('location');
-    if (!location || !URL.canParse(location, reference.origin)) throw new Failure(`${what}: ${host} did not say where to`, "look into the registry's log, and push again");
+    if (!location || !URL.canParse(location, reference.origin))
+      throw new Failure(`${what}: ${host} did not say where to`, "look into the registry's log, and push again");
     const url = new URL(location, reference.origin);
     url.searchParams.set('digest', digest);
     await registry.request(what, url.href, {

@@ -12,7 +12,7 @@ import { copySources, filesOf, folder } from '../support/folders.mjs';
 
 const CARGO = process.env.CARGO_HOME ?? join(homedir(), '.cargo');
 const RUSTUP = process.env.RUSTUP_HOME ?? join(homedir(), '.rustup');
-const MINUTES = 10;
+const MINUTES = 20; // per build; two on an idle machine
 
 /** Builds and packs a copy of the sources in the new folder `name`: path → bytes. */
 async function built(name, variables) {
