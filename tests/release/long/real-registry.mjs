@@ -52,7 +52,7 @@ async function startRegistry(program, { password }) {
   writeFileSync(htpasswd, `${USER}:${HASHED}\n`);
   const configuration = {
     version: 0.1,
-    storage: { filesystem: { rootdirectory: folder('registry-data-') } },
+    storage: { filesystem: { rootdirectory: join(data, String(port)) } },
     http: { addr: `127.0.0.1:${port}` },
     ...(password && { auth: { htpasswd: { realm: 'test', path: htpasswd } } }),
   };
@@ -62,9 +62,10 @@ async function startRegistry(program, { password }) {
   return `127.0.0.1:${port}`;
 }
 
+after(stopAll); // before the folders go
+const data = folder();
 const program = fetchRegistry();
 console.log(`   the registry: ${execFileSync(program, ['--version'], { encoding: 'utf8' }).trim()}`);
-after(stopAll);
 
 for (const password of [false, true]) {
   describe(password ? 'a registry that asks for a password' : 'a registry that takes anything', () => {
