@@ -5,7 +5,7 @@ mod questions;
 use alloc::{borrow::ToOwned, boxed::Box, sync::Arc, vec::Vec};
 
 pub(crate) use questions::Landing;
-use questions::{Question, Service};
+use questions::{Question, Told};
 
 use crate::{
     acceleration::{Acceleration, HostCrypto},
@@ -37,8 +37,8 @@ pub(crate) struct Checks {
     replay: Replay,
     flights: Flights<Question>,
     credentials: Credentials,
-    /// Those of whom the last answer was of no use.
-    failing: Vec<Service>,
+    /// What the log was told of the servers.
+    told: Vec<Told>,
     /// The time of the last call.
     clock: UnixTime,
 }
@@ -71,6 +71,8 @@ pub(crate) enum RoomOf {
     Issuer(usize),
     /// The token endpoint of a resource's upstream.
     Upstream(usize),
+    /// The same, for those without a token: they keep out only each other.
+    Anonymous,
 }
 
 /// What a request waits for.
@@ -131,9 +133,9 @@ impl Checks {
             tokens: TokenCache::new(policy.token_cache()),
             acceleration: Acceleration::new(policy.verify_signature(), crypto),
             replay: policy.replay(),
-            flights: Flights::default(),
+            flights: Flights::new(policy.asked_servers()),
             credentials: Credentials::default(),
-            failing: Vec::new(),
+            told: Vec::new(),
             clock: UnixTime(0),
         }
     }
@@ -144,7 +146,7 @@ impl Checks {
         if now < self.clock {
             let seconds = self.clock.seconds_from(now);
             self.keys.iter_mut().for_each(|cache| cache.set_back(seconds));
-            self.flights.set_back(seconds);
+            self.set_back_questions(seconds);
             self.tokens.forget();
             self.credentials.forget();
         }

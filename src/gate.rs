@@ -4,9 +4,13 @@
 //! on_request ─ match ─┬─ document, preflight ──────────────────────────► Reply
 //!                     ├─ no resource ──────────────────────────────────► Reply 404 (or NotOurs)
 //!                     └─ resource ─ credentials ─ candidate ─ key ─┬───► Hold ··· on_answer ··► (the same from `key`)
-//!                                                                  └─ signature ─┬─────────────► ReadBody ····· judge ─┐
-//!                                                                                └─ scopes ◄───────────────────────────┘
-//!                                                                                      └───────► Forward or Reply
+//!                                                       signature ─┴─ introspection ─┬─────────► Hold ··· on_answer ─┐
+//!                                                                       possession ◄─┴───────────────────────────────┘
+//!                                                                       credential for the upstream ─┬─► Hold ·· on_answer ─┐
+//!                                                                                          body ◄────┴──────────────────────┘
+//!                                                                                            ├─► ReadBody ····· judge ─┐
+//!                                                                                          scopes ◄────────────────────┘
+//!                                                                                            └─► Forward or Reply
 //! ```
 
 use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
@@ -267,6 +271,7 @@ impl Gate {
                 let room = self.rooms.upstreams.get(index).and_then(Option::as_ref);
                 room.and_then(|room| room.enter(size))
             }
+            RoomOf::Anonymous => self.rooms.reading_anonymous.enter(size),
         };
         match place {
             Some(place) => Next::Wait { awaited, caller, arrival, place },

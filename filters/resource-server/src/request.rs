@@ -128,7 +128,7 @@ fn read_body(context: u32, pending: Box<Pending>) -> (State, Action) {
     (State::Reading(pending, Body::default()), Action::Continue)
 }
 
-/// The same for a request that waited for keys, whose body may have come meanwhile.
+/// The same for a request that waited for another server, whose body may have come meanwhile.
 fn read_held_body(context: u32, pending: Box<Pending>, body: Body) -> (State, Action) {
     if body.size == 0 && !body.ended {
         return read_body(context, pending);
@@ -170,7 +170,7 @@ pub(crate) fn on_trailers(context: u32) -> Action {
     action
 }
 
-/// The body of a request that waits for keys: the gate says how much of it may.
+/// The body of a request that waits for another server: the gate says how much of it may.
 fn on_held_body(context: u32, body: Body) -> (State, Action) {
     let refused = with_vm(|vm| {
         let root = vm.streams.get(&context)?.root;

@@ -30,7 +30,7 @@ pub(crate) struct Stream {
 pub(crate) enum State {
     /// No request headers yet.
     New,
-    /// It waits for keys. Its body may come meanwhile.
+    /// It waits for what another server has to say. Its body may come meanwhile.
     Held(Body),
     /// Its head was found good, and it waits for its body.
     Reading(Box<Pending>, Body),
