@@ -19,6 +19,10 @@ setup: ## install the wasm target, wasm-opt, Envoy and the npm packages, where t
 	$(say) 'Set-up'
 	@tools/setup
 
+cli: ## build the command-line tool, target/release/mcp-oauth
+	$(say) 'The command-line tool'
+	@cargo build --locked --release -p mcp-oauth-cli
+
 image: build ## pack the built module as an OCI image in target/image, with checksum and SBOM beside it
 	$(say) 'The image'
 	@node tools/release/image.mjs
@@ -33,7 +37,7 @@ push-where: # a REF that cannot be is told before anything is built
 release-notes: ## print a section of the changelog for a release page: VERSION=0.1.0, or what is unreleased
 	@node tools/release/notes.mjs
 
-test: lint test-core test-core-wasm test-wasm-host test-e2e test-release size ## all that CI runs: lint, the tests below to test-release, size
+test: lint test-core test-core-wasm test-wasm-host test-cli test-e2e test-release size ## all that CI runs: lint, the tests below to test-release, size
 	$(say) 'All passed'
 
 lint: ## formatting, clippy for both targets, documentation
@@ -60,6 +64,12 @@ test-core-wasm: setup ## the same tests compiled to WebAssembly: 32-bit sizes, o
 test-wasm-host: build ## the built module in an in-process host that imitates Envoy's rules
 	$(say) 'The module in an in-process host'
 	@cargo test --locked -p wasm-host-tests
+
+test-cli: setup ## the command-line tool, and that its explanations are the core's
+	$(say) 'The command-line tool'
+	@cargo test --locked -p mcp-oauth-cli
+	@cargo test --locked -p mcp-oauth --features explain --test core -- --skip properties --skip wycheproof --skip acceleration
+	@node --test cli/tests/schema.mjs
 
 test-e2e: build ## real Envoy, authorization server, MCP servers and clients
 	$(say) 'End to end'
@@ -97,4 +107,4 @@ clean: ## remove all that the other targets made
 	rm -rf target testbed/.venv testbed/node_modules tools/node_modules
 
 .NOTPARALLEL:
-.PHONY: help demo up build setup image push push-where release-notes test lint test-core test-core-wasm test-wasm-host test-e2e test-release test-image test-push bench bench-core fuzz size clean
+.PHONY: help demo up build setup cli test-cli image push push-where release-notes test lint test-core test-core-wasm test-wasm-host test-e2e test-release test-image test-push bench bench-core fuzz size clean

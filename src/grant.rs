@@ -105,6 +105,7 @@ impl VerifiedToken {
         now: UnixTime,
         prove: impl FnOnce(Option<Confirmation>) -> Result<Proved, Refusal>,
     ) -> Result<Caller, Refusal> {
+        explain::at(Check::Issuer);
         let server = policy.authorization_server(self.claims.issuer);
         let Some(server) = server.filter(|_| resource.issuers().contains(&self.claims.issuer)) else {
             let issuer = server.map(|server| server.issuer().as_str().to_owned());

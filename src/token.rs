@@ -309,7 +309,7 @@ impl Claims {
             subject: optional_text(set, "sub")?,
             client_id: client_id(set, names)?,
             scopes: scopes(set, server, names)?,
-            bound_to: Confirmation::of(set)?,
+            bound_to: Confirmation::of(set).inspect_err(|_| explain::at(Check::Binding))?,
             told: policy.identity_headers().of_claims(set),
             facts: policy.facts(set),
         })

@@ -69,9 +69,10 @@ pub(crate) fn list(begun: &[Check], end: &End<'_>) -> Vec<Step> {
         };
         steps.push(Step { check, status });
     }
-    let last = order.iter().copied().max();
+    let last = order.iter().copied().filter(|check| Some(*check) != failed).max();
     if !matches!(end, End::Forwarded | End::Answered) {
-        let after = |check: &Check| last.is_none_or(|last| *check > last) && applies_to_all(*check);
+        let is_after = |check: Check| last.is_none_or(|last| check > last) && !order.contains(&check);
+        let after = |check: &Check| is_after(*check) && applies_to_all(*check);
         let rest = Check::ALL.into_iter().filter(after);
         steps.extend(rest.map(|check| Step { check, status: Status::NotReached }));
     }

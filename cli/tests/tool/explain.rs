@@ -128,6 +128,7 @@ fn tokens() -> Vec<(&'static str, String, Option<&'static str>)> {
             claim("cnf", json!({ "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" })),
             Some("Binding"),
         ),
+        ("bound in a way that is not known", claim("cnf", json!({ "x": 1 })), Some("Binding")),
         ("an unknown key", head("kid", json!("k2")), Some("Key")),
         ("no key named", head("kid", Value::Null), None),
         (
