@@ -1,5 +1,7 @@
 //! What is around a plugin configuration and makes the filter unsafe or useless.
 
+use std::collections::BTreeSet;
+
 use crate::{
     assumed::{is_variable_name, variables},
     check::{Finding, Severity},
@@ -116,7 +118,8 @@ fn passed_on<'n>(plugin: &Plugin<'n>) -> Option<Vec<(&'n str, Option<usize>)>> {
 }
 
 fn environment(plugin: &Plugin<'_>, tree: &Node, readable: &Readable, findings: &mut Vec<Finding>) {
-    let named = variables(tree);
+    // Each once, however many resources name it.
+    let named: BTreeSet<(&str, &str)> = variables(tree).into_iter().collect();
     for (setting, variable) in &named {
         if !is_variable_name(variable) {
             let reason = "this does not look like the name of an environment variable, and is not shown in case it is the secret";

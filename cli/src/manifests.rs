@@ -130,6 +130,14 @@ const TELLING: [&str; 2] = ["authorization_servers", "resources"];
 
 /// All plugin configurations of a document that are this filter's, as far as can be told.
 pub(crate) fn find<'d>(document: &'d Node) -> Vec<Plugin<'d>> {
+    if document.text_of(&["kind"]) == Some("List") {
+        let items = document.get(&["items"]).map(|items| items.items()).unwrap_or_default();
+        return items
+            .iter()
+            .filter(|item| item.text_of(&["kind"]) != Some("List"))
+            .flat_map(|item| find(item))
+            .collect();
+    }
     let mut found = Vec::new();
     let group = document.text_of(&["apiVersion"]).unwrap_or_default().split('/').next().unwrap_or_default();
     let spec = document.get(&["spec"]);

@@ -1,5 +1,7 @@
 //! The JSON Schema of the plugin configuration, for editors, and what it says of single settings.
 
+use std::sync::LazyLock;
+
 use serde_json::Value;
 
 /// JSON Schema, draft 2020-12.
@@ -7,8 +9,8 @@ pub(crate) const TEXT: &str = include_str!("schema.json");
 
 /// What the setting at a finding's path (`resources[0].resource`) is for.
 pub(crate) fn describe(path: &str) -> Option<String> {
-    let root: Value = serde_json::from_str(TEXT).ok()?;
-    let mut here = vec![&root];
+    static ROOT: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(TEXT).unwrap_or_default());
+    let mut here = vec![&*ROOT];
     for part in path.split('.') {
         let name = part.split('[').next().unwrap_or(part);
         here = here.iter().flat_map(|schema| named(schema, name)).collect();
