@@ -15,6 +15,7 @@ use crate::{
     grant::{Caller, Proof, VerifiedToken},
     introspection::Tokens,
     key_cache::{KeyCache, Lookup, Patience},
+    metrics::{Count, Counts, Tally},
     policy::{Policy, ResourcePolicy},
     possession::Possession,
     refusal::Refusal,
@@ -36,6 +37,7 @@ pub(crate) struct Checks {
     replay: Replay,
     flights: Flights<Question>,
     credentials: Credentials,
+    pub(crate) tally: Tally,
     /// Those of whom the last answer was of no use.
     failing: Vec<Service>,
     /// The time of the last call.
@@ -131,6 +133,7 @@ impl Checks {
             replay: policy.replay(),
             flights: Flights::default(),
             credentials: Credentials::default(),
+            tally: Tally::default(),
             failing: Vec::new(),
             clock: UnixTime(0),
         }
@@ -161,6 +164,19 @@ impl Checks {
             return Ok(Presented::Known(token));
         }
         Ok(authorization.token(schemes)?.map_or(Presented::Nothing, |(_, token)| Presented::New(token)))
+    }
+
+    /// Counts what the cache was good for.
+    pub(crate) fn note_presented(&mut self, presented: &Presented<'_>) {
+        match presented {
+            Presented::Nothing => {}
+            Presented::Known(_) => self.tally.add(Count::CacheHit),
+            Presented::New(_) => self.tally.add(Count::CacheMiss),
+        }
+    }
+
+    pub(crate) fn take_counts(&mut self, now: UnixTime) -> Counts {
+        self.tally.take(self.acceleration.take_fallbacks(), now)
     }
 
     /// A token that was found good before, with a key that its issuer still has.

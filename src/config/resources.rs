@@ -22,6 +22,7 @@ use crate::{
     metadata::{Binding, Description, Document},
     policy::{Policy, ResourcePolicy},
     provider::Provider,
+    report_only::ReportOnly,
     resource::ResourceUri,
     routes::is_well_known,
     scope::Scope,
@@ -41,7 +42,7 @@ pub(super) fn read_resource(
     policy: &mut Policy,
     findings: &mut Findings,
 ) -> Option<Vec<Entry>> {
-    const KNOWN: [&str; 18] = [
+    const KNOWN: [&str; 19] = [
         "resource",
         "authorization_servers",
         "audiences",
@@ -60,6 +61,7 @@ pub(super) fn read_resource(
         "origins",
         "cors",
         "upstream_credential",
+        "report_only",
     ];
     let members = findings.object(at, &KNOWN)?;
     let issuers = match members.get("authorization_servers") {
@@ -89,7 +91,12 @@ pub(super) fn read_resource(
     }
     let (scopes, advertised) =
         scopes::read_scopes(members.get("scopes"), scope_base(&providers, audiences.as_deref()), findings);
-    let access = rules::read_access(&members, surroundings.hold_requests, &mut policy.conditions, findings);
+    let report_only = findings.truth(members.get("report_only")).then(ReportOnly::of_setting);
+    let mut access = rules::read_access(&members, surroundings.hold_requests, &mut policy.conditions, findings);
+    if let Some(access) = access.as_mut().filter(|_| report_only.is_some()) {
+        // Nothing is hidden where nothing is enforced.
+        access.filter_lists = false;
+    }
     let sessions = members.get("sessions").and_then(|at| {
         let members = findings.object(&at, &["key_variable"])?;
         read_keys(&members, surroundings, findings).map(SessionKeys)
@@ -142,6 +149,8 @@ pub(super) fn read_resource(
         document,
         upstream_credential: upstream_credential.unwrap_or_default(),
         uri: uri.as_str().into(),
+        index,
+        report_only,
     };
     resource.bare_challenge = ResourcePolicy::challenge_without_error(resource.terms(), &resource.scopes.challenged);
     policy.resources.push(resource);
