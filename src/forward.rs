@@ -124,7 +124,8 @@ impl Forward {
         };
         let keeps_token = credential.is_some_and(Credential::keeps_client_token);
         let token = (!keeps_token).then_some(Edit::Remove(b"authorization"));
-        let credential = credential.and_then(Credential::line).map(|line| Edit::Set(&line.name, line.value.expose().as_bytes()));
+        let credential =
+            credential.and_then(Credential::line).map(|line| Edit::Set(&line.name, line.value.expose().as_bytes()));
         token.into_iter().chain(self.cleaned.edits()).chain(identity).chain(credential)
     }
 

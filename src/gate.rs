@@ -330,5 +330,4 @@ impl Gate {
         };
         Outcome { resumed: self.resume(Awaited::Flight(flight), Some(&landing), now), event: None, remote }
     }
-
 }

@@ -115,12 +115,10 @@ impl Pending {
                 let forward = forward(grant, credential, arrival, &policy, resource, list);
                 Verdict::Forward(forward.asking(asked.notes))
             }
-            Err((refusal, id)) => {
-                match (arrival.turn_away(refusal, Some(&who), asked.notes, resource, &policy), id) {
-                    (Verdict::Reply(reply), Some(id)) => Verdict::Reply(reply.answering(id)),
-                    (verdict, _) => verdict,
-                }
-            }
+            Err((refusal, id)) => match (arrival.turn_away(refusal, Some(&who), asked.notes, resource, &policy), id) {
+                (Verdict::Reply(reply), Some(id)) => Verdict::Reply(reply.answering(id)),
+                (verdict, _) => verdict,
+            },
         }
     }
 }
@@ -162,9 +160,7 @@ pub(crate) fn admit(
     let Some(access) = resource.access().filter(|_| reads) else {
         let granted = caller.grant(resource, &[]).and_then(|grant| Ok((grant, credential.ok_or(NO_CREDENTIAL)?)));
         return match granted {
-            Ok((grant, credential)) => {
-                Verdict::Forward(forward(grant, credential, arrival, policy, resource, None))
-            }
+            Ok((grant, credential)) => Verdict::Forward(forward(grant, credential, arrival, policy, resource, None)),
             Err(refusal) => refuse(refusal, &mut arrival),
         };
     };
@@ -191,8 +187,7 @@ pub(crate) fn admit(
         let grant = pending.caller.clone().grant(resource, &[]);
         match grant.and_then(|grant| Ok((grant, pending.credential.clone().ok_or(NO_CREDENTIAL)?))) {
             Ok((grant, credential)) => {
-                let guard =
-                    ResponseGuard::new(resource, pending.arrival.origin.clone(), Some(grant.caller()), policy);
+                let guard = ResponseGuard::new(resource, pending.arrival.origin.clone(), Some(grant.caller()), policy);
                 let cleaned = core::mem::take(&mut pending.arrival.cleaned);
                 pending.head = Some(Forward::new(grant, credential, cleaned, guard));
             }
