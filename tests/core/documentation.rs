@@ -47,6 +47,7 @@ fn the_examples_load() {
         ("dpop", include_str!("../../examples/dpop.json")),
         ("providers", include_str!("../../examples/providers.json")),
         ("introspection", include_str!("../../examples/introspection.json")),
+        ("report-only", include_str!("../../examples/report-only.json")),
         ("upstream-credentials", include_str!("../../examples/upstream-credentials.json")),
     ];
     for (name, example) in examples {
