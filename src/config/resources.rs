@@ -20,7 +20,7 @@ use crate::{
     dpop::DpopPolicy,
     mac::MacKeys,
     metadata::{Binding, Description, Document},
-    policy::{Policy, ResourcePolicy},
+    policy::{HoldRequests, Policy, ResourcePolicy},
     provider::Provider,
     report_only::ReportOnly,
     resource::ResourceUri,
@@ -29,6 +29,7 @@ use crate::{
     session::SessionKeys,
     shown::Shown,
     static_token::{Entry, StaticTokens},
+    upstream_credential::UpstreamCredential,
 };
 
 /// More origins than one server is used from.
@@ -112,6 +113,14 @@ pub(super) fn read_resource(
     let upstream_credential = members
         .get("upstream_credential")
         .and_then(|at| read_upstream_credential(&at, surroundings, static_tokens.is_some(), policy, findings));
+    if report_only.is_some()
+        && access.is_some()
+        && surroundings.hold_requests == Some(HoldRequests::Body)
+        && let Some(at) = members.get("upstream_credential").filter(|_| gives_something(upstream_credential.as_ref()))
+    {
+        let why = "would go ahead, with `hold_requests: body`, of a body that is only reported: `report_only` needs `headers` here";
+        findings.add(&at.path, why);
+    }
     let origins = read_origins(&members, findings);
     let host_default = findings.truth(members.get("host_default"));
     let (description, max_age) = read_metadata(members.get("metadata"), findings);
@@ -155,6 +164,10 @@ pub(super) fn read_resource(
     resource.bare_challenge = ResourcePolicy::challenge_without_error(resource.terms(), &resource.scopes.challenged);
     policy.resources.push(resource);
     Some(static_tokens.unwrap_or_default())
+}
+
+const fn gives_something(credential: Option<&UpstreamCredential>) -> bool {
+    !matches!(credential, None | Some(UpstreamCredential::None))
 }
 
 /// Where clients ask for scopes, if all servers that they may ask say the same.

@@ -117,6 +117,22 @@ fn the_credential_of_the_operator_is_for_those_who_would_not_be_refused() {
 }
 
 #[test]
+fn no_head_goes_ahead_with_it() {
+    for credential in [json!("insecure_forward_client_token"), json!("none")] {
+        for hold in ["headers", "body"] {
+            let config = put(report_only(inline_config()), "/resources/0/upstream_credential", credential.clone());
+            let config = put(put(config, "/resources/0/rules", json!([{}])), "/hold_requests", json!(hold));
+            let found = crate::support::findings(&config);
+            assert_eq!(
+                found.len(),
+                usize::from(hold == "body" && credential != "none"),
+                "{hold} {credential}: {found:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn keys_are_waited_for_and_a_request_goes_on_without_them() {
     let mut gate = gate(&report_only(remote_config()));
     let good = bearer(&good_token());

@@ -93,14 +93,14 @@ fn fetches_failures_waiting_requests_and_the_age_of_keys() {
     vm.forwarded(stream);
     assert_eq!(vm.world().metric("mcp_oauth.held_requests"), 0);
     let now = vm.world().now;
-    assert_eq!(vm.world().metric("mcp_oauth.keys_fetched_at.issuer.idp_example_com"), now);
+    assert_eq!(vm.world().metric("mcp_oauth.keys_fetched_at.issuer.idp_example_com_realms_mcp"), now);
     assert!(vm.world().metric("mcp_oauth.fetches.keys") > 0);
     assert_eq!(vm.world().metric("mcp_oauth.fetch_failures.keys"), 0);
     vm.sleep(600);
     let call = vm.world().open_calls()[0].token;
-    vm.answer(call, Answer::json("{}"));
+    vm.answer(call, Answer::html());
     assert_eq!(vm.world().metric("mcp_oauth.fetch_failures.keys"), 1);
-    assert_eq!(vm.world().metric("mcp_oauth.keys_fetched_at.issuer.idp_example_com"), now, "the old keys stay");
+    assert_eq!(vm.world().metric("mcp_oauth.keys_fetched_at.issuer.idp_example_com_realms_mcp"), now, "the old keys stay");
 }
 
 #[test]
