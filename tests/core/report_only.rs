@@ -42,13 +42,16 @@ fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
 
+/// What it is, the lines of its head, why it would be refused.
+type Case<'c> = (&'c str, Vec<(&'c str, &'c str)>, Option<&'c str>);
+
 #[test]
 fn a_decision_about_the_caller_goes_on() {
     let foreign = bearer(&sign(&header(), &with(claims(), "aud", json!("https://other.example.com"))));
     let expired = bearer(&sign(&header(), &with(claims(), "exp", json!(NOW.0 - 60))));
     let unscoped = bearer(&sign(&header(), &with(claims(), "scope", json!("other"))));
     let good = bearer(&good_token());
-    let rows: [(&str, Vec<(&str, &str)>, Option<&str>); 7] = [
+    let rows: [Case<'_>; 7] = [
         ("good", vec![("authorization", &good)], None),
         ("no token", vec![], Some("mcp_oauth_missing_token")),
         (
