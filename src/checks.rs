@@ -108,21 +108,6 @@ impl<T> From<Result<T, Refusal>> for Step<T> {
     }
 }
 
-impl Step<Caller> {
-    /// A token that no issuer of the resource answers for may be one that the operator listed. Asked last, so that nobody
-    /// else pays for the hash.
-    pub(crate) fn or_static(self, presented: Authorization<'_>, resource: &ResourcePolicy, now: UnixTime) -> Self {
-        match (&self, presented.unread()) {
-            (Self::Refuse(Refusal::Token(error)), Some(text))
-                if error.is_foreign() && !resource.static_tokens().is_empty() =>
-            {
-                resource.static_tokens().find(text).map_or(self, |token| Self::from(Caller::with_static(token, now)))
-            }
-            _ => self,
-        }
-    }
-}
-
 impl Checks {
     pub(crate) fn new(policy: &Policy, crypto: Box<dyn HostCrypto>, seed: u64) -> Self {
         let servers = policy.authorization_servers().iter().enumerate();
@@ -244,6 +229,29 @@ impl Checks {
             return Step::Wait(wait);
         }
         refuse(TokenError::Signature)
+    }
+
+    /// A token that no issuer of the resource answers for may be one that the operator listed. Asked last, so that nobody
+    /// else pays for the hash.
+    pub(crate) fn or_static(
+        &mut self,
+        step: Step<Caller>,
+        presented: Authorization<'_>,
+        possession: &Possession,
+        resource: &ResourcePolicy,
+        policy: &Policy,
+        now: UnixTime,
+    ) -> Step<Caller> {
+        match (&step, presented.unread()) {
+            (Step::Refuse(Refusal::Token(error)), Some(text))
+                if error.is_foreign() && !resource.static_tokens().is_empty() =>
+            {
+                let Some(token) = resource.static_tokens().find(text) else { return step };
+                let who = Identified::Static(Arc::clone(token));
+                Step::from(self.authenticate(who, possession, resource, policy, now))
+            }
+            _ => step,
+        }
     }
 
     /// Whether a token is good for this resource, now, and its sender's: to be asked once for each request.

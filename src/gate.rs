@@ -208,7 +208,8 @@ impl Gate {
                 identified.and_then(|who| self.checks.authenticate(who, &arrival.possession, resource, &policy, now))
             }
         };
-        let step = step.or_static(request.authorization(), resource, now);
+        let presented = request.authorization();
+        let step = self.checks.or_static(step, presented, &arrival.possession, resource, &policy, now);
         match self.go_on(step, index, arrival, None, text, now) {
             Next::Verdict(verdict) => verdict,
             Next::Wait { awaited, caller, arrival, place } => {
