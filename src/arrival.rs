@@ -6,8 +6,10 @@ use crate::{
     message::{HeaderMismatch, McpHeaders},
     path::RequestPath,
     policy::ResourcePolicy,
+    possession::Possession,
     refusal::{MediaError, Refusal},
-    request::{Line, Request},
+    reply::Reply,
+    request::{Line, Request, is_alike},
 };
 
 /// A request on its way to the verdict.
@@ -17,6 +19,7 @@ pub(crate) struct Arrival {
     pub(crate) origin: Origin,
     pub(crate) body: Expected,
     pub(crate) session: Session,
+    pub(crate) possession: Possession,
     /// Whether the head is all of the request.
     pub(crate) ended: bool,
     /// At least as many bytes as all of this takes, and a token besides.
@@ -70,9 +73,15 @@ impl Arrival {
             origin,
             body: expect(request, resource),
             session: Session::None,
+            possession: Possession::of(request, path, resource),
             ended: request.has_ended(),
             size: request.size(),
         };
+        if let Some(own) = resource.upstream_credential().header() {
+            for name in request.credential_variants().iter().filter(|name| is_alike(name, own)) {
+                arrival.cleaned.remove(name);
+            }
+        }
         if resource.sessions().is_some() {
             let is_modern = request.mcp_headers().is_ok_and(|headers| headers.are_modern());
             for name in request.session_variants() {
@@ -95,6 +104,11 @@ impl Arrival {
             arrival.cleaned.remove(b"accept-encoding");
         }
         arrival
+    }
+
+    /// The answer to it, for whoever asked in this way.
+    pub(crate) fn refuse(&self, refusal: Refusal, resource: &ResourcePolicy) -> Reply {
+        Reply::challenge_in(self.possession.scheme(), refusal, resource, &self.origin)
     }
 }
 

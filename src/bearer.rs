@@ -30,6 +30,25 @@ impl fmt::Debug for BearerToken<'_> {
     }
 }
 
+/// How a token was presented.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scheme {
+    /// Whoever has it may use it (RFC 6750).
+    #[default]
+    Bearer,
+    /// With a proof of the key that it is bound to (RFC 9449 section 7.1).
+    Dpop,
+}
+
+impl Scheme {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer",
+            Self::Dpop => "DPoP",
+        }
+    }
+}
+
 /// All `Authorization` header lines of a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Authorization<'r> {
@@ -58,7 +77,7 @@ impl fmt::Debug for HeaderValue<'_> {
 pub enum CredentialsError {
     /// Two `Authorization` lines, or two credentials joined to one line.
     Doubled,
-    /// `Bearer` is not followed by exactly one token of the `b64token` form.
+    /// The scheme is not followed by exactly one token of the `b64token` form.
     Malformed,
     /// The token is longer than [`MAX_TOKEN_BYTES`].
     TooLong(usize),
@@ -68,7 +87,7 @@ impl fmt::Display for CredentialsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Doubled => f.write_str("more than one set of credentials"),
-            Self::Malformed => f.write_str("the Bearer credentials are not one b64token"),
+            Self::Malformed => f.write_str("the credentials are not one b64token"),
             Self::TooLong(bytes) => write!(f, "a token of `{bytes}` bytes, more than `{MAX_TOKEN_BYTES}`"),
         }
     }
@@ -86,8 +105,13 @@ impl<'r> Authorization<'r> {
 
     /// What follows `Bearer` in the only line: good for nothing but to be compared with a token that was read before.
     pub(crate) fn unread(self) -> Option<&'r [u8]> {
+        self.unread_in(&[Scheme::Bearer]).map(|(_, text)| text)
+    }
+
+    /// The same for one of these schemes.
+    pub(crate) fn unread_in(self, schemes: &[Scheme]) -> Option<(Scheme, &'r [u8])> {
         match self {
-            Self::One(HeaderValue(value)) => strip_bearer(value),
+            Self::One(HeaderValue(value)) => strip(value, schemes),
             Self::Absent | Self::Several => None,
         }
     }
@@ -100,15 +124,24 @@ impl<'r> Authorization<'r> {
     ///
     /// [`CredentialsError`] if there are Bearer credentials that cannot be one token.
     pub fn bearer(self) -> Result<Option<BearerToken<'r>>, CredentialsError> {
+        Ok(self.token(&[Scheme::Bearer])?.map(|(_, token)| token))
+    }
+
+    /// The same for a token in one of these schemes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Authorization::bearer`].
+    pub fn token(self, schemes: &[Scheme]) -> Result<Option<(Scheme, BearerToken<'r>)>, CredentialsError> {
         let value = match self {
             Self::Absent => return Ok(None),
             Self::One(HeaderValue(value)) => value,
             Self::Several => return Err(CredentialsError::Doubled),
         };
-        let Some(credentials) = strip_bearer(value) else {
+        let Some((scheme, credentials)) = strip(value, schemes) else {
             // Envoy joins repeated lines with a comma, so `Basic ...` may hide `Bearer ...` behind it.
-            let hidden =
-                value.split(|byte| *byte == b',').skip(1).any(|part| strip_bearer(part.trim_ascii()).is_some());
+            let mut others = value.split(|byte| *byte == b',').skip(1);
+            let hidden = others.any(|part| strip(part.trim_ascii(), schemes).is_some());
             return if hidden { Err(CredentialsError::Doubled) } else { Ok(None) };
         };
         if credentials.contains(&b',') {
@@ -123,7 +156,7 @@ impl<'r> Authorization<'r> {
             return Err(CredentialsError::Malformed);
         }
         let text = str::from_utf8(credentials).map_err(|_| CredentialsError::Malformed)?;
-        Ok(Some(BearerToken(text)))
+        Ok(Some((scheme, BearerToken(text))))
     }
 }
 
@@ -141,17 +174,20 @@ const B64TOKEN: [bool; 256] = {
     table
 };
 
-/// What follows `Bearer` (any case) and one or more spaces; the empty value if nothing follows.
-fn strip_bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, rest) = value.split_at_checked(6)?;
-    if !scheme.eq_ignore_ascii_case(b"bearer") {
-        return None;
-    }
-    if rest.is_empty() {
-        return Some(rest);
-    }
-    let token = rest.iter().position(|byte| *byte != b' ').map_or(&[][..], |at| rest.get(at..).unwrap_or_default());
-    rest.starts_with(b" ").then_some(token)
+/// What follows the name of one of these schemes (any case) and one or more spaces; the empty value if nothing follows.
+fn strip<'v>(value: &'v [u8], schemes: &[Scheme]) -> Option<(Scheme, &'v [u8])> {
+    schemes.iter().find_map(|scheme| {
+        let name = scheme.as_str().as_bytes();
+        let (found, rest) = value.split_at_checked(name.len())?;
+        if !found.eq_ignore_ascii_case(name) {
+            return None;
+        }
+        if rest.is_empty() {
+            return Some((*scheme, rest));
+        }
+        let token = rest.iter().position(|byte| *byte != b' ').map_or(&[][..], |at| rest.get(at..).unwrap_or_default());
+        rest.starts_with(b" ").then_some((*scheme, token))
+    })
 }
 
 trait TrimSuffix {

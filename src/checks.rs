@@ -1,23 +1,29 @@
 //! What a worker knows that its policy does not say, and what that makes of a token.
 
-use alloc::{borrow::ToOwned, boxed::Box, string::ToString, sync::Arc, vec::Vec};
+mod questions;
+
+use alloc::{borrow::ToOwned, boxed::Box, sync::Arc, vec::Vec};
+
+pub(crate) use questions::Landing;
+use questions::{Question, Service};
 
 use crate::{
     acceleration::{Acceleration, HostCrypto},
-    bearer::{Authorization, BearerToken, CredentialsError},
-    fetch::{Answer, Asker, Fetch, FetchError, FetchId, RemoteEvent},
+    bearer::{Authorization, BearerToken, CredentialsError, Scheme},
+    dpop::Replay,
     flights::{FlightId, Flights},
     grant::{Caller, Proof, VerifiedToken},
-    introspection::{self, Tokens, Verdict},
+    introspection::Tokens,
     key_cache::{KeyCache, Lookup, Patience},
     policy::{Policy, ResourcePolicy},
+    possession::Possession,
     refusal::Refusal,
-    secret::Secret,
     signature::BadSignature,
     static_token::StaticToken,
     time::UnixTime,
     token::{Candidate, TokenError},
     token_cache::{Bad, TokenCache},
+    upstream_credential::Credentials,
 };
 
 /// Keys, tokens that were checked, and questions that are open.
@@ -26,9 +32,12 @@ pub(crate) struct Checks {
     pub(crate) keys: Vec<KeyCache>,
     tokens: TokenCache,
     pub(crate) acceleration: Acceleration,
+    /// The DPoP proofs that were used.
+    replay: Replay,
     flights: Flights<Question>,
-    /// The issuers whose last introspection brought nothing.
-    failing: Vec<usize>,
+    credentials: Credentials,
+    /// Those of whom the last answer was of no use.
+    failing: Vec<Service>,
     /// The time of the last call.
     clock: UnixTime,
 }
@@ -52,7 +61,15 @@ pub(crate) enum Step<T> {
 #[derive(Clone, Copy)]
 pub(crate) struct Wait {
     pub(crate) awaited: Awaited,
-    pub(crate) issuer: usize,
+    pub(crate) room: RoomOf,
+}
+
+/// Who is waited for.
+#[derive(Clone, Copy)]
+pub(crate) enum RoomOf {
+    Issuer(usize),
+    /// The token endpoint of a resource's upstream.
+    Upstream(usize),
 }
 
 /// What a request waits for.
@@ -68,19 +85,6 @@ pub(crate) enum Awaited {
 pub(crate) enum Identified {
     Token(Arc<VerifiedToken>),
     Static(Arc<StaticToken>),
-}
-
-/// A question to another server.
-#[derive(Debug)]
-enum Question {
-    /// Whether this token is active.
-    Introspection { issuer: usize, token: Secret, verified: Option<Arc<VerifiedToken>> },
-}
-
-/// The answer to a question.
-pub(crate) enum Landing {
-    /// What the token is.
-    Token(Result<Arc<VerifiedToken>, Refusal>),
 }
 
 impl<T> Step<T> {
@@ -117,21 +121,6 @@ impl Step<Caller> {
     }
 }
 
-impl Identified {
-    /// Whether it is good for this resource, now.
-    pub(crate) fn authenticate(
-        self,
-        resource: &ResourcePolicy,
-        policy: &Policy,
-        now: UnixTime,
-    ) -> Result<Caller, Refusal> {
-        match self {
-            Self::Token(token) => token.authenticate(resource, policy, now),
-            Self::Static(token) => Caller::with_static(&token, now),
-        }
-    }
-}
-
 impl Checks {
     pub(crate) fn new(policy: &Policy, crypto: Box<dyn HostCrypto>, seed: u64) -> Self {
         let servers = policy.authorization_servers().iter().enumerate();
@@ -139,7 +128,9 @@ impl Checks {
             keys: servers.map(|(index, server)| KeyCache::new(index, server, seed)).collect(),
             tokens: TokenCache::new(policy.token_cache()),
             acceleration: Acceleration::new(policy.verify_signature(), crypto),
+            replay: policy.replay(),
             flights: Flights::default(),
+            credentials: Credentials::default(),
             failing: Vec::new(),
             clock: UnixTime(0),
         }
@@ -153,6 +144,7 @@ impl Checks {
             self.keys.iter_mut().for_each(|cache| cache.set_back(seconds));
             self.flights.set_back(seconds);
             self.tokens.forget();
+            self.credentials.forget();
         }
         self.clock = now;
     }
@@ -161,12 +153,14 @@ impl Checks {
     pub(crate) fn read<'r>(
         &mut self,
         authorization: Authorization<'r>,
+        schemes: &[Scheme],
         now: UnixTime,
     ) -> Result<Presented<'r>, CredentialsError> {
-        if let Some(token) = authorization.unread().and_then(|text| self.recall(text, now)) {
+        let unread = authorization.unread_in(schemes);
+        if let Some(token) = unread.and_then(|(_, text)| self.recall(text, now)) {
             return Ok(Presented::Known(token));
         }
-        Ok(authorization.bearer()?.map_or(Presented::Nothing, Presented::New))
+        Ok(authorization.token(schemes)?.map_or(Presented::Nothing, |(_, token)| Presented::New(token)))
     }
 
     /// A token that was found good before, with a key that its issuer still has.
@@ -223,7 +217,7 @@ impl Checks {
         if server.has_no_keys() {
             return self.introspect(issuer, text, None, now);
         }
-        let wait = Wait { awaited: Awaited::Keys(issuer), issuer };
+        let wait = Wait { awaited: Awaited::Keys(issuer), room: RoomOf::Issuer(issuer) };
         let key = match cache.lookup(candidate.key_id(), candidate.algorithm(), now, patience) {
             Lookup::Found(key) => key,
             Lookup::Wait => return Step::Wait(wait),
@@ -250,109 +244,21 @@ impl Checks {
         refuse(TokenError::Signature)
     }
 
-    /// Has a token's authorization server asked about it, once for all that present it.
-    fn introspect(
+    /// Whether a token is good for this resource, now, and its sender's: to be asked once for each request.
+    pub(crate) fn authenticate(
         &mut self,
-        issuer: usize,
-        text: BearerToken<'_>,
-        verified: Option<Arc<VerifiedToken>>,
-        now: UnixTime,
-    ) -> Step<Identified> {
-        match self.tokens.bad(text) {
-            Some(Bad::Inactive(of, until)) if of == issuer && now < until => {
-                return Step::Refuse(Refusal::Token(TokenError::Inactive));
-            }
-            _ => {}
-        }
-        let is = |question: &Question| {
-            let Question::Introspection { issuer: of, token, .. } = question;
-            *of == issuer && token.expose() == text.expose()
-        };
-        let new = || Question::Introspection { issuer, token: introspection::secret(text), verified };
-        match self.flights.join(is, new) {
-            Some(flight) => Step::Wait(Wait { awaited: Awaited::Flight(flight), issuer }),
-            None => Step::Refuse(Refusal::Overloaded { held: self.flights.len() }),
-        }
-    }
-
-    /// The next fetch to start now.
-    pub(crate) fn poll_fetch(&mut self, policy: &Policy, now: UnixTime) -> Option<Fetch> {
-        self.set_clock(now);
-        if let Some(fetch) = self.keys.iter_mut().find_map(|cache| cache.poll_fetch(now)) {
-            return Some(fetch);
-        }
-        let introspection = |question: &Question| {
-            let Question::Introspection { issuer, .. } = question;
-            policy.authorization_server(*issuer)?.introspection()
-        };
-        let timeout = |question: &Question| introspection(question).map(|asked| asked.timeout).unwrap_or_default();
-        let (id, question) = self.flights.send(now, timeout)?;
-        let (asked, Question::Introspection { token, .. }) = (introspection(question)?, question);
-        Some(Fetch {
-            id: FetchId { asker: Asker::Flight, serial: id.0 },
-            cluster: Arc::clone(&asked.cluster),
-            uri: asked.endpoint.clone(),
-            timeout: asked.timeout,
-            post: Some(asked.question(token)),
-        })
-    }
-
-    /// Whether the answer to this fetch is still waited for.
-    pub(crate) fn awaits(&self, id: FetchId) -> bool {
-        match id.asker {
-            Asker::Keys(issuer) => self.keys.get(issuer).is_some_and(|cache| cache.awaits(id.serial)),
-            Asker::Flight => self.flights.awaits(FlightId(id.serial)),
-        }
-    }
-
-    /// What an answer says; `None` if nobody waits for it.
-    pub(crate) fn land(
-        &mut self,
-        id: FlightId,
-        answer: Result<Answer<'_>, FetchError>,
+        who: Identified,
+        possession: &Possession,
+        resource: &ResourcePolicy,
         policy: &Policy,
         now: UnixTime,
-    ) -> Option<(Landing, Option<RemoteEvent>)> {
-        let Question::Introspection { issuer, token, verified } = self.flights.land(id)?;
-        let server = policy.authorization_server(issuer)?;
-        let asked = server.introspection()?;
-        let text = BearerToken::held(token.expose());
-        let read = asked.read(answer, issuer, server, verified, policy, now);
-        let failure = read.as_ref().err().map(ToString::to_string);
-        let changed = failure.is_some() != self.failing.contains(&issuer);
-        if changed && failure.is_some() {
-            self.failing.push(issuer);
-        } else if changed {
-            self.failing.retain(|failing| *failing != issuer);
+    ) -> Result<Caller, Refusal> {
+        let (acceleration, replay) = (&mut self.acceleration, &mut self.replay);
+        let mut prove = |bound_to| possession.prove(bound_to, resource, now, acceleration, replay);
+        match who {
+            Identified::Token(token) => token.authenticate(resource, policy, now, prove),
+            Identified::Static(token) => prove(None).and_then(|_| Caller::with_static(&token, now)),
         }
-        let uri = asked.endpoint.as_str().to_owned();
-        let event = changed.then_some(RemoteEvent { service: "introspection", uri, failure });
-        let landing = match read {
-            Ok(Verdict::Active(token)) => {
-                self.tokens.remember(text, &token, now, Some(asked.max_age));
-                Ok(token)
-            }
-            Ok(Verdict::Inactive) => {
-                self.tokens.remember_bad(text, Bad::Inactive(issuer, now.plus(asked.inactive_max_age)));
-                Err(Refusal::Token(TokenError::Inactive))
-            }
-            Ok(Verdict::Refused(error)) => Err(Refusal::Token(error)),
-            Err(error) => {
-                let issuer = server.issuer().as_str().to_owned();
-                Err(Refusal::IntrospectionUnavailable { issuer, error })
-            }
-        };
-        Some((Landing::Token(landing), event))
-    }
-
-    /// The questions whose end the host never reported.
-    pub(crate) fn overdue(&self, now: UnixTime) -> Vec<FlightId> {
-        self.flights.overdue(now)
-    }
-
-    /// When there is something to do although nothing came from outside.
-    pub(crate) fn next_call(&self) -> Option<UnixTime> {
-        self.keys.iter().filter_map(KeyCache::next_call).chain(self.flights.next_call()).min()
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
 pub const ALLOW_ORIGIN: &str = "*";
 
 /// The response headers that clients need and that a browser would hide.
-pub const EXPOSE_HEADERS: &str = "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After";
+pub const EXPOSE_HEADERS: &str = "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, DPoP-Nonce";
 
 /// What a document answers to.
 pub(crate) const DOCUMENT_METHODS: &str = "GET, HEAD, OPTIONS";

@@ -42,8 +42,8 @@ impl<Q> Default for Flights<Q> {
 impl<Q> Flights<Q> {
     /// The question that `is` this one, or a new one; `None` if there are too many.
     pub(crate) fn join(&mut self, is: impl Fn(&Q) -> bool, new: impl FnOnce() -> Q) -> Option<FlightId> {
-        if let Some(flight) = self.open.iter().find(|flight| is(&flight.question)) {
-            return Some(flight.id);
+        if let Some(id) = self.find(is) {
+            return Some(id);
         }
         if self.open.len() >= MAX_FLIGHTS {
             return None;
@@ -52,6 +52,11 @@ impl<Q> Flights<Q> {
         let id = FlightId(self.last);
         self.open.push(Flight { id, question: new(), deadline: None });
         Some(id)
+    }
+
+    /// The question that `is` this one.
+    pub(crate) fn find(&self, is: impl Fn(&Q) -> bool) -> Option<FlightId> {
+        self.open.iter().find(|flight| is(&flight.question)).map(|flight| flight.id)
     }
 
     /// How many are open.
@@ -64,6 +69,11 @@ impl<Q> Flights<Q> {
         let flight = self.open.iter_mut().find(|flight| flight.deadline.is_none())?;
         flight.deadline = Some(now.plus(timeout(&flight.question)).plus(GRACE));
         Some((flight.id, &flight.question))
+    }
+
+    /// Whether there is one to send.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.open.iter().any(|flight| flight.deadline.is_none())
     }
 
     pub(crate) fn awaits(&self, id: FlightId) -> bool {

@@ -22,6 +22,14 @@ impl Form {
         self
     }
 
+    /// Adds a field if there is a value.
+    pub(crate) fn maybe(self, name: &str, value: Option<&str>) -> Self {
+        match value {
+            Some(value) => self.field(name, value),
+            None => self,
+        }
+    }
+
     pub(crate) fn finish(mut self) -> String {
         self.0.finish()
     }

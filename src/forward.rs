@@ -12,6 +12,7 @@ use crate::{
     request::{Request, is_alike},
     response::ResponseGuard,
     scope::ScopeSet,
+    upstream_credential::Credential,
 };
 
 /// A change to a header map.
@@ -25,11 +26,13 @@ pub enum Edit<'a> {
     Add(&'a str, &'a [u8]),
 }
 
-/// A request that may go upstream. Only a [`Grant`] makes one, and there is no expression that keeps the token.
+/// A request that may go upstream. Only a [`Grant`] and a `Credential` together make one, and no credential but
+/// `insecure_forward_client_token` keeps the client's token.
 #[derive(Debug)]
 #[must_use]
 pub struct Forward {
     cleaned: Cleaned,
+    credential: Credential,
     grant: Grant,
     response: ResponseGuard,
     asked: Notes,
@@ -39,8 +42,8 @@ pub struct Forward {
 pub(crate) type Identity = Box<[(Arc<str>, String)]>;
 
 impl Forward {
-    pub(crate) fn new(grant: Grant, cleaned: Cleaned, response: ResponseGuard) -> Self {
-        Self { cleaned, grant, response, asked: Notes::default() }
+    pub(crate) fn new(grant: Grant, credential: Credential, cleaned: Cleaned, response: ResponseGuard) -> Self {
+        Self { cleaned, credential, grant, response, asked: Notes::default() }
     }
 
     pub(crate) fn asking(mut self, asked: Notes) -> Self {
@@ -68,7 +71,9 @@ impl Forward {
             // Hosts look for lines to replace, which takes longer than to add one.
             if is_alone { Edit::Add(name, value.as_bytes()) } else { Edit::Set(name, value.as_bytes()) }
         });
-        self.cleaned.edits().chain(identity)
+        let token = (!self.credential.keeps_client_token()).then_some(Edit::Remove(b"authorization"));
+        let credential = self.credential.line().map(|line| Edit::Set(&line.name, line.value.expose().as_bytes()));
+        token.into_iter().chain(self.cleaned.edits()).chain(identity).chain(credential)
     }
 
     /// What to do with the response.
@@ -122,7 +127,7 @@ impl Cleaned {
     fn edits(&self) -> impl Iterator<Item = Edit<'_>> {
         let set = self.set.iter().map(|(name, value)| Edit::Set(name, value.as_bytes()));
         let remove = self.remove.iter().map(|name| Edit::Remove(name));
-        core::iter::once(Edit::Remove(b"authorization")).chain(remove).chain(set)
+        remove.chain(set)
     }
 }
 
@@ -139,6 +144,8 @@ pub struct IdentityHeaders {
     pub issuer: Option<Arc<str>>,
     /// Other claims.
     pub(crate) claims: Vec<ClaimHeader>,
+    /// The names of headers with a credential for the upstream of one resource or another.
+    pub(crate) credentials: Vec<Arc<str>>,
 }
 
 /// Subject, client, scopes, issuer.
@@ -150,7 +157,7 @@ const STATIC: &str = "static:";
 impl Default for IdentityHeaders {
     fn default() -> Self {
         let [subject, client_id, scopes, issuer] = USUAL_NAMES.map(|name| Some(name.into()));
-        Self { subject, client_id, scopes, issuer, claims: Vec::new() }
+        Self { subject, client_id, scopes, issuer, claims: Vec::new(), credentials: Vec::new() }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     acceleration::{HostCrypto, NoHostCrypto},
     arrival::{Arrival, Expected},
     bearer::BearerToken,
-    checks::{Awaited, Checks, Identified, Landing, Presented, Step, Wait, unavailable},
+    checks::{Awaited, Checks, Identified, Landing, Presented, RoomOf, Step, Wait, unavailable},
     cors::Origin,
     fetch::{Answer, Asker, Fetch, FetchError, FetchId, KeyEvent, RemoteEvent},
     flights::FlightId,
@@ -24,7 +24,7 @@ use crate::{
     key_cache::{Patience, Progress},
     path::RequestPath,
     pending::{Pending, admit},
-    policy::{Policy, Unmatched},
+    policy::{Policy, ResourcePolicy, Unmatched},
     refusal::Refusal,
     reply::Reply,
     request::Request,
@@ -93,6 +93,8 @@ struct Held {
     awaited: Awaited,
     resource: usize,
     token: Secret,
+    /// Who was found to be calling; what it waits for is the credential for its upstream.
+    caller: Option<Caller>,
     arrival: Arrival,
     place: Place,
 }
@@ -116,7 +118,7 @@ impl Gate {
     #[must_use]
     pub fn on_host(policy: Policy, crypto: Box<dyn HostCrypto>, seed: u64) -> Self {
         let checks = Checks::new(&policy, crypto, seed);
-        let rooms = Rooms::new(policy.authorization_servers().len());
+        let rooms = Rooms::new(policy.authorization_servers().len(), &policy.asking_upstreams());
         Self { policy: Arc::new(policy), checks, held: BTreeMap::new(), rooms }
     }
 
@@ -154,6 +156,13 @@ impl Gate {
                     |resource| Verdict::Reply(resource.document.answer(request)),
                 );
             }
+            Target::Keys(index) => {
+                return self
+                    .policy
+                    .resource(index)
+                    .and_then(ResourcePolicy::jwks)
+                    .map_or_else(|| refuse(Refusal::NoDocument), |jwt| Verdict::Reply(jwt.jwks.answer(request)));
+            }
             Target::NoDocument => return refuse(Refusal::NoDocument),
             Target::Nothing if self.policy.unmatched() == Unmatched::InsecureForward => {
                 return Verdict::NotOurs(NotOurs(()));
@@ -169,12 +178,14 @@ impl Gate {
             return Verdict::Reply(resource.origins().preflight(&origin, request.preflight_headers()));
         }
         self.checks.set_clock(now);
-        let presented = match self.checks.read(request.authorization(), now) {
-            Ok(presented) => presented,
-            Err(error) => return Verdict::Reply(Reply::challenge(Refusal::Credentials(error), resource, &origin)),
-        };
         let arrival = Arrival::new(request, &path, resource, origin);
-        let (mut token, policy) = (None, Arc::clone(&self.policy));
+        let presented = match self.checks.read(request.authorization(), resource.schemes(), now) {
+            Ok(presented) => presented,
+            Err(error) => return Verdict::Reply(arrival.refuse(Refusal::Credentials(error), resource)),
+        };
+        let text = request.authorization().unread_in(resource.schemes());
+        let text = text.and_then(|(_, text)| str::from_utf8(text).ok());
+        let policy = Arc::clone(&self.policy);
         let step = match presented {
             // Only the body tells whether the method is one that needs no token.
             Presented::Nothing
@@ -184,40 +195,79 @@ impl Gate {
                 Step::Done(Caller::anonymous())
             }
             Presented::Nothing => Step::Refuse(Refusal::MissingToken),
-            Presented::Known(token) => Step::from(token.authenticate(resource, &policy, now)),
+            Presented::Known(known) => {
+                let who = Identified::Token(known);
+                Step::from(self.checks.authenticate(who, &arrival.possession, resource, &policy, now))
+            }
             Presented::New(new) => {
-                token = Some(new);
                 let identified = self.checks.identify_new(&policy, resource, new, now, Patience::MayWait);
-                identified.and_then(|who| who.authenticate(resource, &policy, now))
+                identified.and_then(|who| self.checks.authenticate(who, &arrival.possession, resource, &policy, now))
             }
         };
         let step = step.or_static(request.authorization(), resource, now);
-        match self.go_on(step, index, arrival, None) {
+        match self.go_on(step, index, arrival, None, text, now) {
             Next::Verdict(verdict) => verdict,
-            Next::Wait { awaited, arrival, place } => {
-                let token = Secret::new(token.map(BearerToken::expose).unwrap_or_default());
-                self.held.insert(id, Held { awaited, resource: index, token, arrival, place });
+            Next::Wait { awaited, caller, arrival, place } => {
+                let token = Secret::new(text.unwrap_or_default());
+                self.held.insert(id, Held { awaited, resource: index, token, caller, arrival, place });
                 Verdict::Hold
             }
         }
     }
 
     /// From what is known of the caller to a verdict, or to the next thing to wait for.
-    fn go_on(&self, step: Step<Caller>, index: usize, arrival: Arrival, place: Option<Place>) -> Next {
-        let Some(resource) = self.policy.resource(index) else {
+    fn go_on(
+        &mut self,
+        step: Step<Caller>,
+        index: usize,
+        arrival: Arrival,
+        place: Option<Place>,
+        text: Option<&str>,
+        now: UnixTime,
+    ) -> Next {
+        let policy = Arc::clone(&self.policy);
+        let Some(resource) = policy.resource(index) else {
             return Next::Verdict(Verdict::Reply(Reply::refuse(Refusal::Unmatched)));
         };
-        let refuse =
-            |refusal, origin: &Origin| Next::Verdict(Verdict::Reply(Reply::challenge(refusal, resource, origin)));
+        let caller = match step {
+            Step::Done(caller) => caller,
+            Step::Refuse(refusal) => return Next::Verdict(Verdict::Reply(arrival.refuse(refusal, resource))),
+            Step::Wait(wait) => return self.wait(wait, None, resource, arrival, place),
+        };
+        let step = match &arrival.body {
+            Expected::Refused(_) => Step::Done(None),
+            _ => self.checks.credential(&policy, index, resource, &caller, text, now),
+        };
         match step {
-            Step::Done(caller) => Next::Verdict(admit(caller, index, arrival, resource, &self.policy, &self.rooms)),
-            Step::Refuse(refusal) => refuse(refusal, &arrival.origin),
-            Step::Wait(Wait { awaited, issuer }) => {
-                let room = self.rooms.issuers.get(issuer);
-                match place.or_else(|| room?.enter(arrival.size)) {
-                    Some(place) => Next::Wait { awaited, arrival, place },
-                    None => refuse(Refusal::Overloaded { held: self.held.len() }, &arrival.origin),
-                }
+            Step::Done(credential) => {
+                Next::Verdict(admit(caller, credential, index, arrival, resource, &policy, &self.rooms))
+            }
+            Step::Refuse(refusal) => Next::Verdict(refuse_known(refusal, resource, &arrival, &caller)),
+            Step::Wait(wait) => self.wait(wait, Some(caller), resource, arrival, place),
+        }
+    }
+
+    fn wait(
+        &self,
+        Wait { awaited, room }: Wait,
+        caller: Option<Caller>,
+        resource: &ResourcePolicy,
+        arrival: Arrival,
+        place: Option<Place>,
+    ) -> Next {
+        let size = place.as_ref().map_or(arrival.size, Place::bytes);
+        let place = match room {
+            RoomOf::Issuer(issuer) => place.or_else(|| self.rooms.issuers.get(issuer)?.enter(size)),
+            RoomOf::Upstream(index) => {
+                let room = self.rooms.upstreams.get(index).and_then(Option::as_ref);
+                room.and_then(|room| room.enter(size))
+            }
+        };
+        match place {
+            Some(place) => Next::Wait { awaited, caller, arrival, place },
+            None => {
+                let refusal = Refusal::Overloaded { held: self.held.len() };
+                Next::Verdict(Verdict::Reply(arrival.refuse(refusal, resource)))
             }
         }
     }
@@ -305,6 +355,12 @@ impl Gate {
         self.checks.next_call()
     }
 
+    /// Whether there is something to fetch that no request waits for, so that [`Gate::poll_fetch`] should be called soon.
+    #[must_use]
+    pub fn wants_fetch(&self) -> bool {
+        self.checks.has_unsent()
+    }
+
     /// With how many tokens the host's cryptography was tried and was no help since the last call.
     pub fn take_acceleration_fallbacks(&mut self) -> u64 {
         self.checks.acceleration.take_fallbacks()
@@ -348,8 +404,17 @@ impl Gate {
         let Some(resource) = policy.resource(held.resource) else {
             return Some(Verdict::Reply(Reply::refuse(Refusal::Unmatched)));
         };
-        let Held { resource: index, token, arrival, place, .. } = held;
+        let Held { resource: index, token, caller, arrival, place, .. } = held;
+        if let (Some(caller), Some(Landing::Credential(credential))) = (caller, landing) {
+            // It was found good before it waited.
+            let credential = caller.check_times(&policy, now).and_then(|()| credential.clone());
+            return Some(match credential {
+                Ok(credential) => admit(caller, Some(credential), index, arrival, resource, &policy, &self.rooms),
+                Err(refusal) => refuse_known(refusal, resource, &arrival, &caller),
+            });
+        }
         let identified = match landing {
+            Some(Landing::Credential(_)) => Step::Refuse(Refusal::Misconfigured),
             Some(Landing::Token(token)) => Step::from(token.clone().map(Identified::Token)),
             None => {
                 let text = BearerToken::held(token.expose());
@@ -362,11 +427,12 @@ impl Gate {
                 }
             }
         };
-        let step = identified.and_then(|who| who.authenticate(resource, &policy, now));
-        match self.go_on(step, index, arrival, Some(place)) {
+        let step =
+            identified.and_then(|who| self.checks.authenticate(who, &arrival.possession, resource, &policy, now));
+        match self.go_on(step, index, arrival, Some(place), Some(token.expose()), now) {
             Next::Verdict(verdict) => Some(verdict),
-            Next::Wait { awaited, arrival, place } => {
-                self.held.insert(id, Held { awaited, resource: index, token, arrival, place });
+            Next::Wait { awaited, caller, arrival, place } => {
+                self.held.insert(id, Held { awaited, resource: index, token, caller, arrival, place });
                 None
             }
         }
@@ -376,5 +442,9 @@ impl Gate {
 /// What comes next for a request.
 enum Next {
     Verdict(Verdict),
-    Wait { awaited: Awaited, arrival: Arrival, place: Place },
+    Wait { awaited: Awaited, caller: Option<Caller>, arrival: Arrival, place: Place },
+}
+
+fn refuse_known(refusal: Refusal, resource: &ResourcePolicy, arrival: &Arrival, caller: &Caller) -> Verdict {
+    Verdict::Reply(arrival.refuse(refusal, resource).about(caller, &[]))
 }

@@ -6,11 +6,13 @@ use core::fmt;
 use alloc::{borrow::ToOwned, string::String, sync::Arc};
 
 use crate::{
+    confirmation::Confirmation,
     filter_state::Notes,
     forward::{Identity, issuer_subject},
     jwk::KeySerial,
     message::Message,
     policy::{Policy, ResourcePolicy},
+    possession::Proved,
     refusal::Refusal,
     rules::Access,
     scope::ScopeSet,
@@ -19,6 +21,7 @@ use crate::{
     static_token::StaticToken,
     time::UnixTime,
     token::{Claims, TokenError},
+    upstream_credential,
 };
 
 /// A token whose signature was checked, or for which its authorization server spoke, and whose issuer, type and form were
@@ -99,6 +102,7 @@ impl VerifiedToken {
         resource: &ResourcePolicy,
         policy: &Policy,
         now: UnixTime,
+        prove: impl FnOnce(Option<Confirmation>) -> Result<Proved, Refusal>,
     ) -> Result<Caller, Refusal> {
         let server = policy.authorization_server(self.claims.issuer);
         let Some(server) = server.filter(|_| resource.issuers().contains(&self.claims.issuer)) else {
@@ -107,7 +111,14 @@ impl VerifiedToken {
         };
         self.claims.check_audience(resource).map_err(Refusal::Token)?;
         self.claims.check_times(server, now).map_err(Refusal::Token)?;
+        // Last, because a proof counts once.
+        let _: Proved = prove(self.claims.bound_to)?;
         Ok(Caller(Who::Token(self)))
+    }
+
+    /// What whoever presents it has to prove.
+    pub(crate) const fn bound_to(&self) -> Option<Confirmation> {
+        self.claims.bound_to
     }
 
     pub(crate) const fn issuer(&self) -> usize {
@@ -144,6 +155,19 @@ impl Caller {
     pub(crate) fn with_static(token: &Arc<StaticToken>, now: UnixTime) -> Result<Self, Refusal> {
         token.check_time(now).map_err(Refusal::Token)?;
         Ok(Self(Who::Static(Arc::clone(token))))
+    }
+
+    /// The times of its token, which may have passed while the request was held.
+    pub(crate) fn check_times(&self, policy: &Policy, now: UnixTime) -> Result<(), Refusal> {
+        let checked = match &self.0 {
+            Who::Nobody => Ok(()),
+            Who::Static(token) => token.check_time(now),
+            Who::Token(token) => match policy.authorization_server(token.claims.issuer) {
+                Some(server) => token.claims.check_times(server, now),
+                None => Err(TokenError::Issuer(String::new())),
+            },
+        };
+        checked.map_err(Refusal::Token)
     }
 
     /// About how many bytes its token keeps. A static one is the policy's.
@@ -214,6 +238,22 @@ impl Caller {
 
     pub(crate) const fn is_anonymous(&self) -> bool {
         matches!(self.0, Who::Nobody)
+    }
+
+    /// Who is calling, for a server that verifies it; nobody without a token.
+    pub(crate) fn identity<'i>(&'i self, policy: &'i Policy) -> Option<upstream_credential::Identity<'i>> {
+        match &self.0 {
+            Who::Nobody => None,
+            Who::Token(token) => Some(upstream_credential::Identity::Token {
+                issuer: policy.authorization_server(token.claims.issuer)?.issuer().as_str(),
+                subject: token.claims.subject.as_deref(),
+                client_id: token.claims.client_id.as_deref(),
+                scopes: &token.claims.scopes,
+            }),
+            Who::Static(token) => {
+                Some(upstream_credential::Identity::Static { name: token.name(), scopes: token.scopes() })
+            }
+        }
     }
 
     /// Whom a session of this caller belongs to: the subject, or the client where there is none. `None` for a token that

@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use crate::{
     bearer::BearerToken,
     client_authentication::ClientAuthentication,
+    confirmation::Confirmation,
     fetch::{Answer, FetchError, Post},
     form::Form,
     grant::VerifiedToken,
@@ -143,7 +144,7 @@ impl Introspection {
             Service::GoogleTokeninfo => Dates::NumbersOrTexts,
         };
         let judged = match verified {
-            Some(token) => still_good(&answer, server, dates, now).map(|()| token),
+            Some(token) => still_good(&answer, &token, server, dates, now).map(|()| token),
             None => read_token(&answer, issuer, server, policy, dates).map(Arc::new),
         };
         Ok(judged.map_or_else(Verdict::Refused, Verdict::Active))
@@ -169,20 +170,22 @@ fn read_token(
         }
     }
     check_shape(answer, server.preset().mark)?;
-    if answer.has("cnf") {
-        return Err(TokenError::SenderConstrained);
-    }
     let claims = Claims::read(answer, issuer, server, &STANDARD, policy, dates)?;
     Ok(VerifiedToken::introspected(claims, policy))
 }
 
 fn still_good(
     answer: &Object<'_>,
+    token: &VerifiedToken,
     server: &AuthorizationServer,
     dates: Dates,
     now: UnixTime,
 ) -> Result<(), TokenError> {
     check_issuer(answer, server)?;
+    // RFC 9449 section 6.2: both say what the token is bound to, and the answer may leave it out.
+    if answer.has("cnf") && Confirmation::of(answer)? != token.bound_to() {
+        return Err(TokenError::SenderConstrained);
+    }
     Claims::check_end(answer, server, dates, now)
 }
 

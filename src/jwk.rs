@@ -126,7 +126,7 @@ impl KeySet {
     pub(crate) fn select(&self, key_id: Option<&str>, algorithm: Algorithm) -> Selection<'_> {
         let mut fitting = self.keys.iter().filter(|key| {
             let named = key_id.is_none_or(|id| key.id.as_deref() == Some(id));
-            named && key.algorithm.is_none_or(|only| only == algorithm) && key.key.fits(algorithm)
+            named && key.is_for(algorithm)
         });
         match (fitting.next(), fitting.next()) {
             (Some(key), None) => Selection::One(key),
@@ -145,8 +145,13 @@ impl Key {
         self.serial
     }
 
+    /// Whether tokens of this algorithm can be checked with it.
+    pub(crate) fn is_for(&self, algorithm: Algorithm) -> bool {
+        self.algorithm.is_none_or(|only| only == algorithm) && self.key.fits(algorithm)
+    }
+
     /// `None` for whatever may not or cannot verify a signature.
-    fn parse(jwk: &Object<'_>) -> Option<Self> {
+    pub(crate) fn parse(jwk: &Object<'_>) -> Option<Self> {
         let text = |member: &str| jwk.get(member).and_then(Value::as_text);
         let bytes = |member: &str| URL_SAFE_NO_PAD.decode(&*text(member)?).ok();
 

@@ -147,6 +147,7 @@ pub(crate) struct CompactJws<'t> {
     pub(crate) key_id: Option<String>,
     /// `typ` as it was written.
     pub(crate) typ: Option<String>,
+    header: Vec<u8>,
     payload: Vec<u8>,
     /// The decoded signature.
     pub(crate) signature: Vec<u8>,
@@ -163,8 +164,8 @@ impl<'t> CompactJws<'t> {
         let (signing_input, (header, payload), signature) =
             split.filter(|_| parts == 3).ok_or(JwsError::Parts(parts))?;
 
-        let header = decode(header, Part::Header)?;
-        let header = json::object(&header).map_err(|error| JwsError::Json(Part::Header, error))?;
+        let decoded = decode(header, Part::Header)?;
+        let header = json::object(&decoded).map_err(|error| JwsError::Json(Part::Header, error))?;
         if header.has("crit") {
             return Err(JwsError::Critical);
         }
@@ -178,7 +179,13 @@ impl<'t> CompactJws<'t> {
 
         let payload = decode(payload, Part::Payload)?;
         let signature = decode(signature, Part::Signature)?;
-        Ok(Self { signing_input, algorithm, key_id, typ, payload, signature })
+        drop(header);
+        Ok(Self { signing_input, algorithm, key_id, typ, header: decoded, payload, signature })
+    }
+
+    /// The whole JOSE header, for kinds of tokens that have more in it.
+    pub(crate) fn header(&self) -> Result<Object<'_>, JwsError> {
+        json::object(&self.header).map_err(|error| JwsError::Json(Part::Header, error))
     }
 
     /// The claims set.

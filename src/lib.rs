@@ -25,7 +25,7 @@
 //!
 //! - Nothing is forwarded without a [`grant::Grant`], which only a token makes that was verified or that the operator listed
 //!   (by its hash), or an operator's list of methods that need none.
-//! - There is no expression of type [`forward::Forward`] that keeps the client's token.
+//! - No [`forward::Forward`] keeps the client's token, unless the operator wrote `insecure_forward_client_token`.
 //! - Issuer, audience, expiry and signature are always checked; a configuration that could not check them does not
 //!   load, and a configuration that does not load is a policy that refuses everything.
 //! - What cannot be decided is refused: with 503 if the reason is ours, with 4xx if it is the request's.
@@ -33,8 +33,8 @@
 //!
 //! ## What it does not do
 //!
-//! It does not look at the arguments of a tool, does not verify DPoP proofs or
-//! certificates (tokens bound to them are refused), and does not issue tokens.
+//! It does not look at the arguments of a tool, does not check the chain of a client's certificate (who ends TLS does), and
+//! does not issue tokens.
 //!
 //! ## Where to find what
 //!
@@ -47,7 +47,8 @@
 //! | [`issuer`], [`fetch`] | authorization server metadata, and getting documents | RFC 8414, OpenID Connect Discovery |
 //! | `provider` | what is known of an authorization server by its product | |
 //! | [`jwk`], [`signature`], `key_cache` | keys | RFC 7517, RFC 7518, RFC 8037 |
-//! | [`token_cache`], [`acceleration`] | what need not be checked again, and who checks signatures | |
+//! | [`token_cache`], `bounded`, [`acceleration`] | what need not be checked again, and who checks signatures | |
+//! | [`confirmation`], [`dpop`], `possession` | what a token is bound to, and whether that is proved | RFC 7800, RFC 9449, RFC 8705 |
 //! | [`jws`], [`token`], `token_type`, `static_token` | tokens: form, kind, claims, signature, rights | RFC 7515, RFC 7519, RFC 8725, RFC 9068 |
 //! | [`introspection`], [`flights`] | tokens that only their authorization server knows, and how it is asked | RFC 7662 |
 //! | [`secret`], [`form`], `client_authentication` | the gate as a client of other servers | RFC 6749 section 2.3.1 |
@@ -55,6 +56,7 @@
 //! | [`message`], `json`, `rules`, [`pending`] | what the body asks for, and who may | MCP base protocol, JSON-RPC 2.0 |
 //! | [`refusal`], [`challenge`], [`reply`], [`cors`] | saying no | RFC 6750 section 3, Fetch |
 //! | [`forward`], `claim_headers` | saying yes | MCP authorization, Token Handling |
+//! | [`upstream_credential`] | what the server gets instead of the client's token | RFC 8693, RFC 6749 section 4.4, RFC 9493 |
 //! | [`filter_state`] | what the proxy is told of a request | |
 //! | [`response`], `session`, [`list_filter`], [`event_stream`] | the way back | MCP transports, server-sent events |
 //! | [`waiting`] | how much may wait | |
@@ -66,14 +68,18 @@ extern crate alloc;
 pub mod acceleration;
 mod arrival;
 pub mod bearer;
+mod bounded;
 pub mod challenge;
 mod checks;
 mod claim;
 mod claim_headers;
 mod client_authentication;
 pub mod config;
+pub mod confirmation;
 pub mod cors;
 mod der;
+mod digest;
+pub mod dpop;
 pub mod event_stream;
 pub mod fetch;
 pub mod filter_state;
@@ -89,11 +95,13 @@ pub mod jwk;
 pub mod jws;
 mod key_cache;
 pub mod list_filter;
+mod mac;
 pub mod message;
 pub mod metadata;
 pub mod path;
 pub mod pending;
 pub mod policy;
+mod possession;
 mod provider;
 pub mod refusal;
 pub mod reply;
@@ -113,5 +121,6 @@ pub mod time;
 pub mod token;
 pub mod token_cache;
 mod token_type;
+pub mod upstream_credential;
 pub mod uri;
 pub mod waiting;

@@ -16,6 +16,7 @@ use crate::{
     response::ResponseGuard,
     rules::{Access, Ruling, is_ambiguous, is_ambiguous_template},
     scope_policy::Needs,
+    upstream_credential::{Credential, NO_CREDENTIAL},
     waiting::{Place, Room, Rooms},
 };
 
@@ -24,6 +25,7 @@ use crate::{
 pub struct Pending {
     policy: Arc<Policy>,
     caller: Caller,
+    credential: Option<Credential>,
     index: usize,
     arrival: Arrival,
     max_body_bytes: usize,
@@ -46,7 +48,8 @@ impl Pending {
         if size > self.max_body_bytes {
             return Some(self.too_large());
         }
-        let fits = self.place.resize(weight(&self.caller, &self.arrival).saturating_add(size));
+        let fits =
+            self.place.resize(weight(&self.caller, self.credential.as_ref(), &self.arrival).saturating_add(size));
         (!fits).then(|| self.refuse(Refusal::Overloaded { held: self.place.taken() }))
     }
 
@@ -90,11 +93,11 @@ impl Pending {
         else {
             return Verdict::Reply(Reply::refuse(Refusal::Unmatched));
         };
-        let Self { caller, index, mut arrival, events, .. } = self;
+        let Self { caller, credential, index, mut arrival, events, .. } = self;
         let nobody = caller.is_anonymous().then(|| caller.clone());
         let who = caller.clone();
         let mut asked = Asked { state: policy.filter_state(), notes: Notes::default() };
-        let origin = arrival.origin.clone();
+        let (origin, scheme) = (arrival.origin.clone(), arrival.possession.scheme());
         let decision = match &arrival.body {
             Expected::Message(headers) => decide(caller, headers, body, access, resource, &events, &mut asked),
             Expected::Nothing if !body.is_empty() => Err((Refusal::UnexpectedBody, None)),
@@ -107,12 +110,14 @@ impl Pending {
             }
             None => Ok(decided),
         });
+        let decision = decision.and_then(|(grant, list)| Ok((grant, list, credential.ok_or((NO_CREDENTIAL, None))?)));
         match decision {
-            Ok((grant, list)) => {
-                Verdict::Forward(forward(grant, index, arrival, &policy, resource, list).asking(asked.notes))
+            Ok((grant, list, credential)) => {
+                let forward = forward(grant, credential, index, arrival, &policy, resource, list);
+                Verdict::Forward(forward.asking(asked.notes))
             }
             Err((refusal, id)) => {
-                let reply = Reply::challenge(refusal, resource, &origin).about(&who, &asked.notes);
+                let reply = Reply::challenge_in(scheme, refusal, resource, &origin).about(&who, &asked.notes);
                 Verdict::Reply(match id {
                     Some(id) => reply.answering(id),
                     None => reply,
@@ -122,9 +127,10 @@ impl Pending {
     }
 }
 
-/// What follows from a caller and a head alone.
+/// What follows from a caller and a head alone. Without a credential, it is certain already that nothing goes upstream.
 pub(crate) fn admit(
     caller: Caller,
+    credential: Option<Credential>,
     index: usize,
     mut arrival: Arrival,
     resource: &ResourcePolicy,
@@ -132,9 +138,7 @@ pub(crate) fn admit(
     rooms: &Rooms,
 ) -> Verdict {
     let who = caller.clone();
-    let refuse = |refusal, arrival: &Arrival| {
-        Verdict::Reply(Reply::challenge(refusal, resource, &arrival.origin).about(&who, &[]))
-    };
+    let refuse = |refusal, arrival: &Arrival| Verdict::Reply(arrival.refuse(refusal, resource).about(&who, &[]));
     match &arrival.body {
         Expected::Refused(refusal) => return refuse(refusal.clone(), &arrival),
         // A head that contradicts itself must not go upstream, so it cannot wait for the id that its answer should have.
@@ -154,18 +158,22 @@ pub(crate) fn admit(
         Expected::Anything | Expected::Refused(_) => false,
     };
     let Some(access) = resource.access().filter(|_| reads) else {
-        return match caller.grant(resource, &[]) {
-            Ok(grant) => Verdict::Forward(forward(grant, index, arrival, policy, resource, None)),
+        let granted = caller.grant(resource, &[]).and_then(|grant| Ok((grant, credential.ok_or(NO_CREDENTIAL)?)));
+        return match granted {
+            Ok((grant, credential)) => {
+                Verdict::Forward(forward(grant, credential, index, arrival, policy, resource, None))
+            }
             Err(refusal) => refuse(refusal, &arrival),
         };
     };
     let room = if caller.is_anonymous() { &rooms.reading_anonymous } else { &rooms.reading };
-    let Some(place) = room.enter(weight(&caller, &arrival)) else {
+    let Some(place) = room.enter(weight(&caller, credential.as_ref(), &arrival)) else {
         return refuse(Refusal::Overloaded { held: room.taken() }, &arrival);
     };
     let mut pending = Pending {
         policy: Arc::clone(policy),
         caller,
+        credential,
         index,
         arrival,
         max_body_bytes: access.max_body_bytes,
@@ -178,10 +186,12 @@ pub(crate) fn admit(
     }
     if policy.hold_requests() == HoldRequests::Body {
         // The head goes upstream, so it must be good for something by itself.
-        match pending.caller.clone().grant(resource, &[]) {
-            Ok(grant) => {
+        let grant = pending.caller.clone().grant(resource, &[]);
+        match grant.and_then(|grant| Ok((grant, pending.credential.clone().ok_or(NO_CREDENTIAL)?))) {
+            Ok((grant, credential)) => {
                 let guard = ResponseGuard::new(index, resource, pending.arrival.origin.clone(), grant.caller(), policy);
-                pending.head = Some(Forward::new(grant, core::mem::take(&mut pending.arrival.cleaned), guard));
+                let cleaned = core::mem::take(&mut pending.arrival.cleaned);
+                pending.head = Some(Forward::new(grant, credential, cleaned, guard));
             }
             Err(refusal) => return refuse(refusal, &pending.arrival),
         }
@@ -190,8 +200,9 @@ pub(crate) fn admit(
 }
 
 /// About how many bytes are kept of a request without its body.
-fn weight(caller: &Caller, arrival: &Arrival) -> usize {
-    caller.weight().saturating_add(arrival.size)
+fn weight(caller: &Caller, credential: Option<&Credential>, arrival: &Arrival) -> usize {
+    let credential = credential.map_or(0, Credential::weight);
+    caller.weight().saturating_add(credential).saturating_add(arrival.size)
 }
 
 /// Gives the server its own session id back, if the session is this caller's.
@@ -214,6 +225,7 @@ fn open_session(
 
 fn forward(
     grant: Grant,
+    credential: Credential,
     index: usize,
     arrival: Arrival,
     policy: &Arc<Policy>,
@@ -221,7 +233,7 @@ fn forward(
     list: Option<ListFilter>,
 ) -> Forward {
     let guard = ResponseGuard::new(index, resource, arrival.origin, grant.caller(), policy).filtering(list);
-    Forward::new(grant, arrival.cleaned, guard)
+    Forward::new(grant, credential, arrival.cleaned, guard)
 }
 
 /// What the proxy is told of a body.

@@ -5,9 +5,11 @@ use core::time::Duration;
 use alloc::{boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 
 use crate::{
-    challenge::Challenge,
+    bearer::Scheme,
+    challenge::{Challenge, Terms},
     claim::{ClaimPath, Condition},
     cors::Origins,
+    dpop::{DpopPolicy, Replay, ReplayLimits},
     filter_state::FilterState,
     forward::IdentityHeaders,
     introspection::Introspection,
@@ -27,6 +29,7 @@ use crate::{
     session::SessionKeys,
     static_token::StaticTokens,
     token_cache::TokenCacheLimits,
+    upstream_credential::{IdentityJwt, UpstreamCredential},
     uri::HttpUri,
 };
 
@@ -44,6 +47,8 @@ pub struct Policy {
     pub(crate) filter_state: FilterState,
     /// The resources by their names, where routes may name them.
     pub(crate) route_names: Option<BTreeMap<String, usize>>,
+    /// Whether a resource takes tokens that are bound to certificates.
+    pub(crate) reads_certificate: bool,
     /// All that rules ask of claims; a rule names them by number, so that each is checked once per token.
     pub(crate) conditions: Vec<Condition>,
 }
@@ -182,9 +187,16 @@ pub struct ResourcePolicy {
     pub(crate) sessions: Option<SessionKeys>,
     pub(crate) static_tokens: StaticTokens,
     pub(crate) origins: Origins,
+    /// `None`: tokens that are bound to a key of their sender are refused.
+    pub(crate) dpop: Option<DpopPolicy>,
+    /// Whether tokens may be bound to the client's certificate.
+    pub(crate) mutual_tls: bool,
     pub(crate) metadata_url: String,
+    /// `alg` values of DPoP proofs, as challenges list them.
+    pub(crate) dpop_algorithms: String,
     pub(crate) bare_challenge: Arc<str>,
     pub(crate) document: Document,
+    pub(crate) upstream_credential: UpstreamCredential,
 }
 
 impl ResourcePolicy {
@@ -226,8 +238,41 @@ impl ResourcePolicy {
         &self.origins
     }
 
-    pub(crate) fn metadata_url(&self) -> &str {
-        &self.metadata_url
+    pub(crate) const fn dpop(&self) -> Option<&DpopPolicy> {
+        self.dpop.as_ref()
+    }
+
+    pub(crate) const fn mutual_tls(&self) -> bool {
+        self.mutual_tls
+    }
+
+    /// How a token may be presented.
+    pub(crate) const fn schemes(&self) -> &'static [Scheme] {
+        match self.dpop {
+            Some(_) => &[Scheme::Bearer, Scheme::Dpop],
+            None => &[Scheme::Bearer],
+        }
+    }
+
+    /// What each challenge says.
+    pub(crate) fn terms(&self) -> Terms<'_> {
+        Terms {
+            metadata_url: &self.metadata_url,
+            dpop: self.dpop.as_ref().map(|_| self.dpop_algorithms.as_str()),
+            dpop_only: self.dpop.as_ref().is_some_and(|dpop| dpop.required),
+        }
+    }
+
+    pub(crate) const fn upstream_credential(&self) -> &UpstreamCredential {
+        &self.upstream_credential
+    }
+
+    /// The identity JWTs of its server, whose keys are published.
+    pub(crate) fn jwks(&self) -> Option<&IdentityJwt> {
+        match &self.upstream_credential {
+            UpstreamCredential::IdentityJwt(jwt) => Some(jwt),
+            _ => None,
+        }
     }
 
     /// The challenge that says nothing but where the metadata is.
@@ -235,8 +280,8 @@ impl ResourcePolicy {
         &self.bare_challenge
     }
 
-    pub(crate) fn challenge_without_error(metadata_url: &str, challenged: &ScopeSet) -> Arc<str> {
-        alloc::format!("{}", Challenge::missing(metadata_url, challenged)).into()
+    pub(crate) fn challenge_without_error(terms: Terms<'_>, challenged: &ScopeSet) -> Arc<str> {
+        alloc::format!("{}", Challenge::missing(terms, challenged)).into()
     }
 }
 
@@ -265,6 +310,26 @@ impl Policy {
         let asked =
             |index: &usize| self.authorization_server(*index).is_some_and(|server| server.introspection.is_some());
         resource.issuers.iter().copied().find(asked)
+    }
+
+    /// What an operator should know although the configuration loads: a line each.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        let gives_away = |resource: &&ResourcePolicy| {
+            matches!(resource.upstream_credential, UpstreamCredential::InsecureForwardClientToken(_))
+        };
+        self.resources.iter().filter(gives_away).map(|resource| {
+            let why = "its server gets the client's token, which the MCP specification forbids";
+            alloc::format!("`{}`: `insecure_forward_client_token`: {why}", resource.uri)
+        })
+    }
+
+    /// Of each resource, whether its upstream gets a credential that another server gives.
+    pub(crate) fn asking_upstreams(&self) -> Vec<bool> {
+        let asks = |resource: &ResourcePolicy| {
+            let credential = &resource.upstream_credential;
+            matches!(credential, UpstreamCredential::TokenExchange(_) | UpstreamCredential::ClientCredentials(_))
+        };
+        self.resources.iter().map(asks).collect()
     }
 
     pub(crate) fn authorization_servers(&self) -> &[AuthorizationServer] {
@@ -315,6 +380,18 @@ impl Policy {
         self.route_names.is_some()
     }
 
+    /// Whether the gate must be told of the client's certificate ([`crate::request::Request::on_connection`]).
+    #[must_use]
+    pub const fn reads_certificate(&self) -> bool {
+        self.reads_certificate
+    }
+
+    /// What remembers the proofs of one worker. A proof that is too old for one resource may not be for another one.
+    pub(crate) fn replay(&self) -> Replay {
+        let windows = self.resources.iter().filter_map(ResourcePolicy::dpop).map(|dpop| dpop.max_age);
+        Replay::new(windows.max().unwrap_or_default(), ReplayLimits::default())
+    }
+
     /// What a request is for: what its route names, where routes may; else what its host and its path say. Well-known
     /// documents are where clients look for them, whatever the route.
     pub(crate) fn target(
@@ -334,6 +411,9 @@ impl Policy {
                 _ => Target::NoDocument,
             }),
             RouteResource::Named(name) => {
+                if let keys @ Target::Keys(_) = found() {
+                    return Ok(keys);
+                }
                 let index = str::from_utf8(name).ok().and_then(|name| names.get(name)).copied();
                 let unknown = || Refusal::RouteResource(String::from_utf8_lossy(name).into_owned());
                 index.map(Target::Resource).ok_or_else(unknown)

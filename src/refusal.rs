@@ -6,12 +6,14 @@ use alloc::string::String;
 
 use crate::{
     bearer::CredentialsError,
+    dpop::ProofError,
     grant::InsufficientScope,
     introspection::IntrospectionError,
     message::{HeaderMismatch, MessageError},
     path::PathError,
     shown::Shown,
     token::TokenError,
+    upstream_credential::TokenEndpointError,
 };
 
 /// The one reason why a request was answered instead of forwarded.
@@ -36,6 +38,8 @@ pub enum Refusal {
     Credentials(CredentialsError),
     /// A token that is not valid here.
     Token(TokenError),
+    /// A valid token that is bound to a key, without a proof that counts.
+    Proof(ProofError),
     /// A valid token that may not do this.
     InsufficientScope(InsufficientScope),
     /// The page that asks is of an origin that may not.
@@ -82,6 +86,20 @@ pub enum Refusal {
         /// Why.
         error: IntrospectionError,
     },
+    /// The credential for the upstream cannot be had from this token endpoint.
+    UpstreamCredentialUnavailable {
+        /// The endpoint.
+        endpoint: String,
+        /// Why.
+        error: TokenEndpointError,
+    },
+    /// The token endpoint refused to give a credential for the upstream.
+    UpstreamCredentialRefused {
+        /// The endpoint.
+        endpoint: String,
+        /// Why.
+        error: TokenEndpointError,
+    },
     /// As many requests wait, or so much of them, as may ([`crate::waiting`]).
     Overloaded {
         /// How many wait.
@@ -115,16 +133,17 @@ impl Refusal {
             | Self::UnexpectedBody
             | Self::HeaderMismatch(_)
             | Self::AmbiguousUri => 400,
-            Self::MissingToken | Self::Token(_) => 401,
+            Self::MissingToken | Self::Token(_) | Self::Proof(_) => 401,
             Self::InsufficientScope(_) | Self::Origin | Self::Denied { .. } => 403,
             Self::Unmatched | Self::NoDocument | Self::Session => 404,
             Self::Method | Self::EndpointMethod => 405,
             Self::TooLarge { .. } => 413,
             Self::Media(_) => 415,
-            Self::UnreadableList | Self::EarlyResponse => 502,
+            Self::UnreadableList | Self::EarlyResponse | Self::UpstreamCredentialRefused { .. } => 502,
             // Never 401: that would make a client throw a good token away.
             Self::KeysUnavailable { .. }
             | Self::IntrospectionUnavailable { .. }
+            | Self::UpstreamCredentialUnavailable { .. }
             | Self::Overloaded { .. }
             | Self::Misconfigured
             | Self::RouteResource(_)
@@ -148,14 +167,16 @@ impl Refusal {
             // RFC 6750 section 3.1 forbids an error code in the *challenge*; the body needs a word all the same.
             Self::MissingToken => "missing_token",
             Self::Token(_) => "invalid_token",
+            Self::Proof(error) => error.code(),
             Self::InsufficientScope(_) => "insufficient_scope",
             // No scope can cure these, so they must not send a client to its authorization server.
             Self::Origin | Self::Denied { .. } => "access_denied",
             Self::Unmatched | Self::NoDocument | Self::Session => "not_found",
             Self::Method | Self::EndpointMethod => "method_not_allowed",
-            Self::UnreadableList | Self::EarlyResponse => "bad_gateway",
+            Self::UnreadableList | Self::EarlyResponse | Self::UpstreamCredentialRefused { .. } => "bad_gateway",
             Self::KeysUnavailable { .. }
             | Self::IntrospectionUnavailable { .. }
+            | Self::UpstreamCredentialUnavailable { .. }
             | Self::Overloaded { .. }
             | Self::Misconfigured
             | Self::RouteResource(_)
@@ -177,6 +198,7 @@ impl Refusal {
             Self::Credentials(CredentialsError::Malformed) => "the Bearer credentials are malformed",
             Self::Credentials(CredentialsError::TooLong(_)) => "the access token is too long",
             Self::Token(error) => error.description(),
+            Self::Proof(error) => error.description(),
             Self::InsufficientScope(_) => "the access token does not carry the needed permissions",
             Self::Origin => "the origin is not allowed",
             Self::EndpointMethod => "the endpoint has no such method",
@@ -193,6 +215,8 @@ impl Refusal {
             Self::Session => "no such session",
             Self::KeysUnavailable { .. } => "the keys of the authorization server are not available",
             Self::IntrospectionUnavailable { .. } => "the authorization server is not available",
+            Self::UpstreamCredentialUnavailable { .. } => "the credential for the server is not available",
+            Self::UpstreamCredentialRefused { .. } => "the credential for the server was refused",
             Self::Overloaded { .. } => "too many requests wait",
             Self::Misconfigured | Self::RouteResource(_) => "the gateway is misconfigured",
             Self::Host(_) => "the gateway failed",
@@ -229,6 +253,7 @@ impl Refusal {
             Self::MissingToken => "mcp_oauth_missing_token",
             Self::Credentials(_) => "mcp_oauth_malformed_credentials",
             Self::Token(error) => error.reason(),
+            Self::Proof(error) => error.reason(),
             Self::InsufficientScope(_) => "mcp_oauth_insufficient_scope",
             Self::Origin => "mcp_oauth_origin",
             Self::EndpointMethod => "mcp_oauth_method",
@@ -243,6 +268,8 @@ impl Refusal {
             Self::Session => "mcp_oauth_session",
             Self::KeysUnavailable { .. } => "mcp_oauth_keys_unavailable",
             Self::IntrospectionUnavailable { .. } => "mcp_oauth_introspection_unavailable",
+            Self::UpstreamCredentialUnavailable { .. } => "mcp_oauth_upstream_credential_unavailable",
+            Self::UpstreamCredentialRefused { .. } => "mcp_oauth_upstream_credential_refused",
             Self::Overloaded { .. } => "mcp_oauth_overloaded",
             Self::Misconfigured => "mcp_oauth_misconfigured",
             Self::RouteResource(_) => "mcp_oauth_route_resource",
@@ -262,6 +289,7 @@ impl fmt::Display for Refusal {
             Self::Path(error) => error.fmt(f),
             Self::Credentials(error) => error.fmt(f),
             Self::Token(error) => write!(f, "token: {error}"),
+            Self::Proof(error) => write!(f, "DPoP proof: {error}"),
             Self::InsufficientScope(error) => {
                 use alloc::string::ToString as _;
                 let (granted, needed) = (error.granted.to_string(), error.needed.to_string());
@@ -276,6 +304,10 @@ impl fmt::Display for Refusal {
                 write!(f, "keys: issuer `{issuer}`: none available, next try in `{retry_after}` s")
             }
             Self::IntrospectionUnavailable { issuer, error } => write!(f, "introspection: issuer `{issuer}`: {error}"),
+            Self::UpstreamCredentialUnavailable { endpoint, error }
+            | Self::UpstreamCredentialRefused { endpoint, error } => {
+                write!(f, "upstream credential: `{endpoint}`: {error}")
+            }
             Self::Overloaded { held } => write!(f, "too much waits already, in `{held}` requests"),
             Self::RouteResource(name) => {
                 write!(f, "the route names `{}`, which is no configured resource", Shown(name))

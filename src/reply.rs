@@ -3,8 +3,10 @@
 use alloc::{borrow::Cow, string::String, vec, vec::Vec};
 
 use crate::{
+    bearer::Scheme,
     challenge::Challenge,
     cors::{self, Origin},
+    dpop::ProofError,
     filter_state::{FilterState, Note},
     grant::Caller,
     policy::ResourcePolicy,
@@ -85,6 +87,7 @@ impl Reply {
                 headers.push(("retry-after", Cow::Owned(alloc::format!("{retry_after}"))));
             }
             Refusal::IntrospectionUnavailable { .. }
+            | Refusal::UpstreamCredentialUnavailable { .. }
             | Refusal::Overloaded { .. }
             | Refusal::Misconfigured
             | Refusal::RouteResource(_)
@@ -124,20 +127,34 @@ impl Reply {
 
     /// A refusal of a request for `resource`, with the challenge that lets a client recover by itself.
     pub(crate) fn challenge(refusal: Refusal, resource: &ResourcePolicy, origin: &Origin) -> Self {
-        let (url, scopes) = (resource.metadata_url(), &resource.scopes().challenged);
+        Self::challenge_in(Scheme::Bearer, refusal, resource, origin)
+    }
+
+    /// The same for one that presented its token in this scheme.
+    pub(crate) fn challenge_in(scheme: Scheme, refusal: Refusal, resource: &ResourcePolicy, origin: &Origin) -> Self {
+        let (terms, scopes) = (resource.terms(), &resource.scopes().challenged);
         let challenge = match &refusal {
-            Refusal::MissingToken => Some(Challenge::missing(url, scopes)),
-            Refusal::Credentials(_) => Some(Challenge::invalid_request(url, scopes, refusal.description())),
-            Refusal::Token(_) => Some(Challenge::invalid_token(url, scopes, refusal.description())),
+            Refusal::MissingToken => Some(Challenge::missing(terms, scopes)),
+            Refusal::Credentials(_) => Some(Challenge::invalid_request(terms, scopes, refusal.description())),
+            Refusal::Token(_) | Refusal::Proof(_) => {
+                Some(Challenge::invalid(refusal.code(), terms, scopes, refusal.description()))
+            }
             Refusal::InsufficientScope(error) => {
-                Some(Challenge::insufficient_scope(url, &error.needed, refusal.description()))
+                Some(Challenge::insufficient_scope(terms, &error.needed, refusal.description()))
             }
             _ => None,
         };
-        let value = challenge.map(|challenge| -> String { alloc::format!("{challenge}") });
+        let value = challenge.map(|challenge| -> String { alloc::format!("{}", challenge.to(scheme)) });
+        let nonce = match &refusal {
+            Refusal::Proof(ProofError::Nonce { now }) => {
+                resource.dpop().and_then(|dpop| dpop.nonces.as_ref()?.issue(*now))
+            }
+            _ => None,
+        };
         let mut reply = Self::bare(refusal);
         reply.headers.extend(resource.origins().headers(origin));
         reply.headers.extend(value.map(|value| ("www-authenticate", Cow::Owned(value))));
+        reply.headers.extend(nonce.map(|nonce| ("dpop-nonce", Cow::Owned(nonce))));
         reply
     }
 

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use crate::{
     bearer::Authorization,
+    digest,
     forward::IdentityHeaders,
     message::{HeaderMismatch, McpHeaders},
 };
@@ -35,7 +36,10 @@ pub struct Request<'r> {
     size: usize,
     forbidden: Vec<&'r [u8]>,
     session_variants: Vec<&'r [u8]>,
+    credential_variants: Vec<&'r [u8]>,
     route: RouteResource<'r>,
+    proof: Line<'r>,
+    certificate: Certificate,
 }
 
 /// The resource that the proxy's route names, as far as the host could tell. It is the operator's word, not the client's.
@@ -48,6 +52,30 @@ pub enum RouteResource<'r> {
     Unnamed,
     /// The route names this one.
     Named(&'r [u8]),
+}
+
+/// The certificate of the client, as far as the host could tell (RFC 8705).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Certificate {
+    /// The host did not look, or failed.
+    #[default]
+    Unknown,
+    /// The connection has none.
+    Absent,
+    /// The SHA-256 of its DER form. The client has the private key: that is what a handshake shows.
+    Sha256([u8; 32]),
+}
+
+impl Certificate {
+    /// Reads a digest in 64 lower-case hexadecimal digits; nothing means that there is no certificate.
+    #[must_use]
+    pub fn from_hex(text: &[u8]) -> Self {
+        match digest::from_hex(text) {
+            Some(digest) => Self::Sha256(digest),
+            None if text.is_empty() => Self::Absent,
+            None => Self::Unknown,
+        }
+    }
 }
 
 /// The lines of one header.
@@ -106,6 +134,23 @@ impl<'r> Request<'r> {
         self
     }
 
+    /// Says which certificate the client showed; it counts where the policy asks for it
+    /// ([`crate::policy::Policy::reads_certificate`]).
+    #[must_use]
+    pub const fn on_connection(mut self, certificate: Certificate) -> Self {
+        self.certificate = certificate;
+        self
+    }
+
+    pub(crate) const fn certificate(&self) -> Certificate {
+        self.certificate
+    }
+
+    /// The `DPoP` header.
+    pub(crate) const fn proof(&self) -> Line<'r> {
+        self.proof
+    }
+
     pub(crate) const fn route(&self) -> RouteResource<'r> {
         self.route
     }
@@ -124,6 +169,8 @@ impl<'r> Request<'r> {
             self.doubled |= self.host.replace(value).is_some();
         } else if is(b"authorization") {
             self.authorization = self.authorization.and(value);
+        } else if is(b"dpop") {
+            self.proof.add(value);
         } else if is(b"origin") {
             self.origin.add(value);
         } else if is(b"content-type") {
@@ -149,6 +196,9 @@ impl<'r> Request<'r> {
         }
         if is_alike(name, SESSION) && !is(SESSION.as_bytes()) {
             self.session_variants.push(name);
+        }
+        if identity.credentials.iter().any(|own| is_alike(name, own)) {
+            self.credential_variants.push(name);
         }
         // Whatever else a header means: one that the upstream would take for an identity must not be the client's.
         if CREDENTIALS.into_iter().any(is) || identity.is_alike(name) {
@@ -186,6 +236,11 @@ impl<'r> Request<'r> {
     /// Names, as they were sent, that a server could take for `Mcp-Session-Id`.
     pub(crate) fn session_variants(&self) -> &[&'r [u8]] {
         &self.session_variants
+    }
+
+    /// Names, as they were sent, that a server could take for a credential of the proxy's own.
+    pub(crate) fn credential_variants(&self) -> &[&'r [u8]] {
+        &self.credential_variants
     }
 
     pub(crate) fn mcp_headers(&self) -> Result<McpHeaders, HeaderMismatch> {

@@ -39,6 +39,11 @@ impl ResourceUri {
         self.0.as_str()
     }
 
+    /// The part before the path.
+    pub(crate) fn origin(&self) -> String {
+        alloc::format!("{}://{}", self.0.scheme(), self.0.authority())
+    }
+
     /// The values of `:authority` with which requests for this resource arrive.
     pub(crate) fn authorities(&self) -> Vec<String> {
         let authority = self.0.authority();

@@ -20,6 +20,8 @@ struct HostRoutes {
     lengths: Vec<usize>,
     /// Path of a metadata document, without its trailing slash → resource.
     documents: BTreeMap<String, usize>,
+    /// Path of a set of public keys → resource.
+    keys: BTreeMap<String, usize>,
 }
 
 /// What a request is for.
@@ -29,6 +31,8 @@ pub(crate) enum Target {
     Resource(usize),
     /// The metadata of this resource.
     Document(usize),
+    /// The public keys of the identity JWTs of this resource.
+    Keys(usize),
     /// A well-known document that does not exist.
     NoDocument,
     /// Nothing that is configured.
@@ -59,6 +63,21 @@ impl Routes {
         free
     }
 
+    /// Adds the public keys of a resource, and says whose are there now: the first that was added.
+    pub(crate) fn add_keys(&mut self, authority: &str, path: &str, resource: usize) -> usize {
+        let host = self.hosts.entry(authority.into()).or_default();
+        let there = host.keys.get(path).copied();
+        if there.is_none() {
+            host.keys.insert(path.into(), resource);
+        }
+        there.unwrap_or(resource)
+    }
+
+    /// The resource that a path belongs to.
+    pub(crate) fn resource(&self, authority: &str, path: &str) -> Option<usize> {
+        self.hosts.get(authority)?.resource(path)
+    }
+
     /// Finds what a request is for. Host names are compared without case, paths with it.
     pub(crate) fn find(&self, authority: &[u8], path: &RequestPath<'_>) -> Target {
         let path = path.as_str();
@@ -67,6 +86,9 @@ impl Routes {
             let without_slash = path.strip_suffix('/').unwrap_or(path);
             let document = host.and_then(|host| host.documents.get(without_slash));
             return document.map_or(Target::NoDocument, |resource| Target::Document(*resource));
+        }
+        if let Some(resource) = host.and_then(|host| host.keys.get(path)) {
+            return Target::Keys(*resource);
         }
         match host.and_then(|host| host.resource(path)) {
             Some(_) if SERVER_METADATA.into_iter().any(|document| is_below(path, document)) => Target::NoDocument,

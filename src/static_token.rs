@@ -5,10 +5,10 @@
 use core::fmt;
 
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
-use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::{
+    digest::{Digest, sha256},
     filter_state::{FilterState, Notes},
     forward::{Identity, IdentityHeaders, static_subject},
     scope::ScopeSet,
@@ -21,7 +21,7 @@ pub(crate) struct Entry {
     /// Letters, digits, `.`, `_` and `-`.
     pub(crate) name: String,
     /// SHA-256 of the token.
-    pub(crate) digest: [u8; 32],
+    pub(crate) digest: Digest,
     pub(crate) scopes: ScopeSet,
     /// `None`: it never expires.
     pub(crate) expires_at: Option<UnixTime>,
@@ -42,8 +42,6 @@ pub(crate) struct StaticToken {
 /// The static tokens of one resource.
 #[derive(Clone, Default)]
 pub(crate) struct StaticTokens(Box<[(Digest, Arc<StaticToken>)]>);
-
-type Digest = [u8; 32];
 
 /// Names only: a hash can be tried out at leisure.
 impl fmt::Debug for StaticToken {
@@ -81,7 +79,7 @@ impl StaticTokens {
     /// The entry of these bytes. Every entry is compared, each in constant time, so that how long it takes tells nothing of
     /// any hash.
     pub(crate) fn find(&self, token: &[u8]) -> Option<&Arc<StaticToken>> {
-        let digest: Digest = Sha256::digest(token).into();
+        let digest = sha256(token);
         self.0.iter().fold(None, |found, (own, token)| if own.ct_eq(&digest).into() { Some(token) } else { found })
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     acceleration::Acceleration,
     bearer::BearerToken,
     claim,
+    confirmation::Confirmation,
     grant::{Proof, VerifiedToken},
     json::Object,
     jwk::Key,
@@ -75,6 +76,10 @@ pub enum TokenError {
     },
     /// It is bound to a key (`cnf`, RFC 7800) whose possession was not proved (RFC 9449 section 7.2).
     SenderConstrained,
+    /// It is bound to no key, and must be: the resource takes no other, or it was presented with the scheme `DPoP`.
+    NotBound,
+    /// It is bound to a certificate (RFC 8705 section 3), and the client has none or another one.
+    Certificate,
     /// The issuer has no key with this `kid` that fits.
     UnknownKey(Option<String>),
     /// It has no `kid`, and several keys fit.
@@ -120,6 +125,8 @@ impl fmt::Display for TokenError {
                 write!(f, "`{claim}` lies `{}` s in the future", at.seconds_from(*now))
             }
             Self::SenderConstrained => f.write_str("bound to a key (`cnf`) whose possession was not proved"),
+            Self::NotBound => f.write_str("not bound to a key (`cnf.jkt`)"),
+            Self::Certificate => f.write_str("bound to another certificate than the client's"),
             Self::UnknownKey(Some(id)) => write!(f, "no usable key `{}`", Shown(id)),
             Self::UnknownKey(None) => f.write_str("no `kid`, and no key fits"),
             Self::AmbiguousKey => f.write_str("no `kid`, and several keys fit"),
@@ -143,6 +150,8 @@ impl TokenError {
             Self::NotYetValid { .. } => "the access token is not valid yet",
             Self::Inactive => "the access token is not active",
             Self::SenderConstrained => "the access token is sender-constrained and no proof was verified",
+            Self::NotBound => "the access token is not bound to a DPoP key",
+            Self::Certificate => "the access token is bound to another client certificate",
             Self::Algorithm(_) | Self::UnknownKey(_) | Self::AmbiguousKey | Self::Signature => {
                 "the signature of the access token is not valid"
             }
@@ -166,6 +175,8 @@ impl TokenError {
             Self::Expired { .. } => "mcp_oauth_token_expired",
             Self::NotYetValid { .. } => "mcp_oauth_token_not_yet_valid",
             Self::SenderConstrained => "mcp_oauth_token_sender_constrained",
+            Self::NotBound => "mcp_oauth_token_not_bound",
+            Self::Certificate => "mcp_oauth_token_certificate",
             Self::UnknownKey(_) | Self::AmbiguousKey => "mcp_oauth_token_key",
             Self::Signature => "mcp_oauth_token_signature",
             Self::Inactive => "mcp_oauth_token_inactive",
@@ -198,6 +209,8 @@ pub(crate) struct Claims {
     pub(crate) subject: Option<String>,
     pub(crate) client_id: Option<String>,
     pub(crate) scopes: ScopeSet,
+    /// What its sender has to prove.
+    pub(crate) bound_to: Option<Confirmation>,
     /// Header lines for the upstream.
     pub(crate) told: Vec<(Arc<str>, String)>,
     /// Numbers of the policy's conditions that hold.
@@ -228,7 +241,7 @@ impl<'t> Candidate<'t> {
         let claims = Claims::read(&set, index, server, server.preset(), policy, Dates::Numbers)?;
         claims.check_audience(resource)?;
         claims.check_times(server, now)?;
-        if set.has("cnf") {
+        if claims.bound_to.is_some_and(|bound_to| !bound_to.is_provable(resource)) {
             return Err(TokenError::SenderConstrained);
         }
         Ok(Self { jws, claims })
@@ -287,6 +300,7 @@ impl Claims {
             subject: optional_text(set, "sub")?,
             client_id: client_id(set, names)?,
             scopes: scopes(set, server, names)?,
+            bound_to: Confirmation::of(set)?,
             told: policy.identity_headers().of_claims(set),
             facts: policy.facts(set),
         })
@@ -332,7 +346,11 @@ impl Claims {
 
 /// A NumericDate may have a fraction, which is cut off. Dates after 9999 are refused: they are milliseconds taken for
 /// seconds, and would make a token that never expires.
-fn numeric_date(claims: &Object<'_>, claim: &'static str, dates: Dates) -> Result<Option<UnixTime>, TokenError> {
+pub(crate) fn numeric_date(
+    claims: &Object<'_>,
+    claim: &'static str,
+    dates: Dates,
+) -> Result<Option<UnixTime>, TokenError> {
     const LAST_SECOND_OF_9999: u64 = 253_402_300_799;
     let Some(value) = claims.get(claim) else { return Ok(None) };
     let text = value.as_text().filter(|_| dates == Dates::NumbersOrTexts);

@@ -5,9 +5,9 @@
 
 use core::time::Duration;
 
-use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
+use alloc::sync::Arc;
 
-use crate::{bearer::BearerToken, grant::VerifiedToken, jwk::KeySerial, time::UnixTime};
+use crate::{bearer::BearerToken, bounded::Bounded, grant::VerifiedToken, jwk::KeySerial, time::UnixTime};
 
 /// Bounds of the cache of one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,12 +65,12 @@ impl TokenCache {
 
     /// The token that these bytes are, if it was remembered. They need not have been read before: what is remembered was.
     pub(crate) fn good(&mut self, text: &[u8], now: UnixTime) -> Option<&Arc<VerifiedToken>> {
-        self.good.get(text).filter(|good| now < good.until).map(|good| &good.token)
+        self.good.get(0, text).filter(|good| now < good.until).map(|good| &good.token)
     }
 
     /// What was found wrong with this token. Whoever asks must see whether it still counts.
     pub(crate) fn bad(&mut self, token: BearerToken<'_>) -> Option<Bad> {
-        self.bad.get(token.expose().as_bytes()).copied()
+        self.bad.get(0, token.expose().as_bytes()).copied()
     }
 
     /// Remembers a good token for `at_most` this time.
@@ -83,119 +83,17 @@ impl TokenCache {
     ) {
         let until = token.expires_at().min(now.plus(at_most.map_or(self.ttl, |most| most.min(self.ttl))));
         if now < until {
-            self.good.insert(text.expose(), Good { token: Arc::clone(token), until }, token.weight());
+            self.good.insert(0, text.expose(), Good { token: Arc::clone(token), until }, token.weight());
         }
     }
 
     /// Forgets what was reckoned by a clock that was wrong.
     pub(crate) fn forget(&mut self) {
-        self.good = Bounded::new(self.good.max_entries, self.good.max_bytes);
-        self.bad = Bounded::new(self.bad.max_entries, self.bad.max_bytes);
+        self.good.clear();
+        self.bad.clear();
     }
 
     pub(crate) fn remember_bad(&mut self, text: BearerToken<'_>, bad: Bad) {
-        self.bad.insert(text.expose(), bad, 0);
+        self.bad.insert(0, text.expose(), bad, 0);
     }
-}
-
-/// A map that forgets what was not used for longest, roughly (the CLOCK algorithm): a hand goes round the entries, and
-/// forgets the first one that was not used since it last came by. A use is one mark, so a hit costs no more than a look.
-#[derive(Debug)]
-struct Bounded<V> {
-    /// Where the entry of a hash is.
-    index: BTreeMap<u64, usize>,
-    slots: Vec<Option<Entry<V>>>,
-    /// The slots without an entry.
-    free: Vec<usize>,
-    hand: usize,
-    bytes: usize,
-    max_entries: usize,
-    max_bytes: usize,
-}
-
-struct Entry<V> {
-    hash: u64,
-    token: Box<[u8]>,
-    value: V,
-    bytes: usize,
-    used: bool,
-}
-
-/// The token is a secret.
-impl<V> core::fmt::Debug for Entry<V> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Entry(<{} bytes>)", self.bytes)
-    }
-}
-
-/// What an entry costs besides its token and value: its slot, its place in the index, and the allocator's two words.
-const OVERHEAD: usize = 96;
-
-impl<V> Bounded<V> {
-    const fn new(max_entries: usize, max_bytes: usize) -> Self {
-        Self { index: BTreeMap::new(), slots: Vec::new(), free: Vec::new(), hand: 0, bytes: 0, max_entries, max_bytes }
-    }
-
-    fn get(&mut self, token: &[u8]) -> Option<&V> {
-        let at = *self.index.get(&tail_hash(token))?;
-        let entry = self.slots.get_mut(at)?.as_mut().filter(|entry| is_same(&entry.token, token))?;
-        entry.used = true;
-        Some(&entry.value)
-    }
-
-    fn insert(&mut self, token: &str, value: V, weight: usize) {
-        let bytes = token.len().saturating_add(weight).saturating_add(OVERHEAD);
-        if self.max_entries == 0 || bytes > self.max_bytes {
-            return;
-        }
-        let hash = tail_hash(token.as_bytes());
-        if let Some(at) = self.index.get(&hash).copied() {
-            self.forget(at);
-        }
-        while self.index.len() >= self.max_entries || self.bytes.saturating_add(bytes) > self.max_bytes {
-            self.turn();
-        }
-        let at = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            self.slots.len().saturating_sub(1)
-        });
-        if let Some(slot) = self.slots.get_mut(at) {
-            *slot = Some(Entry { hash, token: token.as_bytes().into(), value, bytes, used: false });
-            self.index.insert(hash, at);
-            self.bytes = self.bytes.saturating_add(bytes);
-        }
-    }
-
-    /// Moves the hand by one, and forgets the entry there if it was not used since.
-    fn turn(&mut self) {
-        let at = self.hand;
-        self.hand = if at.saturating_add(1) < self.slots.len() { at.saturating_add(1) } else { 0 };
-        match self.slots.get_mut(at).and_then(Option::as_mut) {
-            Some(entry) if entry.used => entry.used = false,
-            Some(_) => self.forget(at),
-            None => {}
-        }
-    }
-
-    fn forget(&mut self, at: usize) {
-        if let Some(entry) = self.slots.get_mut(at).and_then(Option::take) {
-            self.index.remove(&entry.hash);
-            self.bytes = self.bytes.saturating_sub(entry.bytes);
-            self.free.push(at);
-        }
-    }
-}
-
-/// Equality, eight bytes at a time: the comparison that wasm modules are linked with goes byte by byte.
-fn is_same(one: &[u8], other: &[u8]) -> bool {
-    let ((ones, rest), (others, other_rest)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
-    let word = |chunk: &[u8; 8]| u64::from_le_bytes(*chunk);
-    one.len() == other.len() && ones.iter().map(word).eq(others.iter().map(word)) && rest == other_rest
-}
-
-/// FNV-1a over the end of the token, which is the end of its signature: as good as random in every token that was
-/// verified. Whoever makes two tokens collide has had them both signed, and gains one eviction.
-fn tail_hash(token: &[u8]) -> u64 {
-    let tail = token.get(token.len().saturating_sub(24)..).unwrap_or_default();
-    tail.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -39,6 +39,8 @@ pub(crate) struct Rooms {
     /// For requests that wait for keys or for the word of an issuer, by issuer: each has its share, so that one that is slow does not keep out the tokens
     /// of the others. A configuration has 32 issuers at most, so the least is 32 requests and 2 MiB.
     pub(crate) issuers: Vec<Room>,
+    /// For requests that wait for a credential of their upstream, by resource: each has its share, for the same reason.
+    pub(crate) upstreams: Vec<Option<Room>>,
     /// For requests whose body is being read.
     pub(crate) reading: Room,
     /// The same for requests without a token.
@@ -48,10 +50,15 @@ pub(crate) struct Rooms {
 }
 
 impl Rooms {
-    pub(crate) fn new(issuers: usize) -> Self {
+    /// `upstreams` says of each resource whether its upstream gets a credential that another server gives.
+    pub(crate) fn new(issuers: usize, upstreams: &[bool]) -> Self {
         let share = |of: usize| of.checked_div(issuers).unwrap_or_default();
+        let asking = upstreams.iter().filter(|asks| **asks).count();
+        let upstream_share = |of: usize, least: usize| of.checked_div(asking).unwrap_or_default().max(least);
+        let upstream = || Room::new(upstream_share(MAX_HELD, 8), upstream_share(MAX_HELD_BYTES, MIB / 2));
         Self {
             issuers: (0..issuers).map(|_| Room::new(share(MAX_HELD), share(MAX_HELD_BYTES))).collect(),
+            upstreams: upstreams.iter().map(|asks| asks.then(upstream)).collect(),
             reading: Room::new(MAX_READING, MAX_READING_BYTES),
             reading_anonymous: Room::new(MAX_READING_ANONYMOUS, MAX_READING_ANONYMOUS_BYTES),
             // What bounds the streams is the proxy; an event that is complete takes nothing.
@@ -115,6 +122,11 @@ impl Place {
         taken_bytes.store(together, Ordering::Relaxed);
         self.bytes = bytes;
         true
+    }
+
+    /// How many bytes it takes.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// How many are in the room with it, itself included.

@@ -99,7 +99,7 @@ pub(super) fn read_authorization_server(
     })
 }
 
-fn read_algorithms(at: &At<'_>, findings: &mut Findings) -> Vec<Algorithm> {
+pub(super) fn read_algorithms(at: &At<'_>, findings: &mut Findings) -> Vec<Algorithm> {
     let before = findings.0.len();
     let mut algorithms = Vec::new();
     for (path, name) in findings.texts(at) {

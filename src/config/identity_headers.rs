@@ -57,7 +57,7 @@ fn read_claims(at: &At<'_>, findings: &mut Findings) -> Vec<ClaimHeader> {
 }
 
 /// A header of the proxy or of the protocol must not become one that carries an identity.
-fn parse_header_name(text: &str) -> Result<Arc<str>, &'static str> {
+pub(super) fn parse_header_name(text: &str) -> Result<Arc<str>, &'static str> {
     const TAKEN: [&str; 36] = [
         "accept",
         "authorization",

@@ -5,6 +5,7 @@
 
 mod authorization_servers;
 mod client_authentication;
+mod dpop;
 mod identity_headers;
 mod introspection;
 mod reach;
@@ -13,6 +14,7 @@ mod resources;
 mod rules;
 mod scopes;
 mod static_tokens;
+mod upstream_credential;
 
 use core::time::Duration;
 
@@ -24,7 +26,7 @@ use reader::{At, Findings, Members};
 use crate::{
     filter_state::{FilterState, Note},
     json,
-    policy::{AuthorizationServer, HoldRequests, Policy, Unmatched, VerifySignature},
+    policy::{AuthorizationServer, HoldRequests, Policy, ResourcePolicy, Unmatched, VerifySignature},
     shown::Shown,
     static_token::StaticTokens,
     token_cache::TokenCacheLimits,
@@ -109,14 +111,17 @@ fn read(root: &Members<'_>, environment: &dyn Fn(&str) -> Option<String>, findin
     }
     let hold = [("headers", HoldRequests::Headers), ("body", HoldRequests::Body)];
     surroundings.hold_requests = findings.choice(root.get("hold_requests"), &hold);
-    let mut static_tokens = Vec::new();
+    let (mut static_tokens, mut places) = (Vec::new(), Vec::new());
     for at in &required_items(root, "resources", MAX_RESOURCES, findings) {
         static_tokens.extend(resources::read_resource(at, surroundings, &mut policy, findings));
+        // One that was not read has no place.
+        places.resize(policy.resources.len(), at.path.clone());
     }
     if root.get("hold_requests").is_none() && policy.resources.iter().any(|resource| resource.access.is_some()) {
         findings.add("hold_requests", "is missing: rules need to know whether the proxy holds `headers` or the `body`");
     }
     policy.hold_requests = surroundings.hold_requests.unwrap_or_default();
+    policy.reads_certificate = policy.resources.iter().any(ResourcePolicy::mutual_tls);
     if let Some(at) = root.get("identity_headers") {
         policy.identity_headers = identity_headers::read_identity_headers(&at, findings);
     }
@@ -131,6 +136,7 @@ fn read(root: &Members<'_>, environment: &dyn Fn(&str) -> Option<String>, findin
         }
         policy.route_names = Some(names);
     }
+    upstream_credential::check_all(&mut policy, &places, findings);
     let facts = policy.facts_without_claims();
     for (resource, entries) in policy.resources.iter_mut().zip(static_tokens) {
         resource.static_tokens = StaticTokens::new(entries, &policy.identity_headers, policy.filter_state, &facts);

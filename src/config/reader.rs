@@ -218,6 +218,15 @@ impl Findings {
         at.value.kind() == Kind::Null
     }
 
+    pub(super) fn is_object(at: &At<'_>) -> bool {
+        at.value.kind() == Kind::Object
+    }
+
+    /// An empty text, where that means something.
+    pub(super) fn is_empty_text(at: &At<'_>) -> bool {
+        at.value.as_text().is_some_and(|text| text.is_empty())
+    }
+
     fn wrong_type(&mut self, at: &At<'_>, expected: &str) {
         let found = match at.value.kind() {
             Kind::Null => "null",

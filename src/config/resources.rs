@@ -10,13 +10,16 @@ use alloc::{
 };
 
 use super::{
-    DAY, HOUR, Surroundings,
+    DAY, HOUR, Surroundings, dpop,
     reader::{At, Findings, Members},
     rules, scopes, static_tokens,
+    upstream_credential::read_upstream_credential,
 };
 use crate::{
     cors::{EXPOSE_HEADERS, MAX_AGE, Origins},
-    metadata::{Description, Document},
+    dpop::DpopPolicy,
+    mac::MacKeys,
+    metadata::{Binding, Description, Document},
     policy::{Policy, ResourcePolicy},
     provider::Provider,
     resource::ResourceUri,
@@ -38,7 +41,7 @@ pub(super) fn read_resource(
     policy: &mut Policy,
     findings: &mut Findings,
 ) -> Option<Vec<Entry>> {
-    const KNOWN: [&str; 15] = [
+    const KNOWN: [&str; 18] = [
         "resource",
         "authorization_servers",
         "audiences",
@@ -51,9 +54,12 @@ pub(super) fn read_resource(
         "body",
         "filter_lists",
         "sessions",
+        "dpop",
+        "mutual_tls",
         "static_tokens",
         "origins",
         "cors",
+        "upstream_credential",
     ];
     let members = findings.object(at, &KNOWN)?;
     let issuers = match members.get("authorization_servers") {
@@ -84,8 +90,21 @@ pub(super) fn read_resource(
     let (scopes, advertised) =
         scopes::read_scopes(members.get("scopes"), scope_base(&providers, audiences.as_deref()), findings);
     let access = rules::read_access(&members, surroundings.hold_requests, &mut policy.conditions, findings);
-    let sessions = members.get("sessions").and_then(|at| read_sessions(&at, surroundings, findings));
+    let sessions = members.get("sessions").and_then(|at| {
+        let members = findings.object(&at, &["key_variable"])?;
+        read_keys(&members, surroundings, findings).map(SessionKeys)
+    });
     let static_tokens = members.get("static_tokens").map(|at| static_tokens::read_static_tokens(&at, findings));
+    let dpop = members.get("dpop").and_then(|at| dpop::read_dpop(&at, surroundings, findings));
+    if static_tokens.as_ref().is_some_and(|tokens| !tokens.is_empty())
+        && dpop.as_ref().is_some_and(|dpop| dpop.required)
+    {
+        findings.add(&members.place("static_tokens"), "are bound to no key, so `dpop.required` refuses them all");
+    }
+    let mutual_tls = findings.truth(members.get("mutual_tls"));
+    let upstream_credential = members
+        .get("upstream_credential")
+        .and_then(|at| read_upstream_credential(&at, surroundings, static_tokens.is_some(), policy, findings));
     let origins = read_origins(&members, findings);
     let host_default = findings.truth(members.get("host_default"));
     let (description, max_age) = read_metadata(members.get("metadata"), findings);
@@ -104,21 +123,28 @@ pub(super) fn read_resource(
     let issuer_texts: Vec<&str> =
         issuers.iter().filter_map(|index| Some(policy.authorization_server(*index)?.issuer.as_str())).collect();
     let advertised: Vec<&str> = advertised.iter().map(Scope::as_str).collect();
-    let document = Document::new(uri.as_str(), &issuer_texts, &advertised, &description, max_age);
-    let metadata_url = uri.metadata_url();
-    policy.resources.push(ResourcePolicy {
+    let dpop = dpop.map(|dpop| DpopPolicy { origin: uri.origin(), ..dpop });
+    let binding = Binding { dpop: dpop.as_ref(), mutual_tls };
+    let document = Document::new(uri.as_str(), &issuer_texts, &advertised, binding, &description, max_age);
+    let mut resource = ResourcePolicy {
         issuers,
         audiences: audiences.unwrap_or_else(|| uri.audiences()),
-        bare_challenge: ResourcePolicy::challenge_without_error(&metadata_url, &scopes.challenged),
+        bare_challenge: Arc::default(),
         scopes,
         access,
         sessions,
         static_tokens: StaticTokens::default(),
         origins,
-        metadata_url,
+        dpop_algorithms: dpop.as_ref().map(DpopPolicy::algorithms).unwrap_or_default(),
+        dpop,
+        mutual_tls,
+        metadata_url: uri.metadata_url(),
         document,
+        upstream_credential: upstream_credential.unwrap_or_default(),
         uri: uri.as_str().into(),
-    });
+    };
+    resource.bare_challenge = ResourcePolicy::challenge_without_error(resource.terms(), &resource.scopes.challenged);
+    policy.resources.push(resource);
     Some(static_tokens.unwrap_or_default())
 }
 
@@ -169,9 +195,12 @@ fn read_issuer_list(at: &At<'_>, policy: &Policy, findings: &mut Findings) -> Ve
     issuers
 }
 
-/// The keys are secret, so the configuration only names the environment variable that holds them.
-fn read_sessions(at: &At<'_>, surroundings: Surroundings<'_>, findings: &mut Findings) -> Option<SessionKeys> {
-    let members = findings.object(at, &["key_variable"])?;
+/// Keys are secret, so the configuration only names the environment variable that holds them.
+pub(super) fn read_keys(
+    members: &Members<'_>,
+    surroundings: Surroundings<'_>,
+    findings: &mut Findings,
+) -> Option<MacKeys> {
     let Some(at) = members.get("key_variable") else {
         findings.add(&members.place("key_variable"), "is missing");
         return None;
@@ -181,7 +210,7 @@ fn read_sessions(at: &At<'_>, surroundings: Surroundings<'_>, findings: &mut Fin
         findings.add(&at.path, alloc::format!("the environment variable `{}` is not set", Shown(&name)));
         return None;
     };
-    let keys = SessionKeys::parse(&value);
+    let keys = MacKeys::parse(&value);
     keys.map_err(|error| findings.add(&at.path, alloc::format!("`{}` {error}", Shown(&name)))).ok()
 }
 

@@ -7,7 +7,7 @@ use super::{
     required_text,
     scopes::read_scope_list,
 };
-use crate::{static_token::Entry, time::UnixTime};
+use crate::{digest, static_token::Entry, time::UnixTime};
 
 /// Each is compared with each token that no issuer answers for.
 const MAX_STATIC_TOKENS: usize = 256;
@@ -44,7 +44,7 @@ fn read_entry(at: &At<'_>, findings: &mut Findings) -> Option<Entry> {
         None
     };
     let digest = required_text(&members, "sha256", findings).and_then(|text| {
-        let digest = parse_digest(&text);
+        let digest = digest::from_hex(text.as_bytes());
         if digest.is_none() {
             findings.add(&members.place("sha256"), "is no SHA-256 in 64 lower-case hexadecimal digits");
         }
@@ -71,17 +71,6 @@ fn parse_name(text: &str) -> Result<String, &'static str> {
         () if text.len() > MAX_NAME_BYTES => Err("is a name of more than 64 characters"),
         () => Ok(text.into()),
     }
-}
-
-fn parse_digest(text: &str) -> Option<[u8; 32]> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte.wrapping_sub(b'0')),
-        b'a'..=b'f' => Some(byte.wrapping_sub(b'a').wrapping_add(10)),
-        _ => None,
-    };
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
-    let bytes: Option<Vec<u8>> = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect();
-    bytes?.try_into().ok()
 }
 
 /// `Ok(None)` for a token that never expires. Whether a date has passed is not for a configuration to say: it would load in

@@ -182,7 +182,10 @@ fn check(row: &Row, reply: &Reply, scope: &str) {
         headers,
         [
             ("access-control-allow-origin", "*"),
-            ("access-control-expose-headers", "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After"),
+            (
+                "access-control-expose-headers",
+                "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, DPoP-Nonce"
+            ),
             ("cache-control", "no-store"),
             ("content-type", "application/json"),
             ("www-authenticate", &*challenge),

@@ -177,7 +177,7 @@ fn every_answer_can_be_read_by_a_page() {
             assert_eq!(reply_header(&found, "access-control-allow-origin"), Some("*"), "{method} {path}");
             assert_eq!(
                 reply_header(&found, "access-control-expose-headers"),
-                Some("WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After"),
+                Some("WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, DPoP-Nonce"),
                 "{method} {path}"
             );
             // Credentials are a header that a page must hold, never a cookie (spec section 4).
@@ -234,7 +234,7 @@ fn a_response_without_cors_headers_gets_them() {
             Edit::Set("access-control-allow-origin", b"*"),
             Edit::Set(
                 "access-control-expose-headers",
-                b"WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After"
+                b"WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, DPoP-Nonce"
             ),
         ]
     );

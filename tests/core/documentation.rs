@@ -20,8 +20,16 @@ fn full_configuration() -> &'static str {
 /// The variables that README and the examples name.
 fn environment(name: &str) -> Option<String> {
     match name {
-        "MCP_SESSION_KEYS" => Some("0".repeat(43)),
-        "MCP_CLIENT_SECRET" => Some("secret".to_owned()),
+        "MCP_SESSION_KEYS" | "MCP_NONCE_KEYS" => Some("0".repeat(43)),
+        "MCP_CLIENT_SECRET" | "MCP_ACTOR_TOKEN" | "MCP_MAPS_KEY" => Some("secret".to_owned()),
+        // RFC 7515 appendix A.3.1, a test key.
+        "MCP_IDENTITY_KEYS" => Some(
+            r#"{ "keys": [{
+                "kty": "EC", "crv": "P-256", "d": "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI",
+                "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"
+            }] }"#
+                .to_owned(),
+        ),
         _ => None,
     }
 }
@@ -36,8 +44,10 @@ fn the_examples_load() {
     let examples = [
         ("static-tokens", include_str!("../../examples/static-tokens.json")),
         ("claims-to-headers", include_str!("../../examples/claims-to-headers.json")),
+        ("dpop", include_str!("../../examples/dpop.json")),
         ("providers", include_str!("../../examples/providers.json")),
         ("introspection", include_str!("../../examples/introspection.json")),
+        ("upstream-credentials", include_str!("../../examples/upstream-credentials.json")),
     ];
     for (name, example) in examples {
         config::parse_in(example.as_bytes(), &environment).unwrap_or_else(|findings| panic!("{name}: {findings:?}"));
@@ -57,6 +67,7 @@ fn the_envoy_examples_load() {
     let examples = [
         include_str!("../../envoy.yaml"),
         include_str!("../../examples/filter-state.yaml"),
+        include_str!("../../examples/mutual-tls.yaml"),
         include_str!("../../examples/route-metadata.yaml"),
     ];
     for example in examples {
@@ -84,11 +95,17 @@ fn the_table_lists_every_setting() {
     let mut used = BTreeSet::new();
     collect(&document, "", &mut used);
     // These are shown by their members alone.
-    let groups = ["scopes", "metadata", "rules", "rules.claims", "body", "sessions", "cors"];
+    let groups = ["scopes", "metadata", "rules", "rules.claims", "body", "sessions", "dpop.nonce", "cors"];
     for group in groups.map(|group| format!("resources.{group}")) {
         assert!(used.remove(&group), "{group}");
     }
-    for group in ["identity_headers.claims", "authorization_servers.introspection"] {
+    for group in [
+        "identity_headers.claims",
+        "authorization_servers.introspection",
+        "resources.upstream_credential.header",
+        "resources.upstream_credential.token_exchange",
+        "resources.upstream_credential.identity_jwt",
+    ] {
         assert!(used.remove(group), "{group}");
     }
     assert_eq!(listed, used);
@@ -102,7 +119,7 @@ fn collect(value: &Value, path: &str, into: &mut BTreeSet<String>) {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 into.insert(path.clone());
                 // The members of these have names of their own.
-                if !["jwks", "implies", "request_as"].contains(&name.as_str()) {
+                if !["jwks", "implies", "request_as", "client_credentials"].contains(&name.as_str()) {
                     collect(value, &path, into);
                 }
             }

@@ -14,7 +14,7 @@ use crate::support::{
 
 const APP: &str = "https://app.example.com";
 const OTHER: &str = "http://localhost:6274";
-const EXPOSED: &str = "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After";
+const EXPOSED: &str = "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, DPoP-Nonce";
 const DOCUMENT: &str = "/.well-known/oauth-protected-resource/mcp";
 
 fn listing() -> Value {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use mcp_oauth::{
     bearer::CredentialsError,
+    dpop::ProofError,
     grant::InsufficientScope,
     introspection::IntrospectionError,
     jws::{Algorithm, JwsError},
@@ -13,6 +14,7 @@ use mcp_oauth::{
     reply::Reply,
     scope::ScopeSet,
     token::{ClaimFault, TokenError},
+    upstream_credential::TokenEndpointError,
 };
 
 use crate::support::NOW;
@@ -47,10 +49,33 @@ fn token_errors() -> Vec<TokenError> {
         TokenError::Expired { at: NOW, now: NOW },
         TokenError::NotYetValid { claim: "nbf", at: NOW, now: NOW },
         TokenError::SenderConstrained,
+        TokenError::NotBound,
+        TokenError::Certificate,
         TokenError::UnknownKey(None),
         TokenError::AmbiguousKey,
         TokenError::Signature,
         TokenError::Inactive,
+    ]
+}
+
+fn proof_errors() -> Vec<ProofError> {
+    vec![
+        ProofError::Missing,
+        ProofError::Doubled,
+        ProofError::TooLong(1),
+        ProofError::Jws(JwsError::Parts(1)),
+        ProofError::Type("x".to_owned()),
+        ProofError::Algorithm(Algorithm::Es256),
+        ProofError::PrivateKey,
+        ProofError::Key,
+        ProofError::OtherKey,
+        ProofError::Claim("jti"),
+        ProofError::OtherUse("htm"),
+        ProofError::Time { made: NOW, now: NOW },
+        ProofError::Nonce { now: NOW },
+        ProofError::Signature,
+        ProofError::Replayed,
+        ProofError::Forgotten,
     ]
 }
 
@@ -79,12 +104,15 @@ fn refusals() -> Vec<Refusal> {
         Refusal::EarlyResponse,
         Refusal::Session,
         Refusal::KeysUnavailable { issuer: "x".to_owned(), retry_after: 1 },
+        Refusal::UpstreamCredentialUnavailable { endpoint: "x".to_owned(), error: TokenEndpointError::TokenForm },
+        Refusal::UpstreamCredentialRefused { endpoint: "x".to_owned(), error: TokenEndpointError::TokenForm },
         Refusal::IntrospectionUnavailable { issuer: "x".to_owned(), error: IntrospectionError::Active },
         Refusal::Overloaded { held: 1 },
         Refusal::Misconfigured,
         Refusal::Host("x"),
     ];
-    token_errors().into_iter().map(Refusal::Token).chain(others).collect()
+    let proofs = proof_errors().into_iter().map(Refusal::Proof);
+    token_errors().into_iter().map(Refusal::Token).chain(proofs).chain(others).collect()
 }
 
 #[test]
@@ -93,6 +121,8 @@ fn every_refusal_has_a_reason() {
     assert_eq!(found, variants(include_str!("../../src/refusal.rs"), "Refusal"));
     let found: BTreeSet<_> = token_errors().iter().map(variant).collect();
     assert_eq!(found, variants(include_str!("../../src/token.rs"), "TokenError"));
+    let found: BTreeSet<_> = proof_errors().iter().map(variant).collect();
+    assert_eq!(found, variants(include_str!("../../src/dpop/mod.rs"), "ProofError"));
     for refusal in refusals() {
         let reply = Reply::refuse(refusal.clone());
         // A proxy would change blanks and cut at others.

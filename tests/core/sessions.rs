@@ -363,7 +363,7 @@ fn the_keys_are_shown_nowhere() {
             assert!(!compact.contains(&secret), "{secret} in {text}");
         }
     }
-    assert!(format!("{gate:?}").contains("SessionKeys(<2 keys>)"));
+    assert!(format!("{gate:?}").contains("MacKeys(<2 keys>)"));
     for keys in ["secret!", &key(1)[..20], ""] {
         let found = config::parse_in(sealing().to_string().as_bytes(), &|_| Some(keys.to_owned()));
         let found = format!("{:?}", found.expect_err("findings"));

@@ -11,7 +11,7 @@ import { itStillServes, useStack } from './support/stack.mjs';
 import { startUpstream } from './support/upstream.mjs';
 
 const LISTED = ['https://app.example', 'http://localhost:6274', 'chrome-extension://abcdefgh'];
-const EXPOSED = 'WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, X-Rate';
+const EXPOSED = 'WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, DPoP-Nonce, X-Rate';
 const SETTINGS = {
   origins: LISTED,
   cors: { expose_headers: ['X-Rate'], max_age: '10m' },

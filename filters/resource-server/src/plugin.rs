@@ -83,7 +83,12 @@ pub(crate) fn on_configure(root: u32, size: usize) -> bool {
     let bytes = if size == 0 { Ok(Vec::new()) } else { host::buffer(Buffer::PluginConfiguration, size) };
     let (policy, accepted) = match bytes {
         Ok(bytes) => match config::parse_in(&bytes, &|name| std::env::var(name).ok()) {
-            Ok(policy) => (policy, true),
+            Ok(policy) => {
+                for warning in policy.warnings() {
+                    host::log(Level::Warn, &format!("config: {warning}"));
+                }
+                (policy, true)
+            }
             Err(findings) => {
                 for finding in findings {
                     host::log(Level::Error, &format!("config: {finding}"));

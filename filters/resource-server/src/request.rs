@@ -5,7 +5,7 @@ use mcp_oauth::{
     pending::Pending,
     refusal::Refusal,
     reply::Reply,
-    request::{Request, RouteResource},
+    request::{Certificate, Request, RouteResource},
     time::UnixTime,
 };
 
@@ -19,8 +19,15 @@ use crate::{
 /// Where Envoy has what the metadata of a route says of it.
 const ROUTE_RESOURCE: &str = "xds\0route_metadata\0filter_metadata\0mcp_oauth\0resource";
 
+/// Where Envoy has the digest of the client's certificate, in hexadecimal digits.
+const CERTIFICATE: &str = "connection\0sha256_peer_certificate_digest";
+
 pub(crate) fn on_headers(context: u32, ended: bool) -> Action {
-    let Judged { verdict, root, now } = judge(context, ended);
+    let Judged { verdict, root, now, wants_fetch } = judge(context, ended);
+    // Nobody waits for it, so that it is of no consequence if the tick cannot be had.
+    if wants_fetch && !matches!(verdict, Verdict::Hold) {
+        keep_time(root, now).ok();
+    }
     let (state, action) = match verdict {
         Verdict::Forward(forward) => obey_forward(context, forward),
         Verdict::Reply(reply) => obey_reply(context, &reply),
@@ -47,20 +54,26 @@ struct Judged {
     verdict: Verdict,
     root: u32,
     now: UnixTime,
+    /// Something should be fetched soon.
+    wants_fetch: bool,
 }
 
 fn judge(context: u32, ended: bool) -> Judged {
-    let fault =
-        |call| Judged { verdict: Verdict::Reply(Reply::refuse(Refusal::Host(call))), root: 0, now: UnixTime(0) };
+    let fault = |call| {
+        let verdict = Verdict::Reply(Reply::refuse(Refusal::Host(call)));
+        Judged { verdict, root: 0, now: UnixTime(0), wants_fetch: false }
+    };
     let Ok(head) = host::header_pairs(Map::Request) else { return fault("proxy_get_header_map_pairs") };
     let Ok(now) = host::now() else { return fault("proxy_get_current_time_nanoseconds") };
-    // `Ok(None)`: the route must be asked first.
-    let put = |route: Option<RouteResource<'_>>| {
+    // `Ok(Err(..))`: the proxy must be asked first, for what its route names and for the certificate.
+    let put = |told: Option<(RouteResource<'_>, Certificate)>| {
         let judged = with_vm(|vm| {
             let root = vm.streams.get(&context)?.root;
             let plugin = vm.plugins.get_mut(&root)?;
-            if route.is_none() && plugin.gate.policy().reads_route_metadata() {
-                return Some(Ok(None));
+            let policy = plugin.gate.policy();
+            let wanted = (policy.reads_route_metadata(), policy.reads_certificate());
+            if told.is_none() && wanted != (false, false) {
+                return Some(Ok(Err(wanted)));
             }
             let mut lines = Pairs::new(&head);
             let request = Request::new(&mut lines, plugin.gate.policy().identity_headers()).ended(ended);
@@ -68,25 +81,37 @@ fn judge(context: u32, ended: bool) -> Judged {
             if !lines.is_whole() {
                 return Some(Err("proxy_get_header_map_pairs"));
             }
-            let verdict = plugin.gate.on_request(context, &request.on_route(route.unwrap_or_default()), now);
-            Some(Ok(Some((Judged { verdict, root, now }, plugin.take_fallbacks()))))
+            let (route, certificate) = told.unwrap_or_default();
+            let request = request.on_route(route).on_connection(certificate);
+            let verdict = plugin.gate.on_request(context, &request, now);
+            let judged = Judged { verdict, root, now, wants_fetch: plugin.gate.wants_fetch() };
+            Some(Ok(Ok((judged, plugin.take_fallbacks()))))
         });
         judged.flatten().unwrap_or(Err("proxy_on_context_create"))
     };
     let judged = match put(None) {
         // Only now, because most configurations do not need it.
-        Ok(None) => match host::property(ROUTE_RESOURCE) {
-            Ok(name) => put(Some(name.as_deref().map_or(RouteResource::Unnamed, RouteResource::Named))),
-            Err(_) => Err("proxy_get_property"),
-        },
+        Ok(Err((route, certificate))) => {
+            let ask = |wanted, property| if wanted { host::property(property) } else { Ok(None) };
+            // Whom the gate needs no certificate of is not refused because it cannot be had.
+            let certificate = ask(certificate, CERTIFICATE).map_or(Certificate::Unknown, |digest| {
+                digest.as_deref().map_or(Certificate::Absent, Certificate::from_hex)
+            });
+            match ask(route, ROUTE_RESOURCE) {
+                Ok(name) => {
+                    put(Some((name.as_deref().map_or(RouteResource::Unnamed, RouteResource::Named), certificate)))
+                }
+                Err(_) => Err("proxy_get_property"),
+            }
+        }
         judged => judged,
     };
     match judged {
-        Ok(Some((judged, fallbacks))) => {
+        Ok(Ok((judged, fallbacks))) => {
             count(fallbacks);
             judged
         }
-        Ok(None) => fault("proxy_get_property"),
+        Ok(Err(_)) => fault("proxy_get_property"),
         Err(call) => fault(call),
     }
 }

@@ -65,7 +65,10 @@ fn assert_is(reply: &Reply, status: u16, challenge: Option<&str>, body: &str, na
         ("content-type", "application/json"),
         ("cache-control", "no-store"),
         ("access-control-allow-origin", "*"),
-        ("access-control-expose-headers", "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After"),
+        (
+            "access-control-expose-headers",
+            "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, DPoP-Nonce",
+        ),
     ];
     expected.extend(challenge.map(|challenge| ("www-authenticate", challenge)));
     assert_eq!(reply.headers().collect::<Vec<_>>(), expected, "{name}");

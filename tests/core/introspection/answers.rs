@@ -194,7 +194,7 @@ fn an_answer_that_is_none_does_not_make_a_client_throw_its_token_away() {
     assert_eq!(
         event.to_string(),
         format!(
-            "introspection: `{ENDPOINT}`: the connection ended without a response; requests that need it get 503 until it \
+            "introspection: `{ENDPOINT}`: the connection ended without a response; requests that need it are refused until it \
              answers"
         )
     );

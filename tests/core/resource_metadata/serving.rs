@@ -28,7 +28,10 @@ fn a_document_can_be_read_and_only_read() {
         headers(&got),
         [
             ("access-control-allow-origin", "*"),
-            ("access-control-expose-headers", "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After"),
+            (
+                "access-control-expose-headers",
+                "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, DPoP-Nonce"
+            ),
             ("cache-control", "public, max-age=3600"),
             ("content-type", "application/json"),
             ("etag", &*etag),
@@ -51,7 +54,7 @@ fn a_document_can_be_read_and_only_read() {
                 ("access-control-allow-origin", "*"),
                 (
                     "access-control-expose-headers",
-                    "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After"
+                    "WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, DPoP-Nonce"
                 ),
                 ("allow", "GET, HEAD, OPTIONS"),
                 ("cache-control", "no-store"),

@@ -1,7 +1,7 @@
 // What the filter's own answers must look like.
 import assert from 'node:assert/strict';
 
-const EXPOSED = 'WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After';
+const EXPOSED = 'WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, DPoP-Nonce';
 
 /** A refusal of the filter: JSON with this `error`, never cached, readable for browsers, with exactly this challenge. */
 export function assertRefusal(answer, { status, error, challenge, description }) {

@@ -18,7 +18,7 @@
 //! | no request headers after "continue" | [`Outcome::Forwarded`] keeps what went upstream |
 //! | a local reply passes through the filter's own response callback | done by [`Vm`] |
 //! | a stream that is gone cannot become the effective context | [`Vm::delete`] |
-//! | filter state, and what the metadata of a route says | [`Vm::filter_state`], [`World::route_resource`] |
+//! | filter state, what the metadata of a route says, and the client's certificate | [`Vm::filter_state`], [`World::route_resource`], [`World::certificate`] |
 //! | the foreign function `verify_signature`, where switched on | [`VerifySignature`] |
 //!
 //! A [`Fault`] makes host functions fail.

@@ -134,6 +134,8 @@ pub struct World {
     pub environment: Vec<String>,
     /// The resource that the metadata of every route name; `None`: they name none.
     pub route_resource: Option<Vec<u8>>,
+    /// What the host says of the client's certificate; `None`: the connection has no TLS.
+    pub certificate: Option<Vec<u8>>,
     /// Names and values of the metrics, by id.
     pub metrics: Vec<(String, u64)>,
     /// What this host's `verify_signature` does.
@@ -172,6 +174,7 @@ impl Default for World {
             withheld: 0,
             environment: Vec::new(),
             route_resource: None,
+            certificate: None,
             metrics: Vec::new(),
             verify_signature: VerifySignature::Absent,
             cut_pairs: 0,
@@ -320,11 +323,18 @@ impl World {
     /// A property of a live stream; its path has NULs between its parts.
     pub(crate) fn property(&mut self, path: &[u8]) -> Result<Vec<u8>, Status> {
         const ROUTE_RESOURCE: &[u8] = b"xds\0route_metadata\0filter_metadata\0mcp_oauth\0resource";
-        if self.stream().is_none() || path != ROUTE_RESOURCE {
+        const CERTIFICATE: &[u8] = b"connection\0sha256_peer_certificate_digest";
+        let value = match path {
+            ROUTE_RESOURCE => &self.route_resource,
+            CERTIFICATE => &self.certificate,
+            _ => &None,
+        };
+        let value = value.clone();
+        if self.stream().is_none() || ![ROUTE_RESOURCE, CERTIFICATE].contains(&path) {
             self.violation(format!("the property `{}` is asked for", path.escape_ascii()));
             return Err(status::NOT_FOUND);
         }
-        self.route_resource.clone().ok_or(status::NOT_FOUND)
+        value.ok_or(status::NOT_FOUND)
     }
 
     /// Filter state of a live stream, as Envoy names it.
