@@ -5,13 +5,20 @@
 //        [--scopes "mcp:read mcp:write mcp:admin"] [--alg ES256] [--keys FILE] [--ttl 300] [--record FILE]
 //
 // --resource  a resource that tokens may be for; =ALG signs its tokens with that algorithm instead of --alg
+// --alg       or =ALG may be `opaque`: such tokens are no JWTs, and only introspection tells what they are
 // --keys      file with the private keys, made if absent. Without it there are new keys at each start: a key rotation
+//
+// Clients: `machine` gets tokens of its own, bound to a DPoP key if it proves one; those of `machine-mtls` are bound to the
+// certificate that it sends, as encoded PEM, in the header `x-client-certificate` (who ends TLS in front would put it
+// there). `gateway` and `gateway-post` may introspect and exchange tokens, and have tokens of their own. Every form that
+// arrives is in the record, with how its client authenticated.
 import { createServer } from 'node:http';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import * as oidc from 'oidc-provider';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose';
-import { recorded } from './record.mjs';
+import { recorded, recordRun } from './record.mjs';
+import { addTokenExchange, TOKEN_EXCHANGE } from './token-exchange.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -40,6 +47,7 @@ async function signingKeys() {
   const keys = [];
   for (const alg of new Set([options.alg, ...algorithms.values(), 'RS256'])) {
     // RS256: what clients expect of ID tokens
+    if (alg === 'opaque') continue;
     const { privateKey } = await generateKeyPair(alg, { extractable: true });
     const jwk = await exportJWK(privateKey);
     keys.push({ ...jwk, use: 'sig', alg, kid: await calculateJwkThumbprint(jwk) });
@@ -53,18 +61,35 @@ await new Promise((resolve) => server.listen(Number(options.port), '127.0.0.1', 
 const base = `http://127.0.0.1:${server.address().port}`;
 const issuer = base + mount;
 
+const confidential = (client_id, client_secret, more) => ({
+  client_id,
+  client_secret,
+  redirect_uris: [],
+  response_types: [],
+  grant_types: ['client_credentials'],
+  scope: scopes.join(' '),
+  ...more,
+});
+const gateway = { grant_types: ['client_credentials', TOKEN_EXCHANGE] };
+const keys = await signingKeys();
+
+/** What tokens for a resource look like. */
+function resourceServer(_ctx, resource) {
+  const alg = algorithms.get(resource);
+  if (!alg) throw new oidc.errors.InvalidTarget();
+  const form = alg === 'opaque' ? { accessTokenFormat: 'opaque' } : { accessTokenFormat: 'jwt', jwt: { sign: { alg } } };
+  return { scope: scopes.join(' '), audience: resource, accessTokenTTL: Number(options.ttl), ...form };
+}
+
 const provider = new oidc.Provider(issuer, {
   clients: [
-    {
-      client_id: 'machine',
-      client_secret: 'machine-secret',
-      redirect_uris: [],
-      response_types: [],
-      grant_types: ['client_credentials'],
-      scope: scopes.join(' '),
-    },
+    confidential('machine', 'machine-secret'),
+    confidential('machine-mtls', 'machine-secret', { tls_client_certificate_bound_access_tokens: true }),
+    // a secret that has to be encoded before it goes into a Basic header (RFC 6749 section 2.3.1)
+    confidential('gateway', 'gateway: 100% +/=', gateway),
+    confidential('gateway-post', 'gateway: 100% +/=', { ...gateway, token_endpoint_auth_method: 'client_secret_post' }),
   ],
-  jwks: { keys: await signingKeys() },
+  jwks: { keys },
   scopes: ['openid', 'offline_access', ...scopes],
   enabledJWA: { idTokenSigningAlgValues: ['RS256'] },
   pkce: { required: () => true },
@@ -88,18 +113,29 @@ const provider = new oidc.Provider(issuer, {
       enabled: true,
       defaultResource: (_ctx, _client, oneOf) => oneOf?.[0],
       useGrantedResource: () => true,
-      getResourceServerInfo: (_ctx, resource) => {
-        const alg = algorithms.get(resource);
-        if (!alg) throw new oidc.errors.InvalidTarget();
-        return { scope: scopes.join(' '), audience: resource, accessTokenFormat: 'jwt', jwt: { sign: { alg } } };
-      },
+      getResourceServerInfo: resourceServer,
+    },
+    introspection: { enabled: true },
+    revocation: { enabled: true },
+    mTLS: {
+      enabled: true,
+      certificateBoundAccessTokens: true,
+      getCertificate: (ctx) => decodeURIComponent(ctx.get('x-client-certificate')),
     },
   },
+  extraTokenClaims: (ctx) => ctx?.actor && { act: ctx.actor },
   interactions: { url: (_ctx, interaction) => `${mount}/interaction/${interaction.uid}` },
   renderError: (ctx, out) => {
     ctx.type = 'json';
     ctx.body = out;
   },
+});
+
+addTokenExchange(provider, { keys, resourceServer });
+provider.use(async (ctx, next) => {
+  await next();
+  const { route, body: form } = ctx.oidc ?? {};
+  if (ctx.method === 'POST' && form) recordRun(options.record, route, { form, authorization: ctx.get('authorization'), status: ctx.status, answer: ctx.body });
 });
 
 // The user: always logs in, as USER or as whom the client says, and agrees to everything.

@@ -128,7 +128,7 @@ export function probeHost(directory) {
   writeFileSync(wat, moduleFor(Object.values(asked)));
   execFileSync(process.execPath, [join(ROOT, 'tools/node_modules/binaryen/bin/wasm-as'), wat, '-o', module]);
   const { accepted, output } = validateBare({ directory, config: filterWith(module) });
-  if (!accepted) throw new Error(`Envoy refused the probe:\n${output}`);
+  if (!accepted) throw new Error(`the probe was not loaded:\n${output}`);
   const seen = {};
   Object.keys(asked).forEach((what, number) => {
     const found = new RegExp(`probe ${number} (.) (.)`).exec(output);

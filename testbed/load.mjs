@@ -40,12 +40,13 @@ const run = (port, take, done) => new Promise((resolve, reject) => {
 
 /**
  * Sends `requests` requests for `resource` to this port, and fails if one of them is not answered 200: GET, or POST with
- * `body` and its `headers`.
+ * `body` and its `headers`. `tokens` are used in turn; one may be an object, the headers that it takes to show it.
  */
 export async function load({ port, tokens, requests, resource, body, headers = {} }) {
   const { host, pathname } = new URL(resource);
   const messages = tokens.map((token) => {
-    const lines = Object.entries({ host, authorization: `Bearer ${token}`, ...headers, ...(body && { 'content-length': Buffer.byteLength(body) }) });
+    const credentials = typeof token === 'string' ? { authorization: `Bearer ${token}` } : token;
+    const lines = Object.entries({ host, ...credentials, ...headers, ...(body && { 'content-length': Buffer.byteLength(body) }) });
     return Buffer.from(`${body ? 'POST' : 'GET'} ${pathname} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n${body ?? ''}`);
   });
   const times = [];

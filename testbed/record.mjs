@@ -31,7 +31,7 @@ export function readRecord(file) {
   return [...requests.values()];
 }
 
-/** Writes down that a tool runs, before it does. */
+/** Writes down that a tool runs, before it does; an authorization server, which form it was posted. */
 export const recordRun = (file, ran, args) =>
   file && appendFileSync(file, `${JSON.stringify({ ran, arguments: args })}\n`);
 

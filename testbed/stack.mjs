@@ -8,7 +8,11 @@ import { readRecord, readRuns } from './record.mjs';
 
 const script = (name) => join(TESTBED, name);
 
-/** Starts the authorization server; tokens can be had for `resources` (a URL, or URL=ALG). */
+/**
+ * Starts the authorization server; tokens can be had for `resources` (a URL, URL=ALG, or URL=opaque). `forms(endpoint)`
+ * are those that were posted to its endpoint 'token', 'introspection', or 'revocation':
+ * `{ form, authorization, status, answer }`.
+ */
 export async function startAuthorizationServer({ directory, port, resources, issuerPath = '', alg = 'ES256', keys }) {
   const record = join(directory, 'authorization-server.requests.jsonl');
   const part = await start(
@@ -28,7 +32,11 @@ export async function startAuthorizationServer({ directory, port, resources, iss
     ],
     { log: join(directory, 'authorization-server.log'), ready: /^issuer (\S+)/m },
   );
-  return Object.assign(part, { issuer: part.match[1], requests: () => readRecord(record) });
+  const forms = (endpoint) =>
+    readRuns(record)
+      .filter(({ ran }) => ran === endpoint)
+      .map(({ arguments: form }) => form);
+  return Object.assign(part, { issuer: part.match[1], requests: () => readRecord(record), forms });
 }
 
 const TYPESCRIPT = { typescript: 'mcp-server.mjs', conformance: 'conformance-server.mjs' };
@@ -77,7 +85,7 @@ export async function startLikeExample(options) {
 }
 
 /**
- * Starts all three. `resources` are further paths on the same host that tokens can be had for; the example protects
+ * Starts all three. `resources` are further paths on the same host, or URLs, that tokens can be had for; the example protects
  * only /mcp, so `edit(bootstrap, plugin)` has to declare those that Envoy shall protect too. An authorization server
  * that was left out is started by `restartAuthorizationServer`. `example` is the text of another example than envoy.yaml.
  */
@@ -101,7 +109,7 @@ export async function startStack({
   const tokensFor = {
     directory,
     port: ports.authorizationServer,
-    resources: [`${origin}/mcp`, ...resources.map((path) => origin + path)],
+    resources: [`${origin}/mcp`, ...resources.map((resource) => new URL(resource, origin).href)],
     alg,
     keys,
     issuerPath,

@@ -1,5 +1,6 @@
 // Access tokens for direct requests: real ones from the authorization server, and hand-made ones signed with its keys.
 import { constants, createHash, createHmac, createPrivateKey, randomBytes, randomUUID, sign } from 'node:crypto';
+import { generateProof } from 'dpop';
 import { browse } from './browse.mjs';
 
 const CALLBACK = 'http://127.0.0.1/callback';
@@ -54,14 +55,27 @@ export async function logIn(issuer, { resource, scope = 'mcp:read', user }) {
   );
 }
 
-/** A real access token without a user (client credentials): one request. */
-export async function machineToken(issuer, resource, scope = 'mcp:read') {
-  const response = await fetch(`${issuer}/token`, {
-    method: 'POST',
-    headers: { authorization: `Basic ${Buffer.from('machine:machine-secret').toString('base64')}` },
-    body: new URLSearchParams({ grant_type: 'client_credentials', resource, scope }),
-  });
+const basic = (client) => ({ authorization: `Basic ${Buffer.from(`${client}:machine-secret`).toString('base64')}` });
+
+async function clientCredentials(client, issuer, resource, scope, headers) {
+  const body = new URLSearchParams({ grant_type: 'client_credentials', resource, scope });
+  const response = await fetch(`${issuer}/token`, { method: 'POST', headers: { ...basic(client), ...headers }, body });
   return (await json(response)).access_token;
+}
+
+/** A real access token without a user (client credentials): one request. */
+export const machineToken = (issuer, resource, scope = 'mcp:read') => clientCredentials('machine', issuer, resource, scope);
+
+/** The same, bound to the key pair of the `dpop` package (RFC 9449), and bound to a certificate in PEM (RFC 8705). */
+export const dpopToken = async (issuer, resource, keyPair, scope = 'mcp:read') =>
+  clientCredentials('machine', issuer, resource, scope, { dpop: await generateProof(keyPair, `${issuer}/token`, 'POST') });
+export const certificateToken = (issuer, resource, certificate, scope = 'mcp:read') =>
+  clientCredentials('machine-mtls', issuer, resource, scope, { 'x-client-certificate': encodeURIComponent(certificate) });
+
+/** Takes a token of `machine` back (RFC 7009); only opaque ones can be. */
+export async function revoke(issuer, token) {
+  const response = await fetch(`${issuer}/token/revocation`, { method: 'POST', headers: basic('machine'), body: new URLSearchParams({ token }) });
+  if (!response.ok) throw new Error(`${response.status} to the revocation: ${await response.text()}`);
 }
 
 const DIGESTS = { RS256: 'sha256', PS256: 'sha256', ES256: 'sha256', ES384: 'sha384', EdDSA: null };

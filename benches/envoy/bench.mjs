@@ -1,6 +1,7 @@
 // `make bench`: what does the filter cost, beside Envoy's own? One Envoy, one run, every case in turn, several rounds;
 // medians. The measure is the CPU time of the Envoy process per request, less that of a request without any filter:
 // throughput on a shared machine says little.
+import { createServer } from 'node:http';
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -8,11 +9,11 @@ import { parseArgs } from 'node:util';
 import { runDirectory, ROOT } from '../../testbed/paths.mjs';
 import { freePort } from '../../testbed/ports.mjs';
 import { stopAll } from '../../testbed/processes.mjs';
-import { startBare } from '../../testbed/envoy.mjs';
+import { cluster, startBare } from '../../testbed/envoy.mjs';
 import { BODIES, MCP_HEADERS } from './bodies.mjs';
-import { bootstrap, buffer, listener, mcp, native, ours } from './configuration.mjs';
+import { bootstrap, buffer, claimHeaders, introspection, listener, mcp, native, ours } from './configuration.mjs';
 import { load } from '../../testbed/load.mjs';
-import { makeKeys, makeTokens } from './tokens.mjs';
+import { introspected, makeHolders, makeKeys, makeTokens } from './tokens.mjs';
 import { report } from './report.mjs';
 
 const { values: options } = parseArgs({ options: {
@@ -22,13 +23,16 @@ const { values: options } = parseArgs({ options: {
 const [ROUNDS, REQUESTS, TOKENS] = [options.rounds, options.requests, options.tokens].map(Number);
 const MODULE = options.module || join(ROOT, 'target/mcp_resource_server.wasm');
 const ALGORITHMS = ['RS256', 'ES256', 'EdDSA'];
+const HEADERS = [4, 12]; // how many claims go into headers, beside the four that are always there
+const HOLDERS = 64; // of keys that prove: each client has its own
 const MOST_MINUTES = 20;
 
 /**
  * The cases: name → how its listener filters, which tokens it is asked with, and what it is compared with. New tokens are
- * more than the cache holds, in turn: each is read, verified, remembered and forgotten.
+ * more than the cache holds, in turn: each is read, verified, remembered and forgotten. Proofs are made before the time is
+ * taken, so many as are asked for.
  */
-function plan(jwks, tokens) {
+function plan(jwks, tokens, proofs) {
   const cold = { token_cache: { max_entries: 64 } };
   const cases = new Map([['none', { filters: () => [], tokens: tokens.RS256 }]]);
   for (const algorithm of ALGORITHMS) {
@@ -46,6 +50,11 @@ function plan(jwks, tokens) {
   cases.set('native_cached_many_tokens', { filters: (resource) => [native(resource, jwks, { cache: 20_000 })], tokens: tokens.many });
   for (const resources of [100, 1000]) {
     cases.set(`warm_${resources}_resources`, { filters: (resource) => [ours(MODULE, resource, jwks, { resources })], tokens: tokens.RS256.slice(0, 1) });
+  }
+  cases.set('introspected_warm', { filters: (resource) => [ours(MODULE, resource, jwks, { server: introspection('introspection') })], tokens: ['opaque-aVeryLongTextThatNobodyCanGuess'] });
+  cases.set('dpop', { filters: (resource) => [ours(MODULE, resource, jwks, { own: { dpop: {} } })], tokens: proofs });
+  for (const count of [0, ...HEADERS]) {
+    cases.set(`headers_${count}`, { filters: (resource) => [ours(MODULE, resource, jwks, { settings: claimHeaders(count) })], tokens: tokens.telling });
   }
   const ruled = { settings: { hold_requests: 'headers' }, rules: [{ tools: ['add'], scopes: ['mcp:write'] }] };
   for (const [size, body] of Object.entries(BODIES)) {
@@ -95,7 +104,7 @@ async function main() {
   const { jwks, keys } = makeKeys();
   const resource = 'https://mcp.example.com/demo/mcp';
   const tokens = makeTokens(keys, resource, TOKENS);
-  const cases = plan(jwks, tokens);
+  const cases = plan(jwks, tokens, makeHolders(keys, resource, HOLDERS));
   const ports = new Map();
   for (const name of cases.keys()) ports.set(name, await freePort());
 
@@ -104,14 +113,19 @@ async function main() {
   const [plain, filtered] = [await starts(directory, [], ask), await starts(directory, filter, ask)];
   const five = { plain: await starts(directory, [], ask, 5), filtered: await starts(directory, filter, ask, 5) };
 
-  const admin = await freePort();
-  const config = bootstrap(admin, [...cases].map(([name, { filters }]) => listener(ports.get(name), filters(resource))));
+  const [admin, asked] = [await freePort(), await freePort()];
+  const answering = createServer((_request, response) => response.writeHead(200, { 'content-type': 'application/json' }).end(introspected(resource)));
+  await new Promise((resolve) => answering.listen(asked, '127.0.0.1', resolve));
+  answering.unref();
+  const listeners = [...cases].map(([name, { filters }]) => listener(ports.get(name), filters(resource)));
+  const config = bootstrap(admin, listeners, [cluster('introspection', asked)]);
   const envoy = await startBare({ directory, admin, config });
   const samples = new Map([...cases.keys()].map((name) => [name, []]));
   for (let round = 0; round <= ROUNDS; round++) {
-    for (const [name, { tokens, body }] of cases) {
+    for (const [name, { tokens: given, body }] of cases) {
       // the first round warms up code and caches; every token must have been seen
-      const requests = Math.max(round === 0 ? 1000 : REQUESTS, tokens.length);
+      const requests = Math.max(round === 0 ? 1000 : REQUESTS, given instanceof Array ? given.length : 0);
+      const tokens = given instanceof Array ? given : given(requests);
       const before = cpu(envoy.pid);
       const result = await load({ port: ports.get(name), tokens, requests, resource, body, headers: body && MCP_HEADERS });
       const microseconds = (cpu(envoy.pid) - before) / requests;
@@ -133,6 +147,9 @@ async function main() {
     added_cpu_us: round2(added(name)), cpu_us: round2(middle(name, 'microseconds')),
     requests_per_second: Math.round(middle(name, 'requestsPerSecond')), p50_ms: middle(name, 'p50'), p99_ms: middle(name, 'p99'),
   }]));
+  // What a header costs: the difference of two cases, by the headers that are between them.
+  const perHeader = (count) => samples.has(`headers_${count}`) && samples.has('headers_0')
+    ? round2(median(each(`headers_${count}`, 'microseconds').map((microseconds, round) => (microseconds - each('headers_0', 'microseconds')[round]) / count))) : undefined;
   const ratio = (of, to) => results[of] && results[to] && round2(results[of].added_cpu_us / results[to].added_cpu_us);
   const summary = {
     cases: results,
@@ -141,6 +158,8 @@ async function main() {
       cold_rs256: ratio('cold_rs256', 'native_rs256'), cold_es256: ratio('cold_es256', 'native_es256'),
       cold_eddsa: ratio('cold_in_wasm_eddsa', 'native_eddsa'),
       resources_1000: ratio('warm_1000_resources', 'warm_rs256'), tokens_10000: ratio('warm_many_tokens', 'warm_rs256'),
+      introspected: ratio('introspected_warm', 'warm_rs256'), dpop: ratio('dpop', 'warm_rs256'),
+      ...Object.fromEntries(HEADERS.map((count) => [`header_of_${count}_us`, perHeader(count)])),
       body_1k: ratio('warm_body_1k', 'native_cached_mcp_body_1k'), body_36k: ratio('warm_body_36k', 'native_cached_mcp_body_36k'),
       module_kib: Math.ceil(statSync(MODULE).size / 1024),
     },

@@ -48,21 +48,27 @@ export const mcp = {
   name: 'mcp', typed_config: { '@type': `${TYPES}http.mcp.v3.Mcp`, traffic_mode: 'PASS_THROUGH', max_request_body_size: 1048576 },
 };
 
-/** Our filter; `resources` of them, of which the one that is asked for comes last. */
-export const ours = (module, resource, jwks, { settings = {}, resources = 1, rules } = {}) => ({
+/** Secrets of the cases, by the variables that have them. */
+const VARIABLES = { INTROSPECTION_SECRET: 'secret' };
+
+/**
+ * Our filter; `resources` of them, of which the one that is asked for comes last and has these `rules` and this `own`
+ * more. `server` is what its authorization server has beside the keys.
+ */
+export const ours = (module, resource, jwks, { settings = {}, resources = 1, rules, own, server } = {}) => ({
   name: 'mcp_resource_server',
   typed_config: {
     '@type': `${TYPES}http.wasm.v3.Wasm`,
     config: {
       name: 'mcp_resource_server', failure_policy: 'FAIL_RELOAD', allow_on_headers_stop_iteration: rules !== undefined,
-      vm_config: { runtime: 'envoy.wasm.runtime.v8', code: { local: { filename: module } } },
+      vm_config: { runtime: 'envoy.wasm.runtime.v8', code: { local: { filename: module } }, environment_variables: { key_values: VARIABLES } },
       configuration: {
         '@type': 'type.googleapis.com/google.protobuf.StringValue',
         value: JSON.stringify({
-          authorization_servers: [{ issuer: ISSUER, jwks }],
+          authorization_servers: [{ issuer: ISSUER, jwks, ...server }],
           resources: [
             ...Array.from({ length: resources - 1 }, (_, i) => ({ resource: `${new URL(resource).origin}/team-${i}/mcp` })),
-            { resource, scopes: { required: ['mcp:read'] }, rules },
+            { resource, scopes: { required: ['mcp:read'] }, rules, ...own },
           ],
           ...settings,
         }),
@@ -71,7 +77,19 @@ export const ours = (module, resource, jwks, { settings = {}, resources = 1, rul
   },
 });
 
-export const bootstrap = (admin, listeners) => ({
+/** What has an authorization server asked about opaque tokens. */
+export const introspection = (cluster) => ({
+  introspection: {
+    endpoint: `${ISSUER}/introspect`, cluster, client_id: 'gateway', client_secret_variable: 'INTROSPECTION_SECRET', max_age: '1h',
+  },
+});
+
+/** So many claims, each in a header of its own. */
+export const claimHeaders = (count) => ({
+  identity_headers: { claims: Array.from({ length: count }, (_, i) => ({ claim: `claim_${i}`, header: `x-claim-${i}` })) },
+});
+
+export const bootstrap = (admin, listeners, clusters = []) => ({
   admin: { address: { socket_address: { address: '127.0.0.1', port_value: admin } } },
-  static_resources: { listeners },
+  static_resources: { listeners, clusters },
 });

@@ -2,13 +2,15 @@
 // a good one.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { readExample, validate } from '../../testbed/envoy.mjs';
+import { connectionManagerOf, readExample, validate } from '../../testbed/envoy.mjs';
 import { runDirectory } from '../../testbed/paths.mjs';
 import { choosePorts } from '../../testbed/stack.mjs';
+import { setVariables } from './support/variables.mjs';
 
 const directory = runDirectory('e2e');
 const ports = await choosePorts();
 const check = (edit) => validate({ directory, ...ports, edit });
+const introspection = { endpoint: 'https://idp.example/introspect', client_id: 'gateway', client_secret_variable: 'SECRET_OF_THE_TEST' };
 const findings = (output) =>
   output
     .split('\n')
@@ -47,6 +49,22 @@ describe('refused', () => {
       },
       [/^config: resources\[1\]\.resource: /],
     ],
+    'a secret that is not there': [
+      (_, plugin) => {
+        plugin.authorization_servers[0].introspection = introspection;
+      },
+      [/^config: authorization_servers\[0\]\.introspection\.client_secret_variable: .*`SECRET_OF_THE_TEST`/],
+    ],
+    'a secret that is no secret of its kind, and is not told': [
+      (bootstrap, plugin) => {
+        setVariables(bootstrap, { KEYS: '{"keys":[{"d":"hush"}]}', NONCES: 'hush' });
+        Object.assign(plugin.resources[0], {
+          dpop: { nonce: { key_variable: 'NONCES' } },
+          upstream_credential: { identity_jwt: { issuer: 'https://a.example', audience: 'b', keys_variable: 'KEYS', jwks_path: '/.well-known/mcp-oauth/k' } },
+        });
+      },
+      [/^config: resources\[0\]\.dpop\.nonce\.key_variable: (?!.*hush)/, /^config: resources\[0\]\.upstream_credential\.identity_jwt\.keys_variable: (?!.*hush)/],
+    ],
     'three mistakes at once': [
       (_, plugin) => {
         plugin.extra = 1;
@@ -78,6 +96,15 @@ describe('refused', () => {
 describe('accepted', () => {
   it('the example', () => {
     const { accepted, output } = check();
+    assert.ok(accepted, output);
+  });
+  it('a secret of the environment that Envoy was started in', () => {
+    process.env.SECRET_OF_THE_TEST = 'secret';
+    const { accepted, output } = check((bootstrap, plugin) => {
+      const { vm_config } = connectionManagerOf(bootstrap).http_filters[0].typed_config.config;
+      vm_config.environment_variables = { host_env_keys: ['SECRET_OF_THE_TEST'] };
+      plugin.authorization_servers[0].introspection = introspection;
+    });
     assert.ok(accepted, output);
   });
   it('the example with its TLS lines in use', () => {

@@ -1,5 +1,6 @@
 // HTTP for tests: requests that arrive as they were written, and answers with every header line in them.
 import { request } from 'node:http';
+import { request as requestOverTls } from 'node:https';
 import { connect } from 'node:net';
 
 /** The smallest MCP request that a server of the 2025-11-25 era answers with 200. */
@@ -34,10 +35,11 @@ function answer(status, rawHeaders, body) {
 /**
  * Sends a request, by default an MCP POST, and reads the whole answer. `path` goes out as it stands; an array as header
  * value makes several lines of it, `undefined` leaves it out. `onOpen(request)` gets hold of it before it is answered.
+ * `tls` are the options of a connection to an https URL.
  */
 export function send(
   url,
-  { method = 'POST', path, token, headers = {}, body = method === 'POST' ? INITIALIZE : undefined, onOpen } = {},
+  { method = 'POST', path, token, headers = {}, body = method === 'POST' ? INITIALIZE : undefined, onOpen, tls } = {},
 ) {
   const target = new URL(url);
   const all = {
@@ -47,9 +49,10 @@ export function send(
   };
   for (const [name, value] of Object.entries(all)) if (value === undefined) delete all[name];
   return new Promise((resolve, reject) => {
-    const { hostname, port, pathname, search } = target;
-    const outgoing = request(
+    const { protocol, hostname, port, pathname, search } = target;
+    const outgoing = (protocol === 'https:' ? requestOverTls : request)(
       {
+        ...tls,
         hostname,
         port,
         method,

@@ -23,13 +23,14 @@ export const withSessions =
  * Another Envoy for the resource of `stack`, on a port of its own: `{ url, host, output }`. Requests to `url` must name
  * `host`, as if a load balancer had passed them on.
  */
-export async function startReplica(stack, edit) {
+export async function startReplica(stack, edit, { workers } = {}) {
   const [listen, admin] = [await freePort(), await freePort()];
   const envoy = await startEnvoy({
     ...stack.ports,
     directory: runDirectory('e2e'),
     listen,
     admin,
+    workers,
     issuer: stack.issuer,
     edit: (bootstrap, plugin, directory) => {
       plugin.resources[0].resource = stack.url;
