@@ -151,7 +151,8 @@ fn the_guides_configurations_load() {
         assert!(README.contains(&format!("(docs/guides/{name}.md)")), "README leads to {name}");
         for block in guide.split("```json\n").skip(1) {
             let (block, _) = block.split_once("```").expect("an end");
-            let document: Value = serde_json::from_str(block).unwrap_or_else(|error| panic!("{name}: {error}\n{block}"));
+            let document: Value =
+                serde_json::from_str(block).unwrap_or_else(|error| panic!("{name}: {error}\n{block}"));
             // The configurations of clients have one of these.
             if document.get("mcpServers").is_some() || document.get("servers").is_some() {
                 assert!(block.contains("\"example\""), "{name}: {block}");
@@ -185,7 +186,8 @@ fn the_manifests_configurations_load() {
     for (name, manifest, before) in manifests {
         assert!(README.contains(&format!("(deploy/{name}.yaml)")), "README leads to {name}");
         let configuration = indented(manifest, before);
-        config::parse_in(configuration.as_bytes(), &environment).unwrap_or_else(|findings| panic!("{name}: {findings:?}"));
+        config::parse_in(configuration.as_bytes(), &environment)
+            .unwrap_or_else(|findings| panic!("{name}: {findings:?}"));
     }
 }
 
@@ -208,7 +210,9 @@ fn links_lead_somewhere() {
         .collect();
     assert_eq!(found, GUIDES.iter().map(|(name, _)| (*name).to_owned()).collect());
     let mut pages: Vec<_> = GUIDES.iter().map(|(name, _)| guides.join(format!("{name}.md"))).collect();
-    pages.extend(["README.md", "docs/compatibility.md", "docs/threats.md", "docs/architecture.md"].map(|page| root.join(page)));
+    pages.extend(
+        ["README.md", "docs/compatibility.md", "docs/threats.md", "docs/architecture.md"].map(|page| root.join(page)),
+    );
     let mut followed = 0;
     for page in pages {
         let text = std::fs::read_to_string(&page).expect("a page");

@@ -160,7 +160,9 @@ fn every_reason_leads_to_a_paragraph() {
     let mut anchors = BTreeSet::new();
     for section in guide.split("\n#").skip(1) {
         let (heading, text) = section.split_once('\n').expect("a text below the heading");
-        let Some(reason) = heading.strip_prefix("## ").filter(|heading| heading.starts_with("mcp_oauth_")) else { continue };
+        let Some(reason) = heading.strip_prefix("## ").filter(|heading| heading.starts_with("mcp_oauth_")) else {
+            continue;
+        };
         assert!(anchors.insert(reason.to_owned()), "{reason} comes twice");
         assert!(text.trim().len() > 20, "{reason} has a paragraph");
     }

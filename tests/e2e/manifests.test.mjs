@@ -68,6 +68,23 @@ describe('closed', () => {
   });
 });
 
+describe('the identity provider must prove its name', () => {
+  it('in Envoy', () => {
+    const { transport_socket } = envoy.static_resources.clusters.find(({ name }) => name === 'idp');
+    const { sni, auto_sni_san_validation, common_tls_context } = transport_socket.typed_config;
+    assert.deepEqual([sni, auto_sni_san_validation], ['idp.example.com', true]);
+    assert.ok(common_tls_context.validation_context.trusted_ca.filename);
+  });
+  it('in Istio', () => {
+    const documents = readManifest('istio.yaml');
+    const [entry] = documents.filter(({ kind }) => kind === 'ServiceEntry');
+    const [rule] = documents.filter(({ kind }) => kind === 'DestinationRule');
+    const [host] = entry.spec.hosts;
+    assert.equal(rule.spec.host, host);
+    assert.deepEqual(rule.spec.trafficPolicy.tls, { mode: 'SIMPLE', sni: host, subjectAltNames: [host] });
+  });
+});
+
 describe('Envoy takes', () => {
   // A certificate that Envoy can read, in place of those that only the reader has.
   const certificate = join(directory, 'tls.pem');
