@@ -89,7 +89,7 @@ const cell = (text) => String(text).replaceAll('|', '\\|').replaceAll('`', "'");
 const row = (cells) => `| ${cells.map(cell).join(' | ')} |`;
 const table = (head, rows) => [row(head), `|${'---|'.repeat(head.length)}`, ...rows.map(row)].join('\n');
 
-/** What did not pass with every version: one row for each test, with what each version said. */
+/** What did not pass with every version that ran: one row for each test, with what each version said. */
 function differing(runs) {
   const seen = new Map();
   for (const { version, tests } of runs) {
@@ -103,14 +103,16 @@ function differing(runs) {
     }
   }
   const said = [...seen].map(([test, by]) => [test, ...runs.map(({ version }) => by[version] ?? 'not run')]);
-  return said.filter(([, ...cells]) => cells.some((it) => it !== 'passed'));
+  // Of a version that was ended it is said above that tests are missing.
+  return said.filter(([, ...cells]) => cells.some((it, i) => it !== 'passed' && (it !== 'not run' || runs[i].complete)));
 }
 
 function report(runs) {
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: ROOT, encoding: 'utf8' }).trim();
   const changed = execFileSync('git', ['status', '--porcelain'], { cwd: ROOT, encoding: 'utf8' }).trim() !== '';
   const heads = runs.map(({ version }) => version);
-  const rows = differing(runs);
+  const ran = runs.filter((it) => !it.unusable);
+  const rows = differing(ran);
   const ended = runs.filter(({ complete }) => !complete).map(({ version }) => version);
   const features = [...new Set(runs.flatMap((it) => Object.keys(it.features)))];
   const unusable = runs.filter((it) => it.unusable).map((it) => `${it.version} could not be used: ${cell(it.unusable)}`);
@@ -136,7 +138,7 @@ ${table(
 
 ## Tests that did not pass everywhere
 
-${rows.length ? table(['test', ...heads], rows) : 'None: the same tests passed with every version.'}
+${rows.length ? table(['test', ...ran.map(({ version }) => version)], rows) : 'None: the same tests passed with every version that ran.'}
 `;
 }
 

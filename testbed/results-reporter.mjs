@@ -2,7 +2,7 @@
 // groups of others.
 import { basename } from 'node:path';
 
-const first = (text) => String(text ?? '').split('\n')[0].slice(0, 200);
+const short = (text) => String(text ?? '').replace(/\x1b\[\d+m/g, '').replace(/\s+/g, ' ').trim().slice(0, 200);
 
 export default async function* results(events) {
   const names = []; // of the groups that are open, by depth
@@ -18,7 +18,7 @@ export default async function* results(events) {
     if (details.type === 'suite' && details.error?.failureType !== 'hookFailed') continue;
     const skipped = data.skip !== undefined || data.todo !== undefined;
     const status = skipped ? 'skipped' : type === 'test:pass' ? 'passed' : 'failed';
-    const reason = skipped ? first(data.skip ?? data.todo) : first(cause?.message ?? cause);
+    const reason = skipped ? short(data.skip ?? data.todo) : short(cause?.message ?? cause);
     const name = [...names.slice(0, data.nesting), data.name].join(' › ');
     yield `${JSON.stringify({ file: basename(file ?? data.name), name, status, ...(status !== 'passed' && { reason }) })}\n`;
   }
