@@ -113,8 +113,6 @@ function report(runs) {
   const heads = runs.map(({ version }) => version);
   const ran = runs.filter((it) => !it.unusable);
   const rows = differing(ran);
-  const known = KNOWN.filter(([test]) => rows.some(([name]) => name.endsWith(test)));
-  const notes = known.map(([test, what]) => `\n"${test}": ${what}\n`).join('');
   const ended = runs.filter(({ complete }) => !complete).map(({ version }) => version);
   const features = [...new Set(runs.flatMap((it) => Object.keys(it.features)))];
   const unusable = runs.filter((it) => it.unusable).map((it) => `${it.version} could not be used: ${cell(it.unusable)}`);
@@ -141,17 +139,8 @@ ${table(
 ## Tests that did not pass everywhere
 
 ${rows.length ? table(['test', ...ran.map(({ version }) => version)], rows) : 'None: the same tests passed with every version that ran.'}
-${notes}`;
+`;
 }
-
-/** What is known of tests that fail with some versions. Told below the table, and no reason to call a run good. */
-const KNOWN = [
-  [
-    'no rules; Envoy delivers bodies of paused requests',
-    'with `allow_on_headers_stop_iteration`, Envoy before 1.39 loses what of a body comes after a paused request goes on ' +
-      '(others saw it too: Kuadrant/wasm-shim#388). Where all resources have rules, bodies are complete before that.',
-  ],
-];
 
 const runs = [];
 for (const version of versions) {
