@@ -57,7 +57,7 @@ const PATHS = {
   '/mcp%252e': [400, 400],
   '/mcp;x': [400, 400],
   '/mcp;/../other': [404, 400],
-  '/mcp/..;/other': [[404, 400], 400], // Envoy before 1.38 leaves it to the filter
+  '/mcp/..;/other': [[404, 400], 400], // Envoy 1.37 leaves it to the filter
   '\\mcp': [400, 400],
   '/\\mcp': [401, 400],
   '/mcp\\..\\other': [404, 400],
