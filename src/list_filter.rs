@@ -157,7 +157,6 @@ impl Judge<'_> {
                 _ => scanner.skip(),
             })
         })?;
-        changes.sort_by_key(|(range, _)| range.start);
         Ok(changes)
     }
 
@@ -165,6 +164,7 @@ impl Judge<'_> {
         let (items, _) = self.filter.list.members();
         // After the bracket.
         let inside = scanner.at().saturating_add(1);
+        let before = changes.len();
         let (mut is_empty, mut has_scope, mut has_items) = (true, false, false);
         scanner.members(|scanner, name| {
             is_empty = false;
@@ -187,7 +187,8 @@ impl Judge<'_> {
         // A list that depends on the caller must not be cached for others; older results do not have the member.
         if has_items && !has_scope && self.filter.is_modern {
             let scope = if is_empty { "\"cacheScope\":\"private\"" } else { "\"cacheScope\":\"private\"," };
-            changes.push((inside..inside, scope));
+            // In the order of their places, as all of them.
+            changes.insert(before, (inside..inside, scope));
         }
         Ok(())
     }

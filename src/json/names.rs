@@ -1,6 +1,8 @@
 //! Which of the names of an object are the same, when there are many of them.
 
-use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+use alloc::collections::BinaryHeap;
 
 use super::text::Text;
 
@@ -12,19 +14,35 @@ pub(super) const FEW_NAMES: usize = 24;
 /// 32-bit module, and all of a body's bytes could be names.
 pub(crate) const MAX_NAMES: usize = 16_384;
 
-/// The one that stands last of two names that say the same.
-#[cold]
-pub(super) fn find_same<'j>(names: &mut [Text<'j>]) -> Option<Text<'j>> {
-    if names.iter().any(|name| name.escaped) {
-        // To decode a name costs more than to compare it, so it is done once for each and not in each comparison.
-        let mut keyed: Vec<_> = names.iter().map(|name| (name.digest(), *name)).collect();
-        keyed.sort_unstable_by(|(key, one), (other_key, other)| key.cmp(other_key).then_with(|| one.cmp(*other)));
-        names.iter_mut().zip(keyed).for_each(|(slot, (_, name))| *slot = name);
-    } else {
-        names.sort_unstable_by_key(|name| name.written);
+/// A name that is decoded once, and not in each comparison: first its digest is compared.
+struct Keyed<'j>(u64, Text<'j>);
+
+impl Ord for Keyed<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.cmp(&other.0).then_with(|| self.1.cmp(other.1))
     }
-    names.windows(2).find_map(|pair| match pair {
-        [one, other] if one.is(*other) => [*one, *other].into_iter().max_by_key(|name| name.written.as_ptr()),
+}
+
+impl PartialOrd for Keyed<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Keyed<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Keyed<'_> {}
+
+/// The one that stands last of two names that say the same. (A heap is a fifth of the code of `sort`.)
+#[cold]
+pub(super) fn find_same<'j>(names: &[Text<'j>]) -> Option<Text<'j>> {
+    let keyed: BinaryHeap<_> = names.iter().map(|name| Keyed(name.digest(), *name)).collect();
+    keyed.into_sorted_vec().windows(2).find_map(|pair| match pair {
+        [one, other] if one == other => [one.1, other.1].into_iter().max_by_key(|name| name.written.as_ptr()),
         _ => None,
     })
 }

@@ -240,7 +240,7 @@ impl<'j> Scanner<'j> {
         cursor.step(1);
         if self.inner != ARRAY {
             if self.names.len().saturating_sub(self.inner) > FEW_NAMES
-                && let Some(name) = find_same(self.names.get_mut(self.inner..).unwrap_or_default())
+                && let Some(name) = find_same(self.names.get(self.inner..).unwrap_or_default())
             {
                 return Err(self.found_duplicate(cursor, name));
             }
