@@ -294,6 +294,12 @@ impl Gate {
         None
     }
 
+    /// Whether the body of a held request will be read; if not, the host need not collect it.
+    #[must_use]
+    pub fn reads_held_body(&self, id: RequestId) -> bool {
+        self.held.get(&id).and_then(|held| self.policy.resource(held.resource)?.access()).is_some()
+    }
+
     /// The answer to a held request that cannot be held any more; `None` if it is not.
     pub fn refuse_held(&mut self, id: RequestId, refusal: Refusal) -> Option<Reply> {
         let held = self.held.remove(&id)?;

@@ -172,13 +172,15 @@ pub(crate) fn on_trailers(context: u32) -> Action {
 
 /// The body of a request that waits for another server: the gate says how much of it may.
 fn on_held_body(context: u32, body: Body) -> (State, Action) {
-    let refused = with_vm(|vm| {
+    let said = with_vm(|vm| {
         let root = vm.streams.get(&context)?.root;
-        vm.plugins.get_mut(&root)?.gate.on_held_body(context, body.size)
+        let gate = &mut vm.plugins.get_mut(&root)?.gate;
+        Some((gate.on_held_body(context, body.size), gate.reads_held_body(context)))
     });
-    match refused.flatten() {
-        Some(reply) => obey_reply(context, &reply),
-        None => (State::Held(body), Action::Pause),
+    match said.flatten() {
+        Some((Some(reply), _)) => obey_reply(context, &reply),
+        Some((None, false)) => (State::Held(body), Action::Wait),
+        Some((None, true)) | None => (State::Held(body), Action::Pause),
     }
 }
 

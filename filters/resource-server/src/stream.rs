@@ -19,6 +19,9 @@ use crate::{
 pub(crate) enum Action {
     Continue = 0,
     Pause = 1,
+    /// Of a body: wait, and do not collect it for the next callback. After a callback that said `Pause`, Envoy before 1.39
+    /// loses the piece of the body that comes next when the request goes on (Kuadrant/wasm-shim#388).
+    Wait = 2,
 }
 
 pub(crate) struct Stream {
