@@ -19,7 +19,21 @@ setup: ## install the wasm target, wasm-opt, Envoy and the npm packages, where t
 	$(say) 'Set-up'
 	@tools/setup
 
-test: lint test-core test-core-wasm test-wasm-host test-e2e size ## all that CI runs: the six below
+image: build ## pack the built module as an OCI image in target/image, with checksum and SBOM beside it
+	$(say) 'The image'
+	@node tools/release/image.mjs
+
+push: push-where image ## push the image to a registry: REF=host/repository:tag
+	$(say) 'Push'
+	@node tools/release/push.mjs
+
+push-where: # a REF that cannot be is told before anything is built
+	@node tools/release/push.mjs --check
+
+release-notes: ## print a section of the changelog for a release page: VERSION=0.1.0, or what is unreleased
+	@node tools/release/notes.mjs
+
+test: lint test-core test-core-wasm test-wasm-host test-e2e test-release size ## all that CI runs: lint, the tests below to test-release, size
 	$(say) 'All passed'
 
 lint: ## formatting, clippy for both targets, documentation
@@ -51,6 +65,22 @@ test-e2e: build ## real Envoy, authorization server, MCP servers and clients
 	$(say) 'End to end'
 	@tools/e2e
 
+test-release: build ## the image, its SBOM, the push to a stub, the release notes
+	$(say) 'The release'
+	@node --test --test-reporter=spec --test-timeout=120000 tests/release/*.test.mjs
+
+test-image: setup ## build and pack in two folders, and compare (about four minutes; not in `make test`)
+	$(say) 'One image from two folders'
+	@node --test --test-reporter=spec tests/release/long/two-folders.mjs
+
+test-push: image ## push to a real registry and pull back (needs apt-get and dpkg; not in `make test`)
+	$(say) 'A real registry'
+	@node --test --test-reporter=spec --test-timeout=120000 tests/release/long/real-registry.mjs
+
+e2e-matrix: build ## the same with Envoy 1.36 to 1.40, written to docs/compatibility.md (E2E_FILES=..., E2E_VERSIONS=... for a part)
+	$(say) 'End to end, with each version of Envoy'
+	@node testbed/matrix.mjs
+
 bench: build ## what a request costs, beside Envoy's own filter in the same Envoy (about five minutes)
 	$(say) 'Benchmark in Envoy'
 	@node benches/envoy/bench.mjs --plot
@@ -71,4 +101,4 @@ clean: ## remove all that the other targets made
 	rm -rf target testbed/.venv testbed/node_modules tools/node_modules
 
 .NOTPARALLEL:
-.PHONY: help demo up build setup test lint test-core test-core-wasm test-wasm-host test-e2e bench bench-core fuzz size clean
+.PHONY: help demo up build setup image push push-where release-notes test lint test-core test-core-wasm test-wasm-host test-e2e e2e-matrix test-release test-image test-push bench bench-core fuzz size clean

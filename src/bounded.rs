@@ -53,7 +53,7 @@ impl<V> Bounded<V> {
 
     /// What is remembered of a token in this space.
     pub(crate) fn get(&mut self, space: usize, token: &[u8]) -> Option<&V> {
-        let at = *self.index.get(&tail_hash(space, token))?;
+        let at = *self.index.get(&hash(space, token))?;
         let is_it = |entry: &&mut Entry<V>| entry.space == space && is_same(&entry.token, token);
         let entry = self.slots.get_mut(at)?.as_mut().filter(is_it)?;
         entry.used = true;
@@ -65,7 +65,7 @@ impl<V> Bounded<V> {
         if self.max_entries == 0 || bytes > self.max_bytes {
             return;
         }
-        let hash = tail_hash(space, token.as_bytes());
+        let hash = hash(space, token.as_bytes());
         if let Some(at) = self.index.get(&hash).copied() {
             self.forget(at);
         }
@@ -110,11 +110,13 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && ones.iter().map(word).eq(others.iter().map(word)) && rest == other_rest
 }
 
-/// FNV-1a over the end of the token, which is the end of its signature: as good as random in every token that was
-/// verified. Whoever makes two tokens collide has had them both signed, and gains one eviction.
-fn tail_hash(space: usize, token: &[u8]) -> u64 {
-    let tail = token.get(token.len().saturating_sub(24)..).unwrap_or_default();
-    let space = u64::try_from(space).unwrap_or_default();
-    tail.iter()
-        .fold(0xcbf2_9ce4_8422_2325 ^ space, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+/// FNV-1a over both ends of the token. The end of a JWT is that of its signature, as good as random; opaque tokens may end
+/// all alike, but then they begin differently. Whoever makes two tokens collide has had them both issued, and gains one
+/// eviction.
+fn hash(space: usize, token: &[u8]) -> u64 {
+    const END: usize = 24;
+    let head = token.get(..END).unwrap_or_default();
+    let tail = token.get(token.len().saturating_sub(END)..).unwrap_or_default();
+    let seed = 0xcbf2_9ce4_8422_2325 ^ u64::try_from(space).unwrap_or_default();
+    head.iter().chain(tail).fold(seed, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -5,7 +5,7 @@ mod questions;
 use alloc::{borrow::ToOwned, boxed::Box, sync::Arc, vec::Vec};
 
 pub(crate) use questions::Landing;
-use questions::{Question, Service};
+use questions::{Question, Told};
 
 use crate::{
     acceleration::{Acceleration, HostCrypto},
@@ -38,8 +38,8 @@ pub(crate) struct Checks {
     flights: Flights<Question>,
     credentials: Credentials,
     pub(crate) tally: Tally,
-    /// Those of whom the last answer was of no use.
-    failing: Vec<Service>,
+    /// What the log was told of the servers.
+    told: Vec<Told>,
     /// The time of the last call.
     clock: UnixTime,
 }
@@ -72,6 +72,8 @@ pub(crate) enum RoomOf {
     Issuer(usize),
     /// The token endpoint of a resource's upstream.
     Upstream(usize),
+    /// The same, for those without a token: they keep out only each other.
+    Anonymous,
 }
 
 /// What a request waits for.
@@ -108,21 +110,6 @@ impl<T> From<Result<T, Refusal>> for Step<T> {
     }
 }
 
-impl Step<Caller> {
-    /// A token that no issuer of the resource answers for may be one that the operator listed. Asked last, so that nobody
-    /// else pays for the hash.
-    pub(crate) fn or_static(self, presented: Authorization<'_>, resource: &ResourcePolicy, now: UnixTime) -> Self {
-        match (&self, presented.unread()) {
-            (Self::Refuse(Refusal::Token(error)), Some(text))
-                if error.is_foreign() && !resource.static_tokens().is_empty() =>
-            {
-                resource.static_tokens().find(text).map_or(self, |token| Self::from(Caller::with_static(token, now)))
-            }
-            _ => self,
-        }
-    }
-}
-
 impl Checks {
     pub(crate) fn new(policy: &Policy, crypto: Box<dyn HostCrypto>, seed: u64) -> Self {
         let servers = policy.authorization_servers().iter().enumerate();
@@ -131,10 +118,10 @@ impl Checks {
             tokens: TokenCache::new(policy.token_cache()),
             acceleration: Acceleration::new(policy.verify_signature(), crypto),
             replay: policy.replay(),
-            flights: Flights::default(),
+            flights: Flights::new(policy.asked_servers()),
             credentials: Credentials::default(),
             tally: Tally::default(),
-            failing: Vec::new(),
+            told: Vec::new(),
             clock: UnixTime(0),
         }
     }
@@ -145,7 +132,7 @@ impl Checks {
         if now < self.clock {
             let seconds = self.clock.seconds_from(now);
             self.keys.iter_mut().for_each(|cache| cache.set_back(seconds));
-            self.flights.set_back(seconds);
+            self.set_back_questions(seconds);
             self.tokens.forget();
             self.credentials.forget();
         }
@@ -258,6 +245,29 @@ impl Checks {
             return Step::Wait(wait);
         }
         refuse(TokenError::Signature)
+    }
+
+    /// A token that no issuer of the resource answers for may be one that the operator listed. Asked last, so that nobody
+    /// else pays for the hash.
+    pub(crate) fn or_static(
+        &mut self,
+        step: Step<Caller>,
+        presented: Authorization<'_>,
+        possession: &Possession,
+        resource: &ResourcePolicy,
+        policy: &Policy,
+        now: UnixTime,
+    ) -> Step<Caller> {
+        match (&step, presented.unread()) {
+            (Step::Refuse(Refusal::Token(error)), Some(text))
+                if error.is_foreign() && !resource.static_tokens().is_empty() =>
+            {
+                let Some(token) = resource.static_tokens().find(text) else { return step };
+                let who = Identified::Static(Arc::clone(token));
+                Step::from(self.authenticate(who, possession, resource, policy, now))
+            }
+            _ => step,
+        }
     }
 
     /// Whether a token is good for this resource, now, and its sender's: to be asked once for each request.

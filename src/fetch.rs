@@ -271,7 +271,7 @@ impl fmt::Display for RemoteEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: `{}`: ", self.service, self.uri)?;
         match &self.failure {
-            Some(failure) => write!(f, "{failure}; requests that need it are refused until it answers"),
+            Some(failure) => write!(f, "{failure}; requests that need it are refused while that lasts"),
             None => f.write_str("answers again"),
         }
     }

@@ -7,9 +7,16 @@ use alloc::vec::Vec;
 
 use crate::time::UnixTime;
 
-/// As many questions may be open at a time in one worker. Whoever sends tokens that nobody knows makes one of each; at 20 ms
-/// per answer this is six thousand per second, and what they hold is 128 tokens of 16 KiB.
+/// As many questions to all servers together may be open at a time in one worker, and to each one its share, so that one
+/// that is slow does not keep the others from being asked. Whoever sends tokens that nobody knows makes one of each; at 20 ms
+/// per answer 128 are six thousand per second, and what they hold is 128 tokens of 16 KiB.
 pub const MAX_FLIGHTS: usize = 128;
+
+/// No server's share is smaller, however many there are.
+pub const MIN_FLIGHTS: usize = 8;
+
+/// With the least shares of very many servers there may be more, up to this many.
+const MAX_FLIGHTS_OF_ALL: usize = 4 * MAX_FLIGHTS;
 
 /// A question whose end the host has not reported this long after its timeout is given up.
 const GRACE: Duration = Duration::from_secs(2);
@@ -23,6 +30,8 @@ pub(crate) struct FlightId(pub(crate) u64);
 pub(crate) struct Flights<Q> {
     open: Vec<Flight<Q>>,
     last: u64,
+    /// How many may be open to one server.
+    share: usize,
 }
 
 #[derive(Debug)]
@@ -33,19 +42,17 @@ struct Flight<Q> {
     deadline: Option<UnixTime>,
 }
 
-impl<Q> Default for Flights<Q> {
-    fn default() -> Self {
-        Self { open: Vec::new(), last: 0 }
-    }
-}
-
 impl<Q> Flights<Q> {
-    /// The question that `is` this one, or a new one; `None` if there are too many.
-    pub(crate) fn join(&mut self, is: impl Fn(&Q) -> bool, new: impl FnOnce() -> Q) -> Option<FlightId> {
-        if let Some(id) = self.find(is) {
-            return Some(id);
-        }
-        if self.open.len() >= MAX_FLIGHTS {
+    /// Nothing is open; as many servers may be asked.
+    pub(crate) fn new(servers: usize) -> Self {
+        let share = MAX_FLIGHTS.checked_div(servers).unwrap_or(MAX_FLIGHTS).max(MIN_FLIGHTS);
+        Self { open: Vec::new(), last: 0, share }
+    }
+
+    /// Opens a question, unless as many are open to the same server as may be.
+    pub(crate) fn open(&mut self, is_to_same: impl Fn(&Q) -> bool, new: impl FnOnce() -> Q) -> Option<FlightId> {
+        let to_same = self.open.iter().filter(|flight| is_to_same(&flight.question)).count();
+        if to_same >= self.share || self.open.len() >= MAX_FLIGHTS_OF_ALL {
             return None;
         }
         self.last = self.last.wrapping_add(1);

@@ -4,9 +4,13 @@
 //! on_request ─ match ─┬─ document, preflight ──────────────────────────► Reply
 //!                     ├─ no resource ──────────────────────────────────► Reply 404 (or NotOurs)
 //!                     └─ resource ─ credentials ─ candidate ─ key ─┬───► Hold ··· on_answer ··► (the same from `key`)
-//!                                                                  └─ signature ─┬─────────────► ReadBody ····· judge ─┐
-//!                                                                                └─ scopes ◄───────────────────────────┘
-//!                                                                                      └───────► Forward or Reply
+//!                                                       signature ─┴─ introspection ─┬─────────► Hold ··· on_answer ─┐
+//!                                                                       possession ◄─┴───────────────────────────────┘
+//!                                                                       credential for the upstream ─┬─► Hold ·· on_answer ─┐
+//!                                                                                          body ◄────┴──────────────────────┘
+//!                                                                                            ├─► ReadBody ····· judge ─┐
+//!                                                                                          scopes ◄────────────────────┘
+//!                                                                                            └─► Forward or Reply
 //! ```
 
 mod held;
@@ -198,7 +202,8 @@ impl Gate {
                 identified.and_then(|who| self.checks.authenticate(who, &arrival.possession, resource, &policy, now))
             }
         };
-        let step = step.or_static(request.authorization(), resource, now);
+        let presented = request.authorization();
+        let step = self.checks.or_static(step, presented, &arrival.possession, resource, &policy, now);
         match self.go_on(step, index, arrival, None, text, now) {
             Next::Verdict(verdict) => verdict,
             Next::Wait { awaited, caller, arrival, place } => {

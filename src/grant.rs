@@ -11,7 +11,7 @@ use crate::{
     forward::{Identity, issuer_subject},
     jwk::KeySerial,
     message::Message,
-    policy::{Policy, ResourcePolicy},
+    policy::{AuthorizationServer, Policy, ResourcePolicy},
     possession::Proved,
     refusal::Refusal,
     rules::Access,
@@ -263,6 +263,33 @@ impl Caller {
             Who::Static(token) => {
                 Some(upstream_credential::Identity::Static { name: token.name(), scopes: token.scopes() })
             }
+        }
+    }
+
+    /// When its token counts no more, skew included; `None`: it has none, or one without end.
+    pub(crate) fn ends_at(&self, policy: &Policy) -> Option<UnixTime> {
+        match &self.0 {
+            Who::Nobody => None,
+            Who::Token(token) => {
+                let skew = policy.authorization_server(token.claims.issuer).map(AuthorizationServer::clock_skew);
+                Some(token.claims.expires_at.plus(skew.unwrap_or_default()))
+            }
+            Who::Static(token) => token.expires_at(),
+        }
+    }
+
+    /// Whether this is who it was before: the same token, of which the same is known.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Who::Token(one), Who::Token(other)) => {
+                let (mine, others) = (&one.claims, &other.claims);
+                Arc::ptr_eq(one, other)
+                    || ((mine.issuer, &mine.subject, &mine.client_id)
+                        == (others.issuer, &others.subject, &others.client_id)
+                        && (&mine.scopes, mine.expires_at) == (&others.scopes, others.expires_at))
+            }
+            (Who::Static(one), Who::Static(other)) => Arc::ptr_eq(one, other),
+            _ => false,
         }
     }
 

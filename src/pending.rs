@@ -20,7 +20,7 @@ use crate::{
     waiting::{Place, Room, Rooms},
 };
 
-/// A request that must be kept until its body was read to the end. It holds no token.
+/// A request that must be kept until its body was read to the end. It does not hold the client's token.
 #[derive(Debug)]
 pub struct Pending {
     policy: Arc<Policy>,

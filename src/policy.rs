@@ -312,6 +312,13 @@ impl Policy {
         self.authorization_servers.get(index)
     }
 
+    /// How many servers may be asked about single tokens.
+    pub(crate) fn asked_servers(&self) -> usize {
+        let introspecting = self.authorization_servers.iter().filter(|server| server.introspection.is_some());
+        let upstreams = self.asking_upstreams().into_iter().filter(|asks| *asks);
+        introspecting.count().saturating_add(upstreams.count())
+    }
+
     /// The one authorization server of a resource that may be asked about tokens that are no JWS.
     pub(crate) fn introspects_opaque(&self, resource: &ResourcePolicy) -> Option<usize> {
         let asked =

@@ -93,6 +93,10 @@ impl StaticToken {
         }
     }
 
+    pub(crate) const fn expires_at(&self) -> Option<UnixTime> {
+        self.expires_at
+    }
+
     /// Unique within the resource.
     pub(crate) fn name(&self) -> &str {
         &self.name

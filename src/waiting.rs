@@ -36,14 +36,14 @@ pub const MAX_EVENT_BYTES: usize = 64 * MIB;
 /// The rooms of one worker.
 #[derive(Debug)]
 pub(crate) struct Rooms {
-    /// For requests that wait for keys or for the word of an issuer, by issuer: each has its share, so that one that is slow does not keep out the tokens
-    /// of the others. A configuration has 32 issuers at most, so the least is 32 requests and 2 MiB.
+    /// For requests that wait for keys or for the word of an issuer, by issuer: each has its share, so that one that is slow
+    /// does not keep out the tokens of the others. A configuration has 32 issuers at most, so the least is 32 requests and 2 MiB.
     pub(crate) issuers: Vec<Room>,
     /// For requests that wait for a credential of their upstream, by resource: each has its share, for the same reason.
     pub(crate) upstreams: Vec<Option<Room>>,
     /// For requests whose body is being read.
     pub(crate) reading: Room,
-    /// The same for requests without a token.
+    /// The same for requests without a token, and for those of them that wait for a credential of their upstream.
     pub(crate) reading_anonymous: Room,
     /// For beginnings of events.
     pub(crate) events: Room,

@@ -1,5 +1,7 @@
 //! The questions of a worker to other servers: what is asked, what the answers come to, and what the log is told.
 
+use core::time::Duration;
+
 use alloc::{
     borrow::ToOwned,
     string::{String, ToString},
@@ -41,6 +43,26 @@ pub(super) enum Question {
     Credential(upstream_credential::Question),
 }
 
+impl Question {
+    fn service(&self) -> Service {
+        match self {
+            Self::Introspection { issuer, .. } => Service::Introspection(*issuer),
+            Self::Credential(question) => Service::TokenEndpoint(question.resource()),
+        }
+    }
+}
+
+/// What the log was told of a server.
+#[derive(Debug)]
+pub(super) struct Told {
+    service: Service,
+    is_failing: bool,
+    at: UnixTime,
+}
+
+/// A server is told of no more often: it may answer some tokens and fail at others, and clients choose tokens.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
 /// The answer to a question.
 pub(crate) enum Landing {
     /// What the token is.
@@ -68,8 +90,11 @@ impl Checks {
             matches!(question, Question::Introspection { issuer: of, token, .. }
                 if *of == issuer && token.expose() == text.expose())
         };
-        let new = || Question::Introspection { issuer, token: introspection::secret(text), verified };
-        match self.flights.join(is, new) {
+        let flight = self.flights.find(is).or_else(|| {
+            let new = || Question::Introspection { issuer, token: introspection::secret(text), verified };
+            self.flights.open(|other| other.service() == Service::Introspection(issuer), new)
+        });
+        match flight {
             Some(flight) => Step::Wait(Wait { awaited: Awaited::Flight(flight), room: RoomOf::Issuer(issuer) }),
             None => Step::Refuse(Refusal::Overloaded { held: self.flights.len() }),
         }
@@ -85,11 +110,15 @@ impl Checks {
         text: Option<&str>,
         now: UnixTime,
     ) -> Step<Option<Credential>> {
+        // Nobody is asked for the sake of a request that will be refused. Where methods need no token, this one may do what
+        // everybody may, and gets what everybody gets.
+        let nobody = Caller::anonymous();
         let is_open = resource.access().is_some_and(|access| !access.anonymous.is_empty());
-        // Nobody is asked for the sake of a request that will be refused.
-        if !caller.is_anonymous() && !is_open && !caller.has(resource, &[]) {
-            return Step::Done(None);
-        }
+        let caller = match caller.is_anonymous() || caller.has(resource, &[]) {
+            true => caller,
+            false if is_open => &nobody,
+            false => return Step::Done(None),
+        };
         match self.credentials.get(index, resource, caller, text, policy, now) {
             Need::Ready(credential) => Step::Done(Some(credential)),
             Need::ReadyAndAsk(credential, question) => {
@@ -97,7 +126,10 @@ impl Checks {
                 Step::Done(Some(credential))
             }
             Need::Ask(question) => match self.ask(question) {
-                Some(flight) => Step::Wait(Wait { awaited: Awaited::Flight(flight), room: RoomOf::Upstream(index) }),
+                Some(flight) => {
+                    let room = if caller.is_anonymous() { RoomOf::Anonymous } else { RoomOf::Upstream(index) };
+                    Step::Wait(Wait { awaited: Awaited::Flight(flight), room })
+                }
                 None => Step::Refuse(Refusal::Overloaded { held: self.flights.len() }),
             },
             Need::Refused(refusal) => Step::Refuse(refusal),
@@ -106,9 +138,9 @@ impl Checks {
 
     fn ask(&mut self, question: upstream_credential::Question) -> Option<FlightId> {
         let is = |other: &Question| matches!(other, Question::Credential(other) if *other == question);
-        // The same again, because `is` borrows it.
+        let service = Service::TokenEndpoint(question.resource());
         let id = self.flights.find(is);
-        id.or_else(|| self.flights.join(|_| false, || Question::Credential(question)))
+        id.or_else(|| self.flights.open(|other| other.service() == service, || Question::Credential(question)))
     }
 
     /// Whether there is something to fetch that nobody waits for.
@@ -177,7 +209,7 @@ impl Checks {
         if failure.is_some() {
             self.tally.add(Count::IntrospectionFailure);
         }
-        let event = self.note(Service::Introspection(issuer), asked.endpoint.as_str(), failure);
+        let event = self.note(Service::Introspection(issuer), asked.endpoint.as_str(), failure, now);
         let landing = match read {
             Ok(Verdict::Active(token)) => {
                 self.tokens.remember(text, &token, now, Some(asked.max_age));
@@ -212,24 +244,33 @@ impl Checks {
         let event = match error {
             // Perhaps it is about this caller only.
             Some(error) if !is_own && !error.is_about_gate() => None,
-            error => self.note(service, uri, error.map(|error| error.to_string())),
+            error => self.note(service, uri, error.map(|error| error.to_string()), now),
         };
         (Landing::Credential(credential), event)
     }
 
     /// What is new about a server: that it is of no use any more, or that it is again.
-    fn note(&mut self, service: Service, uri: &str, failure: Option<String>) -> Option<RemoteEvent> {
-        let changed = failure.is_some() != self.failing.contains(&service);
-        if changed && failure.is_some() {
-            self.failing.push(service);
-        } else if changed {
-            self.failing.retain(|failing| *failing != service);
+    fn note(&mut self, service: Service, uri: &str, failure: Option<String>, now: UnixTime) -> Option<RemoteEvent> {
+        let is_failing = failure.is_some();
+        match self.told.iter_mut().find(|told| told.service == service) {
+            Some(told) if told.is_failing == is_failing || now < told.at.plus(TELL_EVERY) => return None,
+            Some(told) => (told.is_failing, told.at) = (is_failing, now),
+            None if is_failing => self.told.push(Told { service, is_failing, at: now }),
+            None => return None,
         }
         let service = match service {
             Service::Introspection(_) => "introspection",
             Service::TokenEndpoint(_) => "upstream credential",
         };
-        changed.then_some(RemoteEvent { service, uri: uri.to_owned(), failure })
+        Some(RemoteEvent { service, uri: uri.to_owned(), failure })
+    }
+
+    /// The clock was set back by so many seconds.
+    pub(super) fn set_back_questions(&mut self, seconds: u64) {
+        self.flights.set_back(seconds);
+        for told in &mut self.told {
+            told.at = told.at.minus(seconds);
+        }
     }
 
     /// The questions whose end the host never reported.

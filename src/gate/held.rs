@@ -58,6 +58,7 @@ impl Gate {
                 let room = self.rooms.upstreams.get(index).and_then(Option::as_ref);
                 room.and_then(|room| room.enter(size))
             }
+            RoomOf::Anonymous => self.rooms.reading_anonymous.enter(size),
         };
         match place {
             Some(place) => Next::Wait { awaited, caller, arrival, place },
@@ -82,6 +83,12 @@ impl Gate {
             return self.refuse_held(id, Refusal::Overloaded { held });
         }
         None
+    }
+
+    /// Whether the body of a held request will be read; if not, the host need not collect it.
+    #[must_use]
+    pub fn reads_held_body(&self, id: RequestId) -> bool {
+        self.held.get(&id).and_then(|held| self.policy.resource(held.resource)?.access()).is_some()
     }
 
     /// The answer to a held request that cannot be held any more; `None` if it is not.

@@ -38,9 +38,9 @@ pub(crate) enum Identity<'i> {
 }
 
 impl IdentityJwt {
-    /// The header line, signed.
-    pub(super) fn line(&self, identity: Identity<'_>, now: UnixTime) -> Line {
-        let jwt = self.keys.sign(&self.claims(identity, now));
+    /// The header line, signed. It says nothing of a token that counts no more, so it ends with it.
+    pub(super) fn line(&self, identity: Identity<'_>, ends_at: Option<UnixTime>, now: UnixTime) -> Line {
+        let jwt = self.keys.sign(&self.claims(identity, ends_at, now));
         let is_authorization = &*self.header == "authorization";
         let value = if is_authorization { alloc::format!("Bearer {jwt}") } else { jwt };
         Line { name: Arc::clone(&self.header), value: Secret::from(value) }
@@ -52,13 +52,15 @@ impl IdentityJwt {
     }
 
     /// RFC 7519 section 4.1, RFC 8693 sections 4.2 and 4.3, RFC 9493 section 3.2.2.
-    fn claims(&self, identity: Identity<'_>, now: UnixTime) -> String {
+    fn claims(&self, identity: Identity<'_>, ends_at: Option<UnixTime>, now: UnixTime) -> String {
         let (scopes, subject, client_id) = match identity {
             Identity::Token { subject, client_id, scopes, .. } => (scopes, subject.map(distinct_subject), client_id),
             Identity::Static { name, scopes } => (scopes, Some(static_subject(name)), None),
         };
         let scopes = alloc::format!("{scopes}");
-        let mut claims = alloc::format!("{{\"iat\":{},\"exp\":{}", now.0, now.plus(self.max_age).0);
+        let longest = now.plus(self.max_age);
+        let expires_at = ends_at.map_or(longest, |at| at.min(longest));
+        let mut claims = alloc::format!("{{\"iat\":{},\"exp\":{}", now.0, expires_at.0);
         let texts = [
             ("iss", Some(self.issuer.as_str())),
             ("aud", Some(&self.audience)),

@@ -45,6 +45,8 @@ impl fmt::Debug for Credentials {
 
 struct Kept {
     what: Result<Arc<Line>, Refusal>,
+    /// Of whom it says something, where the gate itself made it.
+    caller: Option<Caller>,
     /// From then on, a new one should be got while this one lasts.
     fresh_until: UnixTime,
     until: UnixTime,
@@ -107,12 +109,18 @@ impl Credentials {
                 None => Need::Ask(Question { resource: index, subject: Some(Secret::new(text)) }),
             },
             UpstreamCredential::IdentityJwt(jwt) => {
-                if let Some(Ok(line)) = self.of_caller(index, text, now) {
-                    return ready(What::Line(line));
+                let kept = self.of_callers.get(index, text.as_bytes()).filter(|kept| now < kept.until);
+                // An issuer that was asked again may have said something else of the same token.
+                let kept = kept.filter(|kept| kept.caller.as_ref().is_some_and(|before| before.is(caller)));
+                if let Some(Kept { what: Ok(line), .. }) = kept {
+                    return ready(What::Line(Arc::clone(line)));
                 }
                 let Some(identity) = caller.identity(policy) else { return Need::Refused(NO_CREDENTIAL) };
-                let line = Arc::new(jwt.line(identity, now));
-                self.keep_of_caller(index, text, Ok(Arc::clone(&line)), now.plus(jwt.reuse()), now);
+                let ends_at = caller.ends_at(policy);
+                let line = Arc::new(jwt.line(identity, ends_at, now));
+                let reuse = now.plus(jwt.reuse());
+                let until = ends_at.map_or(reuse, |at| at.min(reuse));
+                self.keep_of_caller(index, text, Ok(Arc::clone(&line)), Some(caller), until, now);
                 ready(What::Line(line))
             }
             _ => Need::Refused(NO_CREDENTIAL),
@@ -141,12 +149,15 @@ impl Credentials {
         index: usize,
         text: &str,
         what: Result<Arc<Line>, Refusal>,
+        caller: Option<&Caller>,
         until: UnixTime,
         now: UnixTime,
     ) {
         if now < until {
             let weight = what.as_ref().map_or(512, |line| line.weight()).saturating_add(160);
-            self.of_callers.insert(index, text, Kept { what, fresh_until: until, until }, weight);
+            let weight = weight.saturating_add(caller.map_or(0, Caller::weight));
+            let kept = Kept { what, caller: caller.cloned(), fresh_until: until, until };
+            self.of_callers.insert(index, text, kept, weight);
         }
     }
 
@@ -181,7 +192,7 @@ impl Credentials {
             }
         };
         match &question.subject {
-            Some(text) => self.keep_of_caller(question.resource, text.expose(), what.clone(), until, now),
+            Some(text) => self.keep_of_caller(question.resource, text.expose(), what.clone(), None, until, now),
             None => self.keep_own(question.resource, what.clone(), until, now),
         }
         (what.map(|line| Credential(What::Line(line))), error)
@@ -202,7 +213,7 @@ impl Credentials {
         }
         // The last tenth is for getting the next one.
         let fresh_until = now.plus(Duration::from_secs(lifetime.saturating_sub(lifetime / 10)));
-        *slot = Some(Kept { what, fresh_until, until });
+        *slot = Some(Kept { what, caller: None, fresh_until, until });
     }
 
     /// Forgets all that was reckoned by a clock that was wrong.

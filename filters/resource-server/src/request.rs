@@ -133,7 +133,7 @@ fn read_body(context: u32, pending: Box<Pending>) -> (State, Action) {
     (State::Reading(pending, Body::default()), Action::Continue)
 }
 
-/// The same for a request that waited for keys, whose body may have come meanwhile.
+/// The same for a request that waited for another server, whose body may have come meanwhile.
 fn read_held_body(context: u32, pending: Box<Pending>, body: Body) -> (State, Action) {
     if body.size == 0 && !body.ended {
         return read_body(context, pending);
@@ -175,18 +175,20 @@ pub(crate) fn on_trailers(context: u32) -> Action {
     action
 }
 
-/// The body of a request that waits for keys: the gate says how much of it may.
+/// The body of a request that waits for another server: the gate says how much of it may.
 fn on_held_body(context: u32, body: Body) -> (State, Action) {
-    let refused = with_vm(|vm| {
+    let said = with_vm(|vm| {
         let root = vm.streams.get(&context)?.root;
-        Some((root, vm.plugins.get_mut(&root)?.gate.on_held_body(context, body.size)?))
+        let gate = &mut vm.plugins.get_mut(&root)?.gate;
+        Some((root, gate.on_held_body(context, body.size), gate.reads_held_body(context)))
     });
-    match refused.flatten() {
-        Some((root, reply)) => {
+    match said.flatten() {
+        Some((root, Some(reply), _)) => {
             tell_held(root);
             obey_reply(context, &reply)
         }
-        None => (State::Held(body), Action::Pause),
+        Some((_, None, false)) => (State::Held(body), Action::Wait),
+        Some((_, None, true)) | None => (State::Held(body), Action::Pause),
     }
 }
 

@@ -20,6 +20,9 @@ use crate::{
 pub(crate) enum Action {
     Continue = 0,
     Pause = 1,
+    /// Of a body: wait, and do not collect it for the next callback. After a callback that said `Pause`, Envoy before 1.39
+    /// loses the piece of the body that comes next when the request goes on (Kuadrant/wasm-shim#388).
+    Wait = 2,
 }
 
 pub(crate) struct Stream {
@@ -31,7 +34,7 @@ pub(crate) struct Stream {
 pub(crate) enum State {
     /// No request headers yet.
     New,
-    /// It waits for keys. Its body may come meanwhile.
+    /// It waits for what another server has to say. Its body may come meanwhile.
     Held(Body),
     /// Its head was found good, and it waits for its body.
     Reading(Box<Pending>, Body),

@@ -12,7 +12,7 @@ use mcp_oauth::{
 use serde_json::{Value, json};
 
 use super::{
-    ENDPOINT, OPAQUE, active, always_asking, answered, asking, gate, json_answer, next, only, present_at, serve,
+    ENDPOINT, OPAQUE, active, always_asking, answered, asking, gate, json_answer, later, next, only, present_at, serve,
 };
 use crate::support::{
     HeaderMap, ISSUER, NOW, RESOURCE, Row, accepted, check, good_token, holding, invalid, put, reply, reply_header,
@@ -81,6 +81,16 @@ fn an_opaque_token_is_held_to_what_a_jwt_is_held_to() {
                 "a refresh token is active too",
                 row("token_type", json!("N_A")),
                 TokenError::NotAccessToken("token_type"),
+            ),
+            accepted("Ory: `token_use`", row("token_use", json!("access_token"))),
+            invalid(
+                "Ory: a refresh token",
+                row("token_use", json!("refresh_token")),
+                TokenError::NotAccessToken("token_use"),
+            ),
+            accepted(
+                "Keycloak before 24: a nonce in an access token",
+                with(row("nonce", json!("n")), "typ", json!("Bearer")),
             ),
             invalid("Keycloak: a refresh token", row("typ", json!("Refresh")), TokenError::NotAccessToken("typ")),
             invalid("an ID token", row("nonce", json!("n")), TokenError::NotAccessToken("nonce")),
@@ -194,8 +204,8 @@ fn an_answer_that_is_none_does_not_make_a_client_throw_its_token_away() {
     assert_eq!(
         event.to_string(),
         format!(
-            "introspection: `{ENDPOINT}`: the connection ended without a response; requests that need it are refused until it \
-             answers"
+            "introspection: `{ENDPOINT}`: the connection ended without a response; requests that need it are refused while \
+             that lasts"
         )
     );
     let reply = reply(only(outcome));
@@ -207,18 +217,24 @@ fn an_answer_that_is_none_does_not_make_a_client_throw_its_token_away() {
 #[test]
 fn trouble_is_told_once_and_so_is_its_end() {
     let mut gate = gate(&asking());
-    let mut ask = |id: u32, answer: Answer<'_>| {
-        let _ = present_at(&mut gate, id, &format!("{OPAQUE}{id}"), NOW);
-        let fetch = next(&mut gate, NOW);
-        gate.on_answer(fetch.id, answer, NOW).remote.map(|event| event.failure.is_some())
+    let mut ask = |seconds: u64, answer: Answer<'_>| {
+        let (id, now) = (u32::try_from(seconds).expect("small"), later(seconds));
+        let _ = present_at(&mut gate, id, &format!("{OPAQUE}{id}"), now);
+        let fetch = next(&mut gate, now);
+        gate.on_answer(fetch.id, answer, now).remote.map(|event| event.failure.is_some())
     };
     let good = active().to_string();
     let inactive = json_answer(b"{\"active\":false}");
     assert_eq!(ask(1, json_answer(good.as_bytes())), None);
     assert_eq!(ask(2, Answer::NoResponse), Some(true));
     assert_eq!(ask(3, Answer::NotSent(1)), None, "once");
-    assert_eq!(ask(4, inactive), Some(false), "it answers again");
-    assert_eq!(ask(5, inactive), None);
+    // Clients choose the tokens, and so what is answered: they must not fill the log.
+    assert_eq!(ask(11, inactive), None, "within ten seconds");
+    assert_eq!(ask(12, inactive), Some(false), "it answers again");
+    assert_eq!(ask(13, Answer::NoResponse), None);
+    assert_eq!(ask(21, Answer::NoResponse), None);
+    assert_eq!(ask(22, Answer::NoResponse), Some(true));
+    assert_eq!(ask(40, Answer::NoResponse), None);
 }
 
 /// developers.google.com/identity/protocols/oauth2: numbers are texts there, and a bad token is a 400.
@@ -255,8 +271,14 @@ fn googles_tokeninfo_is_read_as_it_is() {
         let found = answered(&google, "ya29.x", response(b"400", body));
         assert_eq!(found, Err(Refusal::Token(TokenError::Inactive)));
     }
-    let refused = answered(&google, "ya29.x", response(b"400", b"{\"error\":\"invalid_request\"}"));
-    assert_eq!(refused, Err(unavailable(IntrospectionError::Refused)));
+    for body in [
+        &b"{\"error\":\"invalid_request\"}"[..],
+        b"{\"error\":\"invalid_request\",\"error_description\":\"Invalid Value\"}",
+        b"{}",
+    ] {
+        let refused = answered(&google, "ya29.x", response(b"400", body));
+        assert_eq!(refused, Err(unavailable(IntrospectionError::Refused)));
+    }
     let down = answered(&google, "ya29.x", response(b"503", b"{}"));
     assert_eq!(down, Err(unavailable(IntrospectionError::Fetch(FetchError::Status("503".to_owned())))));
 }

@@ -10,8 +10,8 @@ use mcp_oauth::{
 };
 use serde_json::json;
 
-use super::{OPAQUE, active, asking, gate, later, next, no_question, only, present_at, serve};
-use crate::support::{ISSUER, NOW, outcome, put};
+use super::{OPAQUE, active, asking, gate, introspection, later, next, no_question, only, present_at, serve};
+use crate::support::{ISSUER, NOW, ask_as, head, outcome, put};
 
 #[test]
 fn as_many_questions_are_open_as_may_be() {
@@ -25,6 +25,46 @@ fn as_many_questions_are_open_as_may_be() {
     assert!(matches!(present_at(&mut gate, most, "token-1", NOW), Verdict::Hold), "one that is asked already");
     assert_eq!(outcome(only_first(&mut gate)), Ok(()));
     assert!(matches!(present_at(&mut gate, most + 1, "one-more", NOW), Verdict::Hold), "there is room again");
+}
+
+/// Whoever fills the questions to one issuer keeps nobody from asking another one.
+#[test]
+fn each_server_has_its_share_of_the_questions() {
+    let other = json!({
+        "issuer": "https://other.example.com",
+        "introspection": put(introspection(), "/endpoint", json!("https://other.example.com/introspect")),
+    });
+    let config = put(asking(), "/authorization_servers", json!([asking()["authorization_servers"][0], other]));
+    let resource = |path: &str, issuer: &str| json!({ "resource": format!("https://mcp.example.com/{path}"), "authorization_servers": [issuer] });
+    let two = json!([resource("mcp", ISSUER), resource("other", "https://other.example.com")]);
+    let mut gate = gate(&put(config, "/resources", two));
+    let share = u32::try_from(MAX_FLIGHTS / 2).expect("small");
+    for id in 0..share {
+        assert!(matches!(present_at(&mut gate, id, &format!("token-{id}"), NOW), Verdict::Hold));
+        // It is asked all the same when its client has left.
+        gate.on_gone(id);
+    }
+    assert!(matches!(outcome(present_at(&mut gate, share, "more", NOW)), Err(Refusal::Overloaded { .. })));
+    for id in 0..share {
+        let authorization = format!("Bearer token-{id}");
+        let lines = head("/other", &[("authorization", &authorization)]);
+        assert!(matches!(ask_as(&mut gate, 1000 + id, &lines, NOW), Verdict::Hold), "{id}");
+    }
+}
+
+/// Opaque tokens may all end alike.
+#[test]
+fn tokens_with_one_ending_are_remembered_beside_each_other() {
+    let mut gate = gate(&asking());
+    let tokens: Vec<String> =
+        (0..50).map(|number| format!("v4.public.{number:04}.{}", "constant-footer".repeat(4))).collect();
+    for (id, token) in (0..).zip(&tokens) {
+        assert!(matches!(present_at(&mut gate, id, token, NOW), Verdict::Hold));
+        assert_eq!(outcome(only(serve(&mut gate, &active(), NOW))), Ok(()));
+    }
+    for token in &tokens {
+        assert_eq!(outcome(present_at(&mut gate, 1, token, NOW)), Ok(()));
+    }
 }
 
 fn only_first(gate: &mut Gate) -> Verdict {

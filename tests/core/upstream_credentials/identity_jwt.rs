@@ -1,12 +1,15 @@
 //! Identity JWTs: signed by the gate over what was verified, for an upstream that verifies it with the published keys.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use mcp_oauth::{gate::Gate, time::UnixTime};
+use mcp_oauth::{
+    gate::{Gate, Verdict},
+    time::UnixTime,
+};
 use p256::ecdsa::{Signature, signature::Verifier as _};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{but, gate, identity_jwt, later, no_question, received, send_at, with_credential};
+use super::{but, gate, identity_jwt, later, no_question, only, received, send_at, with_credential};
 use crate::support::{ISSUER, NOW, ask_as, claims, es256, good_token, head, header, outcome, put, reply, sign, with};
 
 /// The header and the claims of a JWT, if its signature is that of [`es256`].
@@ -173,4 +176,50 @@ fn whoever_verifies_with_the_published_keys_accepts_it() {
         let found = outcome(ask_as(&mut crate::support::gate(&verifying), 1, &lines, later(seconds)));
         assert_eq!(found.is_ok(), is_good, "{found:?}");
     }
+}
+
+/// What is said of a token ends with it, whatever `max_age` is.
+#[test]
+fn it_ends_with_the_token_it_speaks_for() {
+    let long = with_credential(&but(&identity_jwt(), "max_age", json!("1h")));
+    // 30 s of skew: so long does the token count here.
+    for (left, lifetime) in [(5, 35), (300, 330), (100_000, 3600)] {
+        let token = sign(&header(), &with(claims(), "exp", json!(NOW.0 + left)));
+        let mut gate = gate(&long);
+        let (_, found) = read(&jwt_at(&mut gate, &token, NOW), 7);
+        assert_eq!(found["exp"], NOW.0 + lifetime, "{left}");
+    }
+}
+
+/// An issuer may say something else of the same token when it is asked again.
+#[test]
+fn it_says_what_is_known_now() {
+    let config = put(
+        with_credential(&but(&identity_jwt(), "max_age", json!("1h"))),
+        "/authorization_servers/0/introspection",
+        json!({
+            "endpoint": "https://idp.example.com/introspect", "cluster": "idp", "client_id": "c", "client_secret_variable": "CLIENT_SECRET",
+        }),
+    );
+    let mut gate = gate(&config);
+    let mut scopes_at = |scopes: &str, now: UnixTime| {
+        let verdict = send_at(&mut gate, 1, "opaque", &[], now);
+        let verdict = match verdict {
+            Verdict::Hold => {
+                let mut active = with(claims(), "scope", json!(scopes));
+                active["active"] = json!(true);
+                active["exp"] = json!(NOW.0 + 10_000);
+                only(super::serve(&mut gate, "200", &active.to_string(), now))
+            }
+            verdict => verdict,
+        };
+        let found = received(verdict, &[]).all("authorization");
+        read(found[0].strip_prefix("Bearer ").expect("a scheme"), 7).1
+    };
+    let first = scopes_at("mcp:read mcp:write", NOW);
+    assert_eq!(first["scope"], "mcp:read mcp:write");
+    assert_eq!(scopes_at("not asked", later(59))["iat"], NOW.0, "nobody was asked");
+    let second = scopes_at("mcp:read", later(60));
+    assert_eq!((&second["scope"], &second["iat"]), (&json!("mcp:read"), &json!(NOW.0 + 60)));
+    assert_eq!(scopes_at("mcp:read", later(120))["iat"], NOW.0 + 60, "asked, and the same was said");
 }

@@ -247,7 +247,7 @@ fn the_operator_is_told_of_an_endpoint_once() {
             "503",
             "",
             Some(
-                "upstream credential: `https://as.example.com/token?tenant=a`: answered 503, or could not be reached; requests that need it are refused until it answers",
+                "upstream credential: `https://as.example.com/token?tenant=a`: answered 503, or could not be reached; requests that need it are refused while that lasts",
             ),
         ),
         ("500", "", None),
@@ -258,14 +258,16 @@ fn the_operator_is_told_of_an_endpoint_once() {
             "401",
             r#"{"error":"invalid_client"}"#,
             Some(
-                "upstream credential: `https://as.example.com/token?tenant=a`: refused with `401`, `invalid_client`; requests that need it are refused until it answers",
+                "upstream credential: `https://as.example.com/token?tenant=a`: refused with `401`, `invalid_client`; requests that need it are refused while that lasts",
             ),
         ),
     ];
     for (number, (status, body, expected)) in (1..).zip(rows) {
+        // No more often than every ten seconds: callers have a say in what is answered.
+        let now = later(u64::from(number) * 10);
         let token = sign(&header(), &with(claims(), "jti", json!(format!("t{number}"))));
-        held(send_at(&mut gate, number, &token, &[], NOW));
-        let event = serve(&mut gate, status, body, NOW).remote;
+        held(send_at(&mut gate, number, &token, &[], now));
+        let event = serve(&mut gate, status, body, now).remote;
         assert_eq!(event.map(|event| event.to_string()).as_deref(), expected, "{number}");
     }
 }
@@ -278,6 +280,27 @@ fn only_tokens_that_may_come_here_are_exchanged() {
         assert!(outcome(send_at(&mut plain, 1, &token, &[], NOW)).is_err(), "{token}");
     }
     no_question(&mut plain, NOW);
+    // Where methods need no token, one without the scopes may do what everybody may, and is no reason to ask.
+    let anonymous = put(with_credential(&token_exchange()), "/resources/0/anonymous_methods", json!(["ping"]));
+    let mut anonymous = gate(&put(anonymous, "/hold_requests", json!("headers")));
+    let authorization = format!("Bearer {}", scoped("mcp:write"));
+    let lines = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+    let calls = [("ping", Ok(())), ("tools/list", Err(403))];
+    for (method, expected) in calls {
+        let Verdict::ReadBody(pending) = ask(&mut anonymous, &head("/mcp", &lines)) else { panic!("not read") };
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method }).to_string();
+        let found = match pending.judge(body.as_bytes()) {
+            Verdict::Forward(forward) => {
+                let mut lines = crate::support::HeaderMap::new(&lines);
+                lines.apply(forward.edits());
+                assert_eq!(lines.all("authorization"), Vec::<String>::new());
+                Ok(())
+            }
+            other => Err(reply(other).status()),
+        };
+        assert_eq!(found, expected, "{method}");
+    }
+    no_question(&mut anonymous, NOW);
     // Nor one of a request that will be refused whoever sends it.
     let ruled = put(with_rules(&json!([{ "tools": ["a"] }])), "/resources/0/upstream_credential", token_exchange());
     let mut ruled = gate(&ruled);

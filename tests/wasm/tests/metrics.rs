@@ -100,7 +100,11 @@ fn fetches_failures_waiting_requests_and_the_age_of_keys() {
     let call = vm.world().open_calls()[0].token;
     vm.answer(call, Answer::html());
     assert_eq!(vm.world().metric("mcp_oauth.fetch_failures.keys"), 1);
-    assert_eq!(vm.world().metric("mcp_oauth.keys_fetched_at.issuer.idp_example_com_realms_mcp"), now, "the old keys stay");
+    assert_eq!(
+        vm.world().metric("mcp_oauth.keys_fetched_at.issuer.idp_example_com_realms_mcp"),
+        now,
+        "the old keys stay"
+    );
 }
 
 #[test]
