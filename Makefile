@@ -87,6 +87,10 @@ test-push: image ## push to a real registry and pull back (needs apt-get and dpk
 	$(say) 'A real registry'
 	@node --test --test-reporter=spec --test-timeout=120000 tests/release/long/real-registry.mjs
 
+e2e-matrix: build ## the same with Envoy 1.36 to 1.40, written to docs/compatibility.md (E2E_FILES=..., E2E_VERSIONS=... for a part)
+	$(say) 'End to end, with each version of Envoy'
+	@node testbed/matrix.mjs
+
 bench: build ## what a request costs, beside Envoy's own filter in the same Envoy (about five minutes)
 	$(say) 'Benchmark in Envoy'
 	@node benches/envoy/bench.mjs --plot
@@ -107,4 +111,4 @@ clean: ## remove all that the other targets made
 	rm -rf target testbed/.venv testbed/node_modules tools/node_modules
 
 .NOTPARALLEL:
-.PHONY: help demo up build setup cli test-cli image push push-where release-notes test lint test-core test-core-wasm test-wasm-host test-e2e test-release test-image test-push bench bench-core fuzz size clean
+.PHONY: help demo up build setup cli test-cli image push push-where release-notes test lint test-core test-core-wasm test-wasm-host test-e2e e2e-matrix test-release test-image test-push bench bench-core fuzz size clean

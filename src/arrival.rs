@@ -82,7 +82,12 @@ impl Arrival {
                 arrival.cleaned.remove(name);
             }
         }
-        if resource.sessions().is_some() {
+        if resource.sessions().is_some() && !resource.seals_sessions() {
+            // One that was sealed when refusals were enforced is opened for its owner; all others stay as they are.
+            if let Line::One(id) = request.session() {
+                arrival.session = Session::Sealed(id.into());
+            }
+        } else if resource.sessions().is_some() {
             let is_modern = request.mcp_headers().is_ok_and(|headers| headers.are_modern());
             for name in request.session_variants() {
                 arrival.cleaned.remove(name);

@@ -16,6 +16,7 @@ use crate::{
     grant::{Caller, Proof, VerifiedToken},
     introspection::Tokens,
     key_cache::{KeyCache, Lookup, Patience},
+    metrics::{Count, Counts, Tally},
     policy::{Policy, ResourcePolicy},
     possession::Possession,
     refusal::Refusal,
@@ -37,6 +38,7 @@ pub(crate) struct Checks {
     replay: Replay,
     flights: Flights<Question>,
     credentials: Credentials,
+    pub(crate) tally: Tally,
     /// What the log was told of the servers.
     told: Vec<Told>,
     /// The time of the last call.
@@ -109,22 +111,6 @@ impl<T> From<Result<T, Refusal>> for Step<T> {
     }
 }
 
-impl Step<Caller> {
-    /// A token that no issuer of the resource answers for may be one that the operator listed. Asked last, so that nobody
-    /// else pays for the hash.
-    pub(crate) fn or_static(self, presented: Authorization<'_>, resource: &ResourcePolicy, now: UnixTime) -> Self {
-        match (&self, presented.unread()) {
-            (Self::Refuse(Refusal::Token(error)), Some(text))
-                if error.is_foreign() && !resource.static_tokens().is_empty() =>
-            {
-                explain::at(Check::StaticToken);
-                resource.static_tokens().find(text).map_or(self, |token| Self::from(Caller::with_static(token, now)))
-            }
-            _ => self,
-        }
-    }
-}
-
 impl Checks {
     pub(crate) fn new(policy: &Policy, crypto: Box<dyn HostCrypto>, seed: u64) -> Self {
         let servers = policy.authorization_servers().iter().enumerate();
@@ -135,6 +121,7 @@ impl Checks {
             replay: policy.replay(),
             flights: Flights::new(policy.asked_servers()),
             credentials: Credentials::default(),
+            tally: Tally::default(),
             told: Vec::new(),
             clock: UnixTime(0),
         }
@@ -165,6 +152,19 @@ impl Checks {
             return Ok(Presented::Known(token));
         }
         Ok(authorization.token(schemes)?.map_or(Presented::Nothing, |(_, token)| Presented::New(token)))
+    }
+
+    /// Counts what the cache was good for.
+    pub(crate) fn note_presented(&mut self, presented: &Presented<'_>) {
+        match presented {
+            Presented::Nothing => {}
+            Presented::Known(_) => self.tally.add(Count::CacheHit),
+            Presented::New(_) => self.tally.add(Count::CacheMiss),
+        }
+    }
+
+    pub(crate) fn take_counts(&mut self, now: UnixTime) -> Counts {
+        self.tally.take(self.acceleration.take_fallbacks(), now)
     }
 
     /// A token that was found good before, with a key that its issuer still has.
@@ -249,6 +249,30 @@ impl Checks {
             return Step::Wait(wait);
         }
         refuse(TokenError::Signature)
+    }
+
+    /// A token that no issuer of the resource answers for may be one that the operator listed. Asked last, so that nobody
+    /// else pays for the hash.
+    pub(crate) fn or_static(
+        &mut self,
+        step: Step<Caller>,
+        presented: Authorization<'_>,
+        possession: &Possession,
+        resource: &ResourcePolicy,
+        policy: &Policy,
+        now: UnixTime,
+    ) -> Step<Caller> {
+        match (&step, presented.unread()) {
+            (Step::Refuse(Refusal::Token(error)), Some(text))
+                if error.is_foreign() && !resource.static_tokens().is_empty() =>
+            {
+                explain::at(Check::StaticToken);
+                let Some(token) = resource.static_tokens().find(text) else { return step };
+                let who = Identified::Static(Arc::clone(token));
+                Step::from(self.authenticate(who, possession, resource, policy, now))
+            }
+            _ => step,
+        }
     }
 
     /// Whether a token is good for this resource, now, and its sender's: to be asked once for each request.

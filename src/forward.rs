@@ -7,8 +7,11 @@ use alloc::{borrow::ToOwned, boxed::Box, string::String, sync::Arc, vec::Vec};
 use crate::{
     claim_headers::ClaimHeader,
     filter_state::{Note, Notes},
-    grant::Grant,
+    grant::{Caller, Grant},
+    metrics::{Decision, Outcome},
     path::RequestPath,
+    refusal::Refusal,
+    report_only::Reported,
     request::{Request, is_alike},
     response::ResponseGuard,
     scope::ScopeSet,
@@ -26,16 +29,22 @@ pub enum Edit<'a> {
     Add(&'a str, &'a [u8]),
 }
 
-/// A request that may go upstream. Only a [`Grant`] and a `Credential` together make one, and no credential but
-/// `insecure_forward_client_token` keeps the client's token.
+/// A request that may go upstream. Only a [`Grant`] and a `Credential` together make one, or the setting `report_only`; and
+/// nothing but the credential `insecure_forward_client_token` keeps the client's token.
 #[derive(Debug)]
 #[must_use]
 pub struct Forward {
     cleaned: Cleaned,
-    credential: Credential,
-    grant: Grant,
+    why: Why,
     response: ResponseGuard,
     asked: Notes,
+}
+
+/// What lets it go on.
+#[derive(Debug)]
+enum Why {
+    Granted(Grant, Credential),
+    Reported(Reported),
 }
 
 /// Header lines that tell the upstream who is calling.
@@ -43,7 +52,11 @@ pub(crate) type Identity = Box<[(Arc<str>, String)]>;
 
 impl Forward {
     pub(crate) fn new(grant: Grant, credential: Credential, cleaned: Cleaned, response: ResponseGuard) -> Self {
-        Self { cleaned, credential, grant, response, asked: Notes::default() }
+        Self { cleaned, why: Why::Granted(grant, credential), response, asked: Notes::default() }
+    }
+
+    pub(crate) fn reported(reported: Reported, cleaned: Cleaned, response: ResponseGuard) -> Self {
+        Self { cleaned, why: Why::Reported(reported), response, asked: Notes::default() }
     }
 
     pub(crate) fn asking(mut self, asked: Notes) -> Self {
@@ -54,25 +67,65 @@ impl Forward {
     /// What the proxy must be told before the request goes on: names and values. Filters behind this one may rely on it, so
     /// all of it must succeed, after the edits.
     pub fn notes(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let caller = self.grant.notes().iter().map(|(name, value)| (*name, value.as_str()));
+        let caller = self.caller().map(Caller::notes).unwrap_or_default();
+        let caller = caller.iter().map(|(name, value)| (*name, value.as_str()));
         // Last: a failure before it must not leave an `allow` behind.
-        caller.chain(self.notes_of_body()).chain(self.response.filter_state().note(Note::Decision, "allow"))
+        let allow = self.refusal().is_none().then(|| self.response.filter_state().note(Note::Decision, "allow"));
+        caller.chain(self.notes_of_body()).chain(allow.flatten())
+    }
+
+    /// Whoever was found to be calling.
+    fn caller(&self) -> Option<&Caller> {
+        match &self.why {
+            Why::Granted(grant, _) => Some(grant.caller()),
+            Why::Reported(reported) => reported.caller.as_ref(),
+        }
+    }
+
+    /// Why it would have been refused if refusals were enforced; for the log.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<&Refusal> {
+        match &self.why {
+            Why::Granted(..) => None,
+            Why::Reported(reported) => Some(&reported.refusal),
+        }
+    }
+
+    /// For the metrics.
+    #[must_use]
+    pub fn decision(&self) -> Decision {
+        let reason = self.refusal().map(Refusal::reason);
+        let outcome = if reason.is_some() { Outcome::Report } else { Outcome::Allow };
+        Decision { outcome, reason, resource: Some(self.response.resource_index()) }
     }
 
     /// The part of [`Forward::notes`] that a head which went ahead did not have.
     pub fn notes_of_body(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.asked.iter().map(|(name, value)| (*name, value.as_str()))
+        let state = self.response.filter_state();
+        let reason = self.refusal().and_then(|refusal| state.note(Note::Reason, refusal.reason()));
+        // A head that went ahead was allowed.
+        let report = self.refusal().and_then(|_| state.note(Note::Decision, Outcome::Report.as_str()));
+        let asked = self.asked.iter().map(|(name, value)| (*name, value.as_str()));
+        report.into_iter().chain(reason).chain(asked)
     }
 
     /// The edits, in order. All of them must succeed before the request goes on.
     pub fn edits(&self) -> impl Iterator<Item = Edit<'_>> {
         let is_alone = self.cleaned.is_free_of_identity;
-        let identity = self.grant.identity().iter().map(move |(name, value)| {
+        let identity = self.caller().map(Caller::identity_lines).unwrap_or_default();
+        let identity = identity.iter().map(move |(name, value)| {
             // Hosts look for lines to replace, which takes longer than to add one.
             if is_alone { Edit::Add(name, value.as_bytes()) } else { Edit::Set(name, value.as_bytes()) }
         });
-        let token = (!self.credential.keeps_client_token()).then_some(Edit::Remove(b"authorization"));
-        let credential = self.credential.line().map(|line| Edit::Set(&line.name, line.value.expose().as_bytes()));
+        // Whoever would be refused must not get what the operator gives to those who are not.
+        let credential = match &self.why {
+            Why::Granted(_, credential) => Some(credential),
+            Why::Reported(_) => None,
+        };
+        let keeps_token = credential.is_some_and(Credential::keeps_client_token);
+        let token = (!keeps_token).then_some(Edit::Remove(b"authorization"));
+        let credential =
+            credential.and_then(Credential::line).map(|line| Edit::Set(&line.name, line.value.expose().as_bytes()));
         token.into_iter().chain(self.cleaned.edits()).chain(identity).chain(credential)
     }
 

@@ -13,23 +13,27 @@
 //!                                                                                            └─► Forward or Reply
 //! ```
 
+mod held;
+
 use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
 
+use self::held::{Held, Next};
 use crate::{
     acceleration::{HostCrypto, NoHostCrypto},
     arrival::{Arrival, Expected},
-    bearer::BearerToken,
-    checks::{Awaited, Checks, Identified, Landing, Presented, RoomOf, Step, Wait, unavailable},
+    checks::{Awaited, Checks, Identified, Presented, Step},
     cors::Origin,
     explain::{self, Check},
     fetch::{Answer, Asker, Fetch, FetchError, FetchId, KeyEvent, RemoteEvent},
+    filter_state::Notes,
     flights::FlightId,
     forward::Forward,
     grant::Caller,
     key_cache::{Patience, Progress},
+    metrics::{Count, Counts},
     path::RequestPath,
     pending::{Pending, admit},
-    policy::{Policy, ResourcePolicy, Unmatched},
+    policy::{Policy, Unmatched},
     refusal::Refusal,
     reply::Reply,
     request::Request,
@@ -93,23 +97,6 @@ pub struct Gate {
     rooms: Rooms,
 }
 
-/// A request that waits. Its token is a secret, so it has no `Debug` of its own.
-struct Held {
-    awaited: Awaited,
-    resource: usize,
-    token: Secret,
-    /// Who was found to be calling; what it waits for is the credential for its upstream.
-    caller: Option<Caller>,
-    arrival: Arrival,
-    place: Place,
-}
-
-impl core::fmt::Debug for Held {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Held({:?}, resource {})", self.awaited, self.resource)
-    }
-}
-
 impl Gate {
     /// A gate that enforces `policy`, has no keys yet, and checks all signatures itself.
     #[must_use]
@@ -160,15 +147,15 @@ impl Gate {
             Target::Document(index) => {
                 return self.policy.resource(index).map_or_else(
                     || refuse(Refusal::NoDocument),
-                    |resource| Verdict::Reply(resource.document.answer(request)),
+                    |resource| Verdict::Reply(resource.document.answer(request).of_resource(resource)),
                 );
             }
             Target::Keys(index) => {
-                return self
-                    .policy
-                    .resource(index)
-                    .and_then(ResourcePolicy::jwks)
-                    .map_or_else(|| refuse(Refusal::NoDocument), |jwt| Verdict::Reply(jwt.jwks.answer(request)));
+                let resource = self.policy.resource(index);
+                return resource.and_then(|resource| Some((resource, resource.jwks()?))).map_or_else(
+                    || refuse(Refusal::NoDocument),
+                    |(resource, jwt)| Verdict::Reply(jwt.jwks.answer(request).of_resource(resource)),
+                );
             }
             Target::NoDocument => return refuse(Refusal::NoDocument),
             Target::Nothing if self.policy.unmatched() == Unmatched::InsecureForward => {
@@ -176,25 +163,32 @@ impl Gate {
             }
             Target::Nothing | Target::OtherHost => return refuse(Refusal::Unmatched),
         };
-        let Some(resource) = self.policy.resource(index) else { return refuse(Refusal::Unmatched) };
+        let policy = Arc::clone(&self.policy);
+        let Some(resource) = policy.resource(index) else { return refuse(Refusal::Unmatched) };
         explain::at(Check::Origin);
         let origin = resource.origins().judge(request.origin());
-        if origin == Origin::Refused {
-            return Verdict::Reply(Reply::challenge(Refusal::Origin, resource, &origin));
-        }
+        let is_refused = origin == Origin::Refused;
         if request.is_preflight() {
-            return Verdict::Reply(resource.origins().preflight(&origin, request.preflight_headers()));
+            let preflight = || resource.origins().preflight(&origin, request.preflight_headers()).of_resource(resource);
+            let refused = || Reply::challenge(Refusal::Origin, resource, &origin);
+            return Verdict::Reply(if is_refused { refused() } else { preflight() });
         }
         self.checks.set_clock(now);
-        let arrival = Arrival::new(request, &path, resource, origin);
+        let mut arrival = Arrival::new(request, &path, resource, origin);
+        if is_refused {
+            return arrival.turn_away(Refusal::Origin, None, Notes::default(), resource, &policy);
+        }
         explain::at(Check::Credentials);
         let presented = match self.checks.read(request.authorization(), resource.schemes(), now) {
             Ok(presented) => presented,
-            Err(error) => return Verdict::Reply(arrival.refuse(Refusal::Credentials(error), resource)),
+            Err(error) => {
+                let refusal = Refusal::Credentials(error);
+                return arrival.turn_away(refusal, None, Notes::default(), resource, &policy);
+            }
         };
+        self.checks.note_presented(&presented);
         let text = request.authorization().unread_in(resource.schemes());
         let text = text.and_then(|(_, text)| str::from_utf8(text).ok());
-        let policy = Arc::clone(&self.policy);
         let step = match presented {
             // Only the body tells whether the method is one that needs no token.
             Presented::Nothing
@@ -213,7 +207,8 @@ impl Gate {
                 identified.and_then(|who| self.checks.authenticate(who, &arrival.possession, resource, &policy, now))
             }
         };
-        let step = step.or_static(request.authorization(), resource, now);
+        let presented = request.authorization();
+        let step = self.checks.or_static(step, presented, &arrival.possession, resource, &policy, now);
         match self.go_on(step, index, arrival, None, text, now) {
             Next::Verdict(verdict) => verdict,
             Next::Wait { awaited, caller, arrival, place } => {
@@ -229,7 +224,7 @@ impl Gate {
         &mut self,
         step: Step<Caller>,
         index: usize,
-        arrival: Arrival,
+        mut arrival: Arrival,
         place: Option<Place>,
         text: Option<&str>,
         now: UnixTime,
@@ -240,7 +235,9 @@ impl Gate {
         };
         let caller = match step {
             Step::Done(caller) => caller,
-            Step::Refuse(refusal) => return Next::Verdict(Verdict::Reply(arrival.refuse(refusal, resource))),
+            Step::Refuse(refusal) => {
+                return Next::Verdict(arrival.turn_away(refusal, None, Notes::default(), resource, &policy));
+            }
             Step::Wait(wait) => return self.wait(wait, None, resource, arrival, place),
         };
         let step = match &arrival.body {
@@ -251,57 +248,11 @@ impl Gate {
             Step::Done(credential) => {
                 Next::Verdict(admit(caller, credential, index, arrival, resource, &policy, &self.rooms))
             }
-            Step::Refuse(refusal) => Next::Verdict(refuse_known(refusal, resource, &arrival, &caller)),
+            Step::Refuse(refusal) => {
+                Next::Verdict(arrival.turn_away(refusal, Some(&caller), Notes::default(), resource, &policy))
+            }
             Step::Wait(wait) => self.wait(wait, Some(caller), resource, arrival, place),
         }
-    }
-
-    fn wait(
-        &self,
-        Wait { awaited, room }: Wait,
-        caller: Option<Caller>,
-        resource: &ResourcePolicy,
-        arrival: Arrival,
-        place: Option<Place>,
-    ) -> Next {
-        let size = place.as_ref().map_or(arrival.size, Place::bytes);
-        let place = match room {
-            RoomOf::Issuer(issuer) => place.or_else(|| self.rooms.issuers.get(issuer)?.enter(size)),
-            RoomOf::Upstream(index) => {
-                let room = self.rooms.upstreams.get(index).and_then(Option::as_ref);
-                room.and_then(|room| room.enter(size))
-            }
-            RoomOf::Anonymous => self.rooms.reading_anonymous.enter(size),
-        };
-        match place {
-            Some(place) => Next::Wait { awaited, caller, arrival, place },
-            None => {
-                let refusal = Refusal::Overloaded { held: self.held.len() };
-                Next::Verdict(Verdict::Reply(arrival.refuse(refusal, resource)))
-            }
-        }
-    }
-
-    /// To be told how much of the body of a held request the host has, where bodies come before the verdict on the head. If
-    /// it is read and is too long, or if too much waits already, this is the answer, and the request is not held any more.
-    pub fn on_held_body(&mut self, id: RequestId, size: usize) -> Option<Reply> {
-        let held = self.held.get_mut(&id)?;
-        // What is not read is the host's to bound.
-        let most = self.policy.resource(held.resource)?.access()?.max_body_bytes;
-        if size > most {
-            return self.refuse_held(id, Refusal::TooLarge { most });
-        }
-        if !held.place.resize(held.arrival.size.saturating_add(size)) {
-            let held = self.held.len();
-            return self.refuse_held(id, Refusal::Overloaded { held });
-        }
-        None
-    }
-
-    /// The answer to a held request that cannot be held any more; `None` if it is not.
-    pub fn refuse_held(&mut self, id: RequestId, refusal: Refusal) -> Option<Reply> {
-        let held = self.held.remove(&id)?;
-        Some(Reply::refuse_for(refusal, self.policy.resource(held.resource), &held.arrival.origin))
     }
 
     /// The next fetch to start now; to be called until there is none.
@@ -345,19 +296,6 @@ impl Gate {
         outcomes
     }
 
-    /// Forgets a request: its client left, or the proxy gave it up.
-    pub fn on_gone(&mut self, id: RequestId) {
-        self.held.remove(&id);
-    }
-
-    /// Refuses every request that waits, because the gate is about to be replaced or cannot go on.
-    pub fn refuse_all_held(&mut self, refusal: &Refusal) -> Vec<Resumed> {
-        let held = core::mem::take(&mut self.held);
-        let refuse =
-            |held: &Held| Reply::refuse_for(refusal.clone(), self.policy.resource(held.resource), &held.arrival.origin);
-        held.into_iter().map(|(request, held)| Resumed { request, verdict: Verdict::Reply(refuse(&held)) }).collect()
-    }
-
     /// When [`Gate::on_time`] and [`Gate::poll_fetch`] should be called although nothing came from outside; it may
     /// change with every other call. `None`: not at all; a time that has passed: at once.
     #[must_use]
@@ -371,6 +309,12 @@ impl Gate {
         self.checks.has_unsent()
     }
 
+    /// What is to be counted since the last call, by [`COUNTERS`](crate::metrics::COUNTERS). It tells
+    /// [`Gate::take_acceleration_fallbacks`] too.
+    pub fn take_counts(&mut self, now: UnixTime) -> Counts {
+        self.checks.take_counts(now)
+    }
+
     /// With how many tokens the host's cryptography was tried and was no help since the last call.
     pub fn take_acceleration_fallbacks(&mut self) -> u64 {
         self.checks.acceleration.take_fallbacks()
@@ -381,6 +325,9 @@ impl Gate {
             Progress::Ignored => Outcome::default(),
             Progress::Next(event) => Outcome { event, ..Outcome::default() },
             Progress::Ended(event) => {
+                if event.is_failure() {
+                    self.checks.tally.add(Count::KeyFailure);
+                }
                 Outcome { resumed: self.resume(Awaited::Keys(issuer), None, now), event: Some(event), remote: None }
             }
         }
@@ -393,68 +340,4 @@ impl Gate {
         };
         Outcome { resumed: self.resume(Awaited::Flight(flight), Some(&landing), now), event: None, remote }
     }
-
-    /// Decides on everything that waited for this, with what is known now. Some of it may have to wait for something else.
-    fn resume(&mut self, awaited: Awaited, landing: Option<&Landing>, now: UnixTime) -> Vec<Resumed> {
-        let is_due = |(id, held): (&RequestId, &Held)| (held.awaited == awaited).then_some(*id);
-        let due: Vec<RequestId> = self.held.iter().filter_map(is_due).collect();
-        let mut resumed = Vec::new();
-        for request in due {
-            let Some(held) = self.held.remove(&request) else { continue };
-            if let Some(verdict) = self.reconsider(request, held, landing, now) {
-                resumed.push(Resumed { request, verdict });
-            }
-        }
-        resumed
-    }
-
-    /// `None`: it waits again, for something else.
-    fn reconsider(&mut self, id: RequestId, held: Held, landing: Option<&Landing>, now: UnixTime) -> Option<Verdict> {
-        let policy = Arc::clone(&self.policy);
-        let Some(resource) = policy.resource(held.resource) else {
-            return Some(Verdict::Reply(Reply::refuse(Refusal::Unmatched)));
-        };
-        let Held { resource: index, token, caller, arrival, place, .. } = held;
-        if let (Some(caller), Some(Landing::Credential(credential))) = (caller, landing) {
-            // It was found good before it waited.
-            let credential = caller.check_times(&policy, now).and_then(|()| credential.clone());
-            return Some(match credential {
-                Ok(credential) => admit(caller, Some(credential), index, arrival, resource, &policy, &self.rooms),
-                Err(refusal) => refuse_known(refusal, resource, &arrival, &caller),
-            });
-        }
-        let identified = match landing {
-            Some(Landing::Credential(_)) => Step::Refuse(Refusal::Misconfigured),
-            Some(Landing::Token(token)) => Step::from(token.clone().map(Identified::Token)),
-            None => {
-                let text = BearerToken::held(token.expose());
-                match self.checks.identify(&policy, resource, text, now, Patience::Waited) {
-                    // Whatever is known now decides.
-                    Step::Wait(Wait { awaited: Awaited::Keys(issuer), .. }) => {
-                        Step::Refuse(unavailable(&policy, issuer, 1))
-                    }
-                    step => step,
-                }
-            }
-        };
-        let step =
-            identified.and_then(|who| self.checks.authenticate(who, &arrival.possession, resource, &policy, now));
-        match self.go_on(step, index, arrival, Some(place), Some(token.expose()), now) {
-            Next::Verdict(verdict) => Some(verdict),
-            Next::Wait { awaited, caller, arrival, place } => {
-                self.held.insert(id, Held { awaited, resource: index, token, caller, arrival, place });
-                None
-            }
-        }
-    }
-}
-
-/// What comes next for a request.
-enum Next {
-    Verdict(Verdict),
-    Wait { awaited: Awaited, caller: Option<Caller>, arrival: Arrival, place: Place },
-}
-
-fn refuse_known(refusal: Refusal, resource: &ResourcePolicy, arrival: &Arrival, caller: &Caller) -> Verdict {
-    Verdict::Reply(arrival.refuse(refusal, resource).about(caller, &[]))
 }

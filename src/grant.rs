@@ -192,6 +192,16 @@ impl Caller {
         }
     }
 
+    /// Header lines that tell the upstream who is calling.
+    pub(crate) fn identity_lines(&self) -> &[(Arc<str>, String)] {
+        static NOBODY: [(Arc<str>, String); 0] = [];
+        match &self.0 {
+            Who::Nobody => &NOBODY,
+            Who::Token(token) => &token.identity,
+            Who::Static(token) => token.identity(),
+        }
+    }
+
     /// What the proxy is told of the caller.
     pub(crate) fn notes(&self) -> &[(&'static str, String)] {
         match &self.0 {
@@ -308,21 +318,6 @@ impl Caller {
 }
 
 impl Grant {
-    /// Header lines that tell the upstream who is calling.
-    pub(crate) fn identity(&self) -> &[(Arc<str>, String)] {
-        static NOBODY: [(Arc<str>, String); 0] = [];
-        match &self.caller.0 {
-            Who::Nobody => &NOBODY,
-            Who::Token(token) => &token.identity,
-            Who::Static(token) => token.identity(),
-        }
-    }
-
-    /// What the proxy is told of the caller.
-    pub(crate) fn notes(&self) -> &[(&'static str, String)] {
-        self.caller.notes()
-    }
-
     pub(crate) const fn caller(&self) -> &Caller {
         &self.caller
     }

@@ -24,7 +24,8 @@
 //! ## What it guarantees
 //!
 //! - Nothing is forwarded without a [`grant::Grant`], which only a token makes that was verified or that the operator listed
-//!   (by its hash), or an operator's list of methods that need none.
+//!   (by its hash), or an operator's list of methods that need none; or, where the operator wrote `report_only`, with neither
+//!   token nor credential.
 //! - No [`forward::Forward`] keeps the client's token, unless the operator wrote `insecure_forward_client_token`.
 //! - Issuer, audience, expiry and signature are always checked; a configuration that could not check them does not
 //!   load, and a configuration that does not load is a policy that refuses everything.
@@ -56,8 +57,10 @@
 //! | [`message`], `json`, `rules`, [`pending`] | what the body asks for, and who may | MCP base protocol, JSON-RPC 2.0 |
 //! | [`refusal`], [`challenge`], [`reply`], [`cors`] | saying no | RFC 6750 section 3, Fetch |
 //! | [`forward`], `claim_headers` | saying yes | MCP authorization, Token Handling |
+//! | `report_only` | what would be refused, where the operator only wants to know | |
 //! | [`upstream_credential`] | what the server gets instead of the client's token | RFC 8693, RFC 6749 section 4.4, RFC 9493 |
 //! | [`filter_state`] | what the proxy is told of a request | |
+//! | [`metrics`] | what is worth counting | |
 //! | [`response`], `session`, [`list_filter`], [`event_stream`] | the way back | MCP transports, server-sent events |
 //! | [`waiting`] | how much may wait | |
 //! | `explain` | which checks a decision went through, for the command-line tool (feature `explain`) | |
@@ -103,6 +106,7 @@ pub mod list_filter;
 mod mac;
 pub mod message;
 pub mod metadata;
+pub mod metrics;
 pub mod path;
 pub mod pending;
 pub mod policy;
@@ -110,6 +114,7 @@ mod possession;
 mod provider;
 pub mod refusal;
 pub mod reply;
+mod report_only;
 pub mod request;
 pub mod resource;
 pub mod response;

@@ -95,11 +95,10 @@ impl Pending {
         else {
             return Verdict::Reply(Reply::refuse(Refusal::Unmatched));
         };
-        let Self { caller, credential, index, mut arrival, events, .. } = self;
+        let Self { caller, credential, mut arrival, events, .. } = self;
         let nobody = caller.is_anonymous().then(|| caller.clone());
         let who = caller.clone();
         let mut asked = Asked { state: policy.filter_state(), notes: Notes::default() };
-        let (origin, scheme) = (arrival.origin.clone(), arrival.possession.scheme());
         let decision = match &arrival.body {
             Expected::Message(headers) => decide(caller, headers, body, access, resource, &events, &mut asked),
             Expected::Nothing if !body.is_empty() => Err((Refusal::UnexpectedBody, None)),
@@ -115,16 +114,13 @@ impl Pending {
         let decision = decision.and_then(|(grant, list)| Ok((grant, list, credential.ok_or((NO_CREDENTIAL, None))?)));
         match decision {
             Ok((grant, list, credential)) => {
-                let forward = forward(grant, credential, index, arrival, &policy, resource, list);
+                let forward = forward(grant, credential, arrival, &policy, resource, list);
                 Verdict::Forward(forward.asking(asked.notes))
             }
-            Err((refusal, id)) => {
-                let reply = Reply::challenge_in(scheme, refusal, resource, &origin).about(&who, &asked.notes);
-                Verdict::Reply(match id {
-                    Some(id) => reply.answering(id),
-                    None => reply,
-                })
-            }
+            Err((refusal, id)) => match (arrival.turn_away(refusal, Some(&who), asked.notes, resource, &policy), id) {
+                (Verdict::Reply(reply), Some(id)) => Verdict::Reply(reply.answering(id)),
+                (verdict, _) => verdict,
+            },
         }
     }
 }
@@ -143,19 +139,23 @@ pub(crate) fn admit(
     if resource.access().is_some() {
         explain::at(Check::Endpoint);
     }
-    let refuse = |refusal, arrival: &Arrival| Verdict::Reply(arrival.refuse(refusal, resource).about(&who, &[]));
-    match &arrival.body {
-        Expected::Refused(refusal) => return refuse(refusal.clone(), &arrival),
+    let refuse =
+        |refusal, arrival: &mut Arrival| arrival.turn_away(refusal, Some(&who), Notes::default(), resource, policy);
+    let refused = match &arrival.body {
+        Expected::Refused(refusal) => Some(refusal.clone()),
         // A head that contradicts itself must not go upstream, so it cannot wait for the id that its answer should have.
         Expected::Message(Err(mismatch)) if policy.hold_requests() == HoldRequests::Body => {
             explain::at(Check::Headers);
-            return refuse(Refusal::HeaderMismatch(*mismatch), &arrival);
+            Some(Refusal::HeaderMismatch(*mismatch))
         }
-        _ => {}
+        _ => None,
+    };
+    if let Some(refusal) = refused {
+        return refuse(refusal, &mut arrival);
     }
     // Without a token it is not known yet whether one is needed, and a 404 would end the session.
     if !caller.is_anonymous() && open_session(&mut arrival, &caller, resource, policy).is_err() {
-        return refuse(Refusal::Session, &arrival);
+        return refuse(Refusal::Session, &mut arrival);
     }
     let ended = arrival.ended;
     let reads = match arrival.body {
@@ -166,15 +166,13 @@ pub(crate) fn admit(
     let Some(access) = resource.access().filter(|_| reads) else {
         let granted = caller.grant(resource, &[]).and_then(|grant| Ok((grant, credential.ok_or(NO_CREDENTIAL)?)));
         return match granted {
-            Ok((grant, credential)) => {
-                Verdict::Forward(forward(grant, credential, index, arrival, policy, resource, None))
-            }
-            Err(refusal) => refuse(refusal, &arrival),
+            Ok((grant, credential)) => Verdict::Forward(forward(grant, credential, arrival, policy, resource, None)),
+            Err(refusal) => refuse(refusal, &mut arrival),
         };
     };
     let room = if caller.is_anonymous() { &rooms.reading_anonymous } else { &rooms.reading };
     let Some(place) = room.enter(weight(&caller, credential.as_ref(), &arrival)) else {
-        return refuse(Refusal::Overloaded { held: room.taken() }, &arrival);
+        return refuse(Refusal::Overloaded { held: room.taken() }, &mut arrival);
     };
     let mut pending = Pending {
         policy: Arc::clone(policy),
@@ -195,11 +193,11 @@ pub(crate) fn admit(
         let grant = pending.caller.clone().grant(resource, &[]);
         match grant.and_then(|grant| Ok((grant, pending.credential.clone().ok_or(NO_CREDENTIAL)?))) {
             Ok((grant, credential)) => {
-                let guard = ResponseGuard::new(index, resource, pending.arrival.origin.clone(), grant.caller(), policy);
+                let guard = ResponseGuard::new(resource, pending.arrival.origin.clone(), Some(grant.caller()), policy);
                 let cleaned = core::mem::take(&mut pending.arrival.cleaned);
                 pending.head = Some(Forward::new(grant, credential, cleaned, guard));
             }
-            Err(refusal) => return refuse(refusal, &pending.arrival),
+            Err(refusal) => return refuse(refusal, &mut pending.arrival),
         }
     }
     Verdict::ReadBody(Box::new(pending))
@@ -222,7 +220,11 @@ fn open_session(
         (Session::Sealed(sealed), Some(keys)) => {
             explain::at(Check::Session);
             let id = caller.owner(resource, policy).and_then(|owner| keys.open(&sealed, owner));
-            arrival.cleaned.set("mcp-session-id", id.ok_or(Refusal::Session)?.to_owned());
+            match id {
+                Some(id) => arrival.cleaned.set("mcp-session-id", id.to_owned()),
+                None if resource.seals_sessions() => return Err(Refusal::Session),
+                None => {}
+            }
             Ok(())
         }
         (Session::Several, _) => {
@@ -236,13 +238,12 @@ fn open_session(
 fn forward(
     grant: Grant,
     credential: Credential,
-    index: usize,
     arrival: Arrival,
     policy: &Arc<Policy>,
     resource: &ResourcePolicy,
     list: Option<ListFilter>,
 ) -> Forward {
-    let guard = ResponseGuard::new(index, resource, arrival.origin, grant.caller(), policy).filtering(list);
+    let guard = ResponseGuard::new(resource, arrival.origin, Some(grant.caller()), policy).filtering(list);
     Forward::new(grant, credential, arrival.cleaned, guard)
 }
 

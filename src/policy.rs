@@ -18,9 +18,11 @@ use crate::{
     jwk::KeySet,
     jws::Algorithm,
     metadata::Document,
+    metrics::RequestMetrics,
     path::RequestPath,
     provider::{Preset, Provider},
     refusal::Refusal,
+    report_only::ReportOnly,
     request::RouteResource,
     routes::{Routes, Target, is_well_known},
     rules::Access,
@@ -45,6 +47,7 @@ pub struct Policy {
     pub(crate) verify_signature: VerifySignature,
     pub(crate) hold_requests: HoldRequests,
     pub(crate) filter_state: FilterState,
+    pub(crate) request_metrics: RequestMetrics,
     /// The resources by their names, where routes may name them.
     pub(crate) route_names: Option<BTreeMap<String, usize>>,
     /// Whether a resource takes tokens that are bound to certificates.
@@ -197,6 +200,10 @@ pub struct ResourcePolicy {
     pub(crate) bare_challenge: Arc<str>,
     pub(crate) document: Document,
     pub(crate) upstream_credential: UpstreamCredential,
+    /// Its place in the policy.
+    pub(crate) index: usize,
+    /// Refusals are reported and not enforced.
+    pub(crate) report_only: Option<ReportOnly>,
 }
 
 impl ResourcePolicy {
@@ -321,12 +328,14 @@ impl Policy {
 
     /// What an operator should know although the configuration loads: a line each.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
-        let gives_away = |resource: &&ResourcePolicy| {
-            matches!(resource.upstream_credential, UpstreamCredential::InsecureForwardClientToken(_))
-        };
-        self.resources.iter().filter(gives_away).map(|resource| {
-            let why = "its server gets the client's token, which the MCP specification forbids";
-            alloc::format!("`{}`: `insecure_forward_client_token`: {why}", resource.uri)
+        self.resources.iter().flat_map(|resource| {
+            let gives_away = matches!(resource.upstream_credential, UpstreamCredential::InsecureForwardClientToken(_));
+            let gives_away = gives_away.then_some(
+                "insecure_forward_client_token`: its server gets the client's token, which the MCP specification forbids",
+            );
+            let reports = resource.report_only.map(|_| "report_only`: NOTHING IS ENFORCED, its server gets what would be refused");
+            let why = gives_away.into_iter().chain(reports);
+            why.map(|why| alloc::format!("`{}`: `{why}", resource.uri))
         })
     }
 

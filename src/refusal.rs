@@ -195,7 +195,7 @@ impl Refusal {
             Self::Method => "the document can only be read",
             Self::MissingToken => "an access token is required",
             Self::Credentials(CredentialsError::Doubled) => "more than one set of credentials was sent",
-            Self::Credentials(CredentialsError::Malformed) => "the Bearer credentials are malformed",
+            Self::Credentials(CredentialsError::Malformed) => "the credentials are malformed",
             Self::Credentials(CredentialsError::TooLong(_)) => "the access token is too long",
             Self::Token(error) => error.description(),
             Self::Proof(error) => error.description(),

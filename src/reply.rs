@@ -9,6 +9,7 @@ use crate::{
     dpop::ProofError,
     filter_state::{FilterState, Note},
     grant::Caller,
+    metrics::{Decision, Outcome},
     policy::ResourcePolicy,
     refusal::Refusal,
 };
@@ -24,6 +25,8 @@ pub struct Reply {
     refusal: Option<Refusal>,
     /// What is known of the request: names and values.
     known: Vec<(&'static str, String)>,
+    /// The place of its resource in the policy.
+    resource: Option<usize>,
 }
 
 /// A header line: names are fixed, values are visible ASCII and spaces.
@@ -59,9 +62,22 @@ impl Reply {
         self.refusal.as_ref()
     }
 
+    /// For the metrics.
+    #[must_use]
+    pub fn decision(&self) -> Decision {
+        let outcome = if self.refusal.is_some() { Outcome::Deny } else { Outcome::Answer };
+        Decision { outcome, reason: self.refusal.as_ref().map(Refusal::reason), resource: self.resource }
+    }
+
+    /// Says which resource the request is for.
+    pub(crate) const fn of_resource(mut self, resource: &ResourcePolicy) -> Self {
+        self.resource = Some(resource.index);
+        self
+    }
+
     /// What the proxy should be told, of what it is told at all: names and values.
     pub fn notes(&self, state: FilterState) -> impl Iterator<Item = (&'static str, &str)> {
-        let decision = if self.refusal.is_some() { "deny" } else { "answer" };
+        let decision = self.decision().outcome.as_str();
         let known = self.known.iter().map(|(name, value)| (*name, value.as_str()));
         // First: should a request have been allowed before, nothing may keep that from being taken back.
         state.note(Note::Decision, decision).into_iter().chain(state.note(Note::Reason, self.reason)).chain(known)
@@ -69,7 +85,7 @@ impl Reply {
 
     /// An answer that is no refusal.
     pub(crate) const fn document(status: u16, headers: Vec<Header>, body: Vec<u8>, reason: &'static str) -> Self {
-        Self { status, headers, body, reason, refusal: None, known: Vec::new() }
+        Self { status, headers, body, reason, refusal: None, known: Vec::new(), resource: None }
     }
 
     /// A refusal outside any resource: no challenge, because there is nothing to ask a token for.
@@ -108,6 +124,7 @@ impl Reply {
             reason: refusal.reason(),
             refusal: Some(refusal),
             known: Vec::new(),
+            resource: None,
         }
     }
 
@@ -151,7 +168,7 @@ impl Reply {
             }
             _ => None,
         };
-        let mut reply = Self::bare(refusal);
+        let mut reply = Self::bare(refusal).of_resource(resource);
         reply.headers.extend(resource.origins().headers(origin));
         reply.headers.extend(value.map(|value| ("www-authenticate", Cow::Owned(value))));
         reply.headers.extend(nonce.map(|nonce| ("dpop-nonce", Cow::Owned(nonce))));

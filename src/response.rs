@@ -27,14 +27,13 @@ pub struct ResponseGuard {
 
 impl ResponseGuard {
     pub(crate) fn new(
-        index: usize,
         resource: &ResourcePolicy,
         origin: Origin,
-        caller: &Caller,
+        caller: Option<&Caller>,
         policy: &Arc<Policy>,
     ) -> Self {
-        let owner = resource.sessions().map(|_| caller.clone());
-        Self { policy: Arc::clone(policy), resource: index, origin, owner, list: None }
+        let owner = caller.filter(|_| resource.seals_sessions()).cloned();
+        Self { policy: Arc::clone(policy), resource: resource.index, origin, owner, list: None }
     }
 
     pub(crate) fn filtering(mut self, list: Option<ListFilter>) -> Self {
@@ -44,6 +43,10 @@ impl ResponseGuard {
 
     pub(crate) fn filter_state(&self) -> FilterState {
         self.policy.filter_state()
+    }
+
+    pub(crate) const fn resource_index(&self) -> usize {
+        self.resource
     }
 
     fn resource(&self) -> Option<&ResourcePolicy> {

@@ -19,6 +19,7 @@ import * as oidc from 'oidc-provider';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose';
 import { recorded, recordRun } from './record.mjs';
 import { addTokenExchange, TOKEN_EXCHANGE } from './token-exchange.mjs';
+import { rememberJwts } from './remembered-jwts.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -81,6 +82,7 @@ function resourceServer(_ctx, resource) {
   return { scope: scopes.join(' '), audience: resource, accessTokenTTL: Number(options.ttl), ...form };
 }
 
+const jwts = rememberJwts(keys);
 const provider = new oidc.Provider(issuer, {
   clients: [
     confidential('machine', 'machine-secret'),
@@ -123,6 +125,7 @@ const provider = new oidc.Provider(issuer, {
       getCertificate: (ctx) => decodeURIComponent(ctx.get('x-client-certificate')),
     },
   },
+  formats: { customizers: { jwt: (_ctx, token, { payload }) => jwts.remember(token, payload) } },
   extraTokenClaims: (ctx) => ctx?.actor && { act: ctx.actor },
   interactions: { url: (_ctx, interaction) => `${mount}/interaction/${interaction.uid}` },
   renderError: (ctx, out) => {
@@ -134,9 +137,12 @@ const provider = new oidc.Provider(issuer, {
 addTokenExchange(provider, { keys, resourceServer });
 provider.use(async (ctx, next) => {
   await next();
-  const { route, body: form } = ctx.oidc ?? {};
+  const { route, body } = ctx.oidc ?? {};
+  const form = body && { ...body, ...ctx.state.presented };
   if (ctx.method === 'POST' && form) recordRun(options.record, route, { form, authorization: ctx.get('authorization'), status: ctx.status, answer: ctx.body });
 });
+
+provider.use(jwts.find);
 
 // The user: always logs in, as USER or as whom the client says, and agrees to everything.
 provider.use(async (ctx, next) => {

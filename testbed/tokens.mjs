@@ -72,7 +72,7 @@ export const dpopToken = async (issuer, resource, keyPair, scope = 'mcp:read') =
 export const certificateToken = (issuer, resource, certificate, scope = 'mcp:read') =>
   clientCredentials('machine-mtls', issuer, resource, scope, { 'x-client-certificate': encodeURIComponent(certificate) });
 
-/** Takes a token of `machine` back (RFC 7009); only opaque ones can be. */
+/** Takes a token of `machine` back (RFC 7009). */
 export async function revoke(issuer, token) {
   const response = await fetch(`${issuer}/token/revocation`, { method: 'POST', headers: basic('machine'), body: new URLSearchParams({ token }) });
   if (!response.ok) throw new Error(`${response.status} to the revocation: ${await response.text()}`);

@@ -84,7 +84,8 @@ fn report(
     out: &Output,
 ) -> Result<Ending, Misuse> {
     let end = match &verdict {
-        Some(Verdict::Forward(_) | Verdict::NotOurs(_)) => End::Forwarded,
+        Some(Verdict::Forward(forward)) => forward.refusal().map_or(End::Forwarded, End::Refused),
+        Some(Verdict::NotOurs(_)) => End::Forwarded,
         Some(Verdict::Reply(reply)) => reply.refusal().map_or(End::Answered, End::Refused),
         Some(Verdict::Hold | Verdict::ReadBody(_)) | None => End::Open,
     };
@@ -114,10 +115,21 @@ fn report(
     let (name, ending) = match &verdict {
         Some(Verdict::Forward(forward)) => {
             let edits = edits(forward, asked.policy.identity_headers());
-            out.line(&out.paint(Ink::Green, "forwarded: the server gets the request, with these changes"));
+            let refusal = forward.refusal();
+            if let Some(refusal) = refusal {
+                out.line(&out.paint(Ink::Red, &format!("would be refused: {} ({refusal})", refusal.reason())));
+                out.line(&format!("   cure: {}", steps::cure(refusal.reason())));
+                set(&mut document, "reason", json!(refusal.reason()));
+                set(&mut document, "cure", json!(steps::cure(refusal.reason())));
+            }
+            let (ink, why) = match refusal {
+                Some(_) => (Ink::Yellow, "forwarded all the same, because the resource is `report_only`"),
+                None => (Ink::Green, "forwarded"),
+            };
+            out.line(&out.paint(ink, &format!("{why}: the server gets the request, with these changes")));
             edits.iter().for_each(|edit| out.line(&format!("   {edit}")));
             set(&mut document, "edits", json!(edits));
-            ("forward", Ending::Good)
+            if refusal.is_some() { ("report", Ending::Findings) } else { ("forward", Ending::Good) }
         }
         Some(Verdict::NotOurs(_)) => {
             out.line(&out.paint(

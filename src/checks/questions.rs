@@ -18,6 +18,7 @@ use crate::{
     grant::{Caller, VerifiedToken},
     introspection::{self, Introspection, Verdict},
     key_cache::KeyCache,
+    metrics::Count,
     policy::{Policy, ResourcePolicy},
     refusal::Refusal,
     secret::Secret,
@@ -154,6 +155,7 @@ impl Checks {
     pub(crate) fn poll_fetch(&mut self, policy: &Policy, now: UnixTime) -> Option<Fetch> {
         self.set_clock(now);
         if let Some(fetch) = self.keys.iter_mut().find_map(|cache| cache.poll_fetch(now)) {
+            self.tally.add(Count::KeyFetch);
             return Some(fetch);
         }
         let timeout = |question: &Question| match question {
@@ -163,10 +165,12 @@ impl Checks {
         let (id, question) = self.flights.send(now, |question| timeout(question).unwrap_or_default())?;
         let (cluster, uri, post) = match question {
             Question::Introspection { issuer, token, .. } => {
+                self.tally.add(Count::Introspection);
                 let asked = introspection(policy, *issuer)?;
                 (&asked.cluster, &asked.endpoint, asked.question(token))
             }
             Question::Credential(question) => {
+                self.tally.add(Count::TokenEndpoint);
                 let endpoint = question.endpoint(policy)?;
                 (&endpoint.cluster, &endpoint.uri, question.post(policy)?)
             }
@@ -205,6 +209,9 @@ impl Checks {
         let text = BearerToken::held(token.expose());
         let read = asked.read(answer, issuer, server, verified, policy, now);
         let failure = read.as_ref().err().map(ToString::to_string);
+        if failure.is_some() {
+            self.tally.add(Count::IntrospectionFailure);
+        }
         let event = self.note(Service::Introspection(issuer), asked.endpoint.as_str(), failure, now);
         let landing = match read {
             Ok(Verdict::Active(token)) => {
@@ -234,6 +241,9 @@ impl Checks {
         let uri = question.endpoint(policy).map(|endpoint| endpoint.uri.as_str()).unwrap_or_default();
         let (service, is_own) = (Service::TokenEndpoint(question.resource()), question.is_own());
         let (credential, error) = self.credentials.land(question, answer, policy, now);
+        if error.is_some() {
+            self.tally.add(Count::TokenEndpointFailure);
+        }
         let event = match error {
             // Perhaps it is about this caller only.
             Some(error) if !is_own && !error.is_about_gate() => None,

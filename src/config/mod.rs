@@ -26,6 +26,7 @@ use reader::{At, Findings, Members};
 use crate::{
     filter_state::{FilterState, Note},
     json,
+    metrics::RequestMetrics,
     policy::{AuthorizationServer, HoldRequests, Policy, ResourcePolicy, Unmatched, VerifySignature},
     shown::Shown,
     static_token::StaticTokens,
@@ -81,7 +82,7 @@ pub fn parse_in(bytes: &[u8], environment: &dyn Fn(&str) -> Option<String>) -> R
 }
 
 fn read(root: &Members<'_>, environment: &dyn Fn(&str) -> Option<String>, findings: &mut Findings) -> Policy {
-    const KNOWN: [&str; 9] = [
+    const KNOWN: [&str; 10] = [
         "authorization_servers",
         "resources",
         "identity_headers",
@@ -91,6 +92,7 @@ fn read(root: &Members<'_>, environment: &dyn Fn(&str) -> Option<String>, findin
         "hold_requests",
         "filter_state",
         "route_metadata",
+        "request_metrics",
     ];
     findings.expect_only(root, &KNOWN);
     let mut policy = Policy::default();
@@ -144,6 +146,9 @@ fn read(root: &Members<'_>, environment: &dyn Fn(&str) -> Option<String>, findin
     policy.token_cache = read_token_cache(root.get("token_cache"), findings);
     let verify_signature = [("auto", VerifySignature::Auto), ("never", VerifySignature::Never)];
     policy.verify_signature = findings.choice(root.get("verify_signature"), &verify_signature).unwrap_or_default();
+    let counted =
+        [("total", RequestMetrics::Total), ("per_resource", RequestMetrics::PerResource), ("off", RequestMetrics::Off)];
+    policy.request_metrics = findings.choice(root.get("request_metrics"), &counted).unwrap_or_default();
     let unmatched = [("deny", Unmatched::Deny), ("insecure_forward", Unmatched::InsecureForward)];
     policy.unmatched = findings.choice(root.get("unmatched"), &unmatched).unwrap_or_default();
     policy

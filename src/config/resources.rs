@@ -20,14 +20,16 @@ use crate::{
     dpop::DpopPolicy,
     mac::MacKeys,
     metadata::{Binding, Description, Document},
-    policy::{Policy, ResourcePolicy},
+    policy::{HoldRequests, Policy, ResourcePolicy},
     provider::Provider,
+    report_only::ReportOnly,
     resource::ResourceUri,
     routes::is_well_known,
     scope::Scope,
     session::SessionKeys,
     shown::Shown,
     static_token::{Entry, StaticTokens},
+    upstream_credential::UpstreamCredential,
 };
 
 /// More origins than one server is used from.
@@ -41,7 +43,7 @@ pub(super) fn read_resource(
     policy: &mut Policy,
     findings: &mut Findings,
 ) -> Option<Vec<Entry>> {
-    const KNOWN: [&str; 18] = [
+    const KNOWN: [&str; 19] = [
         "resource",
         "authorization_servers",
         "audiences",
@@ -60,6 +62,7 @@ pub(super) fn read_resource(
         "origins",
         "cors",
         "upstream_credential",
+        "report_only",
     ];
     let members = findings.object(at, &KNOWN)?;
     let issuers = match members.get("authorization_servers") {
@@ -89,7 +92,12 @@ pub(super) fn read_resource(
     }
     let (scopes, advertised) =
         scopes::read_scopes(members.get("scopes"), scope_base(&providers, audiences.as_deref()), findings);
-    let access = rules::read_access(&members, surroundings.hold_requests, &mut policy.conditions, findings);
+    let report_only = findings.truth(members.get("report_only")).then(ReportOnly::of_setting);
+    let mut access = rules::read_access(&members, surroundings.hold_requests, &mut policy.conditions, findings);
+    if let Some(access) = access.as_mut().filter(|_| report_only.is_some()) {
+        // Nothing is hidden where nothing is enforced.
+        access.filter_lists = false;
+    }
     let sessions = members.get("sessions").and_then(|at| {
         let members = findings.object(&at, &["key_variable"])?;
         read_keys(&members, surroundings, findings).map(SessionKeys)
@@ -105,6 +113,14 @@ pub(super) fn read_resource(
     let upstream_credential = members
         .get("upstream_credential")
         .and_then(|at| read_upstream_credential(&at, surroundings, static_tokens.is_some(), policy, findings));
+    if report_only.is_some()
+        && access.is_some()
+        && surroundings.hold_requests == Some(HoldRequests::Body)
+        && let Some(at) = members.get("upstream_credential").filter(|_| gives_something(upstream_credential.as_ref()))
+    {
+        let why = "would go ahead, with `hold_requests: body`, of a body that is only reported: `report_only` needs `headers` here";
+        findings.add(&at.path, why);
+    }
     let origins = read_origins(&members, findings);
     let host_default = findings.truth(members.get("host_default"));
     let (description, max_age) = read_metadata(members.get("metadata"), findings);
@@ -142,10 +158,16 @@ pub(super) fn read_resource(
         document,
         upstream_credential: upstream_credential.unwrap_or_default(),
         uri: uri.as_str().into(),
+        index,
+        report_only,
     };
     resource.bare_challenge = ResourcePolicy::challenge_without_error(resource.terms(), &resource.scopes.challenged);
     policy.resources.push(resource);
     Some(static_tokens.unwrap_or_default())
+}
+
+const fn gives_something(credential: Option<&UpstreamCredential>) -> bool {
+    !matches!(credential, None | Some(UpstreamCredential::None))
 }
 
 /// Where clients ask for scopes, if all servers that they may ask say the same.

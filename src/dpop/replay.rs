@@ -4,7 +4,8 @@
 //! What is remembered has an end, and that end never opens anything: whatever is forgotten leaves a time behind, and proofs
 //! that were made before it are refused. Keys are spread over many buckets, each with a time and a bound of its own, so that
 //! one who sends more than is remembered makes trouble for few others, and for these only if their clocks are behind: what
-//! lies in the future is not forgotten, so that the time that is left behind never does.
+//! lies in the future is not forgotten, so that the time that is left behind never does. It may take half of the room at the
+//! most, and what is too old to count takes none of that half.
 
 use core::{fmt, time::Duration};
 
@@ -84,11 +85,15 @@ impl Replay {
         if self.buckets.is_empty() {
             self.buckets.resize_with(buckets, Bucket::default);
         }
-        if self.proofs >= proofs {
+        if is_half(self.proofs, proofs) {
             self.make_room(now);
         }
         let place = key.spread().checked_rem(buckets).unwrap_or_default();
         let bucket = self.buckets.get_mut(place).ok_or(ProofError::Forgotten)?;
+        // Not sooner: a clock that jumps ahead for a moment would shut out, for nothing, whoever is slow.
+        if is_half(bucket.seen.len(), proofs_of_bucket) {
+            self.proofs = self.proofs.saturating_sub(bucket.forget_old(self.window, now));
+        }
         if bucket.seen.len() >= proofs_of_bucket {
             self.proofs = self.proofs.saturating_sub(bucket.forget_half(now));
         }
@@ -98,9 +103,8 @@ impl Replay {
         let proof = (made, sha256(&[key.bytes(), id.as_bytes()].concat()));
         let Err(at) = bucket.seen.binary_search(&proof) else { return Err(ProofError::Replayed) };
         // Of what is not forgotten there may be half of what is remembered at the most.
-        let share = if made > now { 2 } else { 1 };
-        let fits = |taken: usize, most: usize| taken.saturating_mul(share) < most;
-        if !fits(bucket.seen.len(), proofs_of_bucket) || !fits(self.proofs, proofs) {
+        let is_full = |taken: usize, most: usize| if made > now { is_half(taken, most) } else { taken >= most };
+        if is_full(bucket.seen.len(), proofs_of_bucket) || is_full(self.proofs, proofs) {
             return Err(ProofError::Forgotten);
         }
         bucket.seen.insert(at, proof);
@@ -114,8 +118,7 @@ impl Replay {
         if self.swept != now {
             self.swept = now;
             for bucket in &mut self.buckets {
-                let old = bucket.seen.partition_point(|(made, _)| made.plus(self.window) < now);
-                self.proofs = self.proofs.saturating_sub(bucket.forget(old));
+                self.proofs = self.proofs.saturating_sub(bucket.forget_old(self.window, now));
             }
         }
         if self.proofs >= self.limits.proofs
@@ -126,10 +129,20 @@ impl Replay {
     }
 }
 
+/// Whether there is no room for proofs from the future.
+const fn is_half(taken: usize, most: usize) -> bool {
+    taken.saturating_mul(2) >= most
+}
+
 impl Bucket {
     /// How many were not made in the future.
     fn past(&self, now: UnixTime) -> usize {
         self.seen.partition_point(|(made, _)| *made <= now)
+    }
+
+    /// Forgets what is too old to count, and says how many these were.
+    fn forget_old(&mut self, window: Duration, now: UnixTime) -> usize {
+        self.forget(self.seen.partition_point(|(made, _)| made.plus(window) < now))
     }
 
     /// Forgets the older half of what was not made in the future, and says how many these were.

@@ -36,6 +36,8 @@ pub(crate) struct Issued {
 }
 
 /// Why a token endpoint gave no usable token. For the operator's log only.
+///
+/// Does NOT hold what the endpoint wrote, but for its `error` and a short number: a token may stand in any other member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenEndpointError {
@@ -58,11 +60,11 @@ pub enum TokenEndpointError {
     TokenLength(usize),
     /// `access_token` is empty, or has characters other than visible ASCII.
     TokenForm,
-    /// `token_type` is not Bearer.
-    TokenType(String),
-    /// `issued_token_type` is neither an access token nor a JWT.
-    IssuedTokenType(String),
-    /// `expires_in` is no whole number from 1 to the seconds of ten years.
+    /// `token_type` is not Bearer but this one; `None` if it is none that is registered.
+    TokenType(Option<&'static str>),
+    /// `issued_token_type` is neither an access token nor a JWT but this; `None` if it is none that is registered.
+    IssuedTokenType(Option<&'static str>),
+    /// `expires_in` is no whole number from 1 to the seconds of ten years: a short number, or what kind of value it is.
     Lifetime(String),
 }
 
@@ -78,10 +80,12 @@ impl fmt::Display for TokenEndpointError {
                 write!(f, "the token of the answer has `{bytes}` bytes, more than `{MAX_TOKEN_BYTES}`")
             }
             Self::TokenForm => f.write_str("the token of the answer is not one of visible ASCII characters"),
-            Self::TokenType(found) => write!(f, "the answer has the token type `{}` instead of Bearer", Shown(found)),
-            Self::IssuedTokenType(found) => {
-                write!(f, "the answer has a token of the type `{}`, which is not an access token", Shown(found))
+            Self::TokenType(Some(found)) => write!(f, "the answer has the token type `{found}` instead of Bearer"),
+            Self::TokenType(None) => f.write_str("the answer has an unknown token type instead of Bearer"),
+            Self::IssuedTokenType(Some(found)) => {
+                write!(f, "the answer has a token of the type `{found}`, which is not an access token")
             }
+            Self::IssuedTokenType(None) => f.write_str("the answer has a token of an unknown type"),
             Self::Lifetime(found) => write!(f, "`expires_in` of the answer is `{}`, no life of a token", Shown(found)),
         }
     }
@@ -111,7 +115,7 @@ pub(crate) fn read(answer: Answer<'_>, grant_type: GrantType) -> Result<Issued, 
     use TokenEndpointError as Error;
     let document = match answer.json() {
         Ok(document) => document,
-        Err(error) => return Err(refusal(answer).unwrap_or(Error::Fetch(error))),
+        Err(error) => return Err(refusal(answer).unwrap_or(Error::Fetch(without_secrets(error)))),
     };
     let members = json::object(document.body).map_err(Error::Json)?;
     let token = text(&members, "access_token")?;
@@ -125,12 +129,12 @@ pub(crate) fn read(answer: Answer<'_>, grant_type: GrantType) -> Result<Issued, 
     // 2.2.1 is for tokens that no server takes, and DPoP for those that only the holder of a key can present.
     let token_type = text(&members, "token_type")?;
     if !token_type.eq_ignore_ascii_case("bearer") {
-        return Err(Error::TokenType(token_type));
+        return Err(Error::TokenType(registered(&token_type, &TOKEN_TYPES)));
     }
     if grant_type == GrantType::TokenExchange {
         let issued = text(&members, "issued_token_type")?;
         if ![ACCESS_TOKEN, JWT].contains(&issued.as_str()) {
-            return Err(Error::IssuedTokenType(issued));
+            return Err(Error::IssuedTokenType(registered(&issued, &ISSUED_TOKEN_TYPES)));
         }
     }
     Ok(Issued { token: Secret::from(token), lifetime: lifetime(&members)? })
@@ -140,13 +144,47 @@ pub(crate) fn read(answer: Answer<'_>, grant_type: GrantType) -> Result<Issued, 
 pub(crate) const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
+/// IANA, OAuth Access Token Types, and the draft's that some servers still use.
+const TOKEN_TYPES: [&str; 4] = ["DPoP", "PoP", "N_A", "mac"];
+/// IANA, OAuth URI.
+const ISSUED_TOKEN_TYPES: [&str; 5] = [
+    "urn:ietf:params:oauth:token-type:refresh_token",
+    "urn:ietf:params:oauth:token-type:id_token",
+    "urn:ietf:params:oauth:token-type:saml1",
+    "urn:ietf:params:oauth:token-type:saml2",
+    "urn:ietf:params:oauth:token-type:id-jag",
+];
+
+fn registered(found: &str, names: &[&'static str]) -> Option<&'static str> {
+    names.iter().copied().find(|name| found.eq_ignore_ascii_case(name))
+}
+
+/// A media type is shown if it looks like one.
+fn without_secrets(error: FetchError) -> FetchError {
+    const KINDS: [&str; 5] = ["application/", "text/", "multipart/", "image/", "message/"];
+    match error {
+        FetchError::ContentType(found)
+            if !found.is_empty()
+                && (found.len() > MAX_MEDIA_TYPE_BYTES || !KINDS.iter().any(|kind| found.starts_with(kind))) =>
+        {
+            FetchError::ContentType("an unknown media type".to_owned())
+        }
+        error => error,
+    }
+}
+
+const MAX_MEDIA_TYPE_BYTES: usize = 40;
+/// Ten years have nine digits.
+const MAX_NUMBER_BYTES: usize = 12;
+
 fn lifetime(members: &Object<'_>) -> Result<Duration, TokenEndpointError> {
     let Some(value) = members.get("expires_in") else { return Ok(UNSAID_LIFETIME) };
     let written = value.as_number();
     let seconds = written.and_then(|number| number.parse().ok());
     let seconds = seconds.filter(|seconds| (1..=MAX_LIFETIME_SECONDS).contains(seconds));
-    // A text may be anything, so its kind must do.
-    let shown = || written.map_or_else(|| alloc::format!("{:?}", value.kind()), ToOwned::to_owned);
+    // A text may be anything, and so may many digits: then the kind must do.
+    let short = written.filter(|number| number.len() <= MAX_NUMBER_BYTES);
+    let shown = || short.map_or_else(|| alloc::format!("{:?}", value.kind()), ToOwned::to_owned);
     seconds.map(Duration::from_secs).ok_or_else(|| TokenEndpointError::Lifetime(shown()))
 }
 

@@ -56,7 +56,7 @@ fn rows() -> Vec<Row> {
         reason,
     };
     const DOUBLED: &str = "more than one set of credentials was sent";
-    const UNREADABLE: &str = "the Bearer credentials are malformed";
+    const UNREADABLE: &str = "the credentials are malformed";
     const BROKEN: &str = "the access token is malformed";
     const OTHER_KIND: &str = "the token is not an access token";
     const UNSIGNED: &str = "the signature of the access token is not valid";

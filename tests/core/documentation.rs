@@ -47,6 +47,7 @@ fn the_examples_load() {
         ("dpop", include_str!("../../examples/dpop.json")),
         ("providers", include_str!("../../examples/providers.json")),
         ("introspection", include_str!("../../examples/introspection.json")),
+        ("report-only", include_str!("../../examples/report-only.json")),
         ("upstream-credentials", include_str!("../../examples/upstream-credentials.json")),
     ];
     for (name, example) in examples {
@@ -127,4 +128,110 @@ fn collect(value: &Value, path: &str, into: &mut BTreeSet<String>) {
         Value::Array(items) => items.iter().for_each(|item| collect(item, path, into)),
         _ => {}
     }
+}
+
+const GUIDES: [(&str, &str); 12] = [
+    ("auth0", include_str!("../../docs/guides/auth0.md")),
+    ("authorization-server", include_str!("../../docs/guides/authorization-server.md")),
+    ("clients", include_str!("../../docs/guides/clients.md")),
+    ("entra", include_str!("../../docs/guides/entra.md")),
+    ("envoy-gateway", include_str!("../../docs/guides/envoy-gateway.md")),
+    ("google", include_str!("../../docs/guides/google.md")),
+    ("istio", include_str!("../../docs/guides/istio.md")),
+    ("keycloak", include_str!("../../docs/guides/keycloak.md")),
+    ("migrate-static-tokens", include_str!("../../docs/guides/migrate-static-tokens.md")),
+    ("okta", include_str!("../../docs/guides/okta.md")),
+    ("security", include_str!("../../docs/guides/security.md")),
+    ("troubleshooting", include_str!("../../docs/guides/troubleshooting.md")),
+];
+
+#[test]
+fn the_guides_configurations_load() {
+    let mut loaded = BTreeSet::new();
+    for (name, guide) in GUIDES {
+        assert!(README.contains(&format!("(docs/guides/{name}.md)")), "README leads to {name}");
+        for block in guide.split("```json\n").skip(1) {
+            let (block, _) = block.split_once("```").expect("an end");
+            let document: Value =
+                serde_json::from_str(block).unwrap_or_else(|error| panic!("{name}: {error}\n{block}"));
+            // The configurations of clients have one of these.
+            if document.get("mcpServers").is_some() || document.get("servers").is_some() {
+                assert!(block.contains("\"example\""), "{name}: {block}");
+                continue;
+            }
+            config::parse_in(block.as_bytes(), &environment).unwrap_or_else(|findings| panic!("{name}: {findings:?}"));
+            loaded.insert(name);
+        }
+    }
+    let expected = ["auth0", "entra", "google", "keycloak", "migrate-static-tokens", "okta"];
+    assert_eq!(loaded, BTreeSet::from(expected));
+}
+
+/// The configuration behind `before` in a manifest: JSON, as deep as its first line or deeper.
+fn indented<'t>(manifest: &'t str, before: &str) -> &'t str {
+    let (_, block) = manifest.split_once(before).unwrap_or_else(|| panic!("no `{before}`"));
+    let depth = block.len() - block.trim_start_matches(' ').len();
+    let lines = block.lines().take_while(|line| line.len() > depth && line[..depth].trim().is_empty());
+    &block[..lines.map(|line| line.len() + 1).sum::<usize>().min(block.len())]
+}
+
+#[test]
+fn the_manifests_configurations_load() {
+    let manifests = [
+        ("envoy", include_str!("../../deploy/envoy.yaml"), "value: |\n"),
+        ("istio", include_str!("../../deploy/istio.yaml"), "pluginConfig:\n"),
+        ("istio-traffic-extension", include_str!("../../deploy/istio-traffic-extension.yaml"), "pluginConfig:\n"),
+        ("envoy-gateway", include_str!("../../deploy/envoy-gateway.yaml"), "\n    config:\n"),
+        ("higress", include_str!("../../deploy/higress.yaml"), "defaultConfig:\n"),
+    ];
+    for (name, manifest, before) in manifests {
+        assert!(README.contains(&format!("(deploy/{name}.yaml)")), "README leads to {name}");
+        let configuration = indented(manifest, before);
+        config::parse_in(configuration.as_bytes(), &environment)
+            .unwrap_or_else(|findings| panic!("{name}: {findings:?}"));
+    }
+}
+
+/// What a heading's anchor is called.
+#[cfg(not(target_family = "wasm"))]
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+/// The documents lead to files that exist, and to headings in them.
+#[cfg(not(target_family = "wasm"))] // a sandbox has no files
+#[test]
+fn links_lead_somewhere() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let guides = root.join("docs/guides");
+    let found: BTreeSet<String> = std::fs::read_dir(&guides)
+        .expect("the guides")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().trim_end_matches(".md").to_owned())
+        .collect();
+    assert_eq!(found, GUIDES.iter().map(|(name, _)| (*name).to_owned()).collect());
+    let mut pages: Vec<_> = GUIDES.iter().map(|(name, _)| guides.join(format!("{name}.md"))).collect();
+    pages.extend(
+        ["README.md", "docs/compatibility.md", "docs/threats.md", "docs/architecture.md"].map(|page| root.join(page)),
+    );
+    let mut followed = 0;
+    for page in pages {
+        let text = std::fs::read_to_string(&page).expect("a page");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(link, _)| link)) {
+            if link.starts_with("http") {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').map_or((link, None), |(file, heading)| (file, Some(heading)));
+            let target = if file.is_empty() { page.clone() } else { page.parent().expect("a folder").join(file) };
+            assert!(target.exists(), "{}: {link}", page.display());
+            if let Some(heading) = heading {
+                let text = std::fs::read_to_string(&target).expect("a page");
+                let headings = text.lines().filter_map(|line| line.strip_prefix('#'));
+                let mut anchors = headings.map(|line| anchor(line.trim_start_matches('#').trim()));
+                assert!(anchors.any(|anchor| anchor == heading), "{}: {link}", page.display());
+            }
+            followed += 1;
+        }
+    }
+    assert!(followed > 100, "{followed} links were found");
 }

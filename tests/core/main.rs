@@ -31,6 +31,7 @@ mod origins;
 mod properties;
 mod providers;
 mod reasons;
+mod report_only;
 mod request_paths;
 mod resource_metadata;
 mod route_metadata;

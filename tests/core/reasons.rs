@@ -132,3 +132,43 @@ fn every_refusal_has_a_reason() {
         assert_eq!(reply.reason(), refusal.reason());
     }
 }
+
+/// All reasons, from the sources: what is quoted and begins with `mcp_oauth_`. Names of variables and metrics differ from them.
+#[cfg(not(target_family = "wasm"))] // a sandbox has no sources
+fn in_sources(folder: &std::path::Path, into: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        if entry.is_dir() {
+            in_sources(&entry, into);
+            continue;
+        }
+        let text = std::fs::read_to_string(&entry).expect("a source");
+        for (_, rest) in text.match_indices("\"mcp_oauth_").map(|(at, _)| text.split_at(at + 1)) {
+            into.extend(rest.split_once('"').map(|(reason, _)| reason.to_owned()));
+        }
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+#[test]
+fn every_reason_leads_to_a_paragraph() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut reasons = BTreeSet::new();
+    for folder in ["src", "filters/resource-server/src"] {
+        in_sources(&root.join(folder), &mut reasons);
+    }
+    let guide = include_str!("../../docs/guides/troubleshooting.md");
+    let mut anchors = BTreeSet::new();
+    for section in guide.split("\n#").skip(1) {
+        let (heading, text) = section.split_once('\n').expect("a text below the heading");
+        let Some(reason) = heading.strip_prefix("## ").filter(|heading| heading.starts_with("mcp_oauth_")) else {
+            continue;
+        };
+        assert!(anchors.insert(reason.to_owned()), "{reason} comes twice");
+        assert!(text.trim().len() > 20, "{reason} has a paragraph");
+    }
+    assert_eq!(anchors, reasons);
+    // What the tests of every refusal know is among them.
+    for refusal in refusals() {
+        assert!(anchors.contains(refusal.reason()), "{refusal:?}");
+    }
+}

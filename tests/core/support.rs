@@ -123,15 +123,19 @@ fn assert_explained(verdict: &Verdict) {
     use mcp_oauth::explain::{self, Check};
 
     let begun = explain::take();
-    match verdict {
-        Verdict::Forward(_) => assert!(begun.contains(&Check::Scopes), "{begun:?}"),
-        Verdict::Reply(reply) => {
-            let Some(check) = reply.refusal().and_then(Check::of) else { return };
+    let refusal = match verdict {
+        Verdict::Forward(forward) => forward.refusal(),
+        Verdict::Reply(reply) => reply.refusal(),
+        Verdict::Hold | Verdict::ReadBody(_) | Verdict::NotOurs(_) => return,
+    };
+    match refusal {
+        None => assert!(!matches!(verdict, Verdict::Forward(_)) || begun.contains(&Check::Scopes), "{begun:?}"),
+        Some(refusal) => {
+            let Some(check) = Check::of(refusal) else { return };
             // Whether a token is bound is asked twice: whether that can be proved, and whether it is.
             let is_same = |begun: &Check| *begun == check || (check == Check::Binding && *begun == Check::Possession);
-            assert!(begun.iter().any(is_same), "{:?}: {begun:?}", reply.refusal());
+            assert!(begun.iter().any(is_same), "{refusal:?}: {begun:?}");
         }
-        Verdict::Hold | Verdict::ReadBody(_) | Verdict::NotOurs(_) => {}
     }
 }
 

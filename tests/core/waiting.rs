@@ -136,6 +136,16 @@ fn a_body_is_as_long_as_may_be_or_refused_at_once() {
     }
 }
 
+#[test]
+fn the_body_of_a_held_request_is_read_where_there_are_rules() {
+    for (config, expected) in [(cold(&rules()), true), (remote_config(), false)] {
+        let mut gate = gate(&config);
+        assert!(matches!(arrive(&mut gate, 7, &good_token(), &[]), Verdict::Hold));
+        assert_eq!(gate.reads_held_body(7), expected);
+        assert!(!gate.reads_held_body(8), "nobody waits by that number");
+    }
+}
+
 /// 5.2: nobody knows yet who sends it.
 #[test]
 fn a_body_that_is_too_long_does_not_wait_for_keys_where_bodies_are_read() {

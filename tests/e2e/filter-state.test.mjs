@@ -1,5 +1,5 @@
-// Promise: what the filter knows of a request is there for Envoy's access log, for its access control and for its header
-// formatters, and it is what was verified. Runs examples/filter-state.yaml.
+// Promise: what the filter knows of a request is there for Envoy's access log, for its access control, its rate limits and its
+// header formatters, and it is what was verified. Runs examples/filter-state.yaml.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { connectionManagerOf, readExample } from '../../testbed/envoy.mjs';
@@ -97,6 +97,30 @@ for (const [hold, stack] of Object.entries({ headers, body })) {
         const { line } = await logged(stack, { token, body: INITIALIZE });
         assert.deepEqual(line, { status: 401, details: reason, reason, decision: 'deny' });
       }
+    });
+
+    it('the rate limit behind the filter counts by the verified subject', async () => {
+      const before = stack.mcpServer.requests().length;
+      const began = performance.now();
+      const busy = (client_id) => ({
+        token: tokenFor(stack, { sub: 'busy', client_id }),
+        headers: { 'x-mcp-subject': client_id },
+      });
+      const answers = await Promise.all(
+        Array.from({ length: 100 }, (_, i) => send(stack.url, busy(`c${i}`))),
+      );
+      const seconds = Math.ceil((performance.now() - began) / 1000);
+      const count = (status) => answers.filter((answer) => answer.status === status).length;
+      assert.equal(count(200) + count(429), 100);
+      assert.ok(count(200) >= 60 && count(200) <= 60 + seconds, `${count(200)} of 60 in ${seconds} s`);
+      assert.equal(stack.mcpServer.requests().length - before, count(200));
+      assert.equal((await send(stack.url, { token: tokenFor(stack, { sub: 'quiet' }) })).status, 200, 'another one is served');
+      const lines = await until('the log has them all', () => {
+        const lines = linesOf(stack).filter(({ subject }) => subject === 'busy');
+        return lines.length === 100 && lines;
+      }, { seconds: 15 });
+      const limited = lines.filter(({ status }) => status === 429).map(({ details, decision }) => `${details}, ${decision}`);
+      assert.deepEqual([...new Set(limited)], ['local_rate_limited, allow']);
     });
   });
 }

@@ -57,7 +57,7 @@ const PATHS = {
   '/mcp%252e': [400, 400],
   '/mcp;x': [400, 400],
   '/mcp;/../other': [404, 400],
-  '/mcp/..;/other': [404, 400],
+  '/mcp/..;/other': [[404, 400], 400], // Envoy 1.37 leaves it to the filter
   '\\mcp': [400, 400],
   '/\\mcp': [401, 400],
   '/mcp\\..\\other': [404, 400],
@@ -74,9 +74,11 @@ for (const [where, on, column] of [
 ]) {
   describe(`ambiguous paths, ${where}`, () => {
     for (const [path, expected] of Object.entries(PATHS)) {
-      it(`${JSON.stringify(path)}: ${expected[column]}`, async () => {
+      const statuses = [expected[column]].flat();
+      it(`${JSON.stringify(path)}: ${statuses.join(' or ')}`, async () => {
         const { status, seen } = await attack(on, rawPost(on.ports.listen, path));
-        assert.deepEqual({ status, seen }, { status: expected[column], seen: [] });
+        assert.deepEqual(seen, []);
+        assert.ok(statuses.includes(status), `${status}`);
       });
       it(`${JSON.stringify(path)} with a good token opens nothing else`, async () => {
         const { seen } = await attack(on, rawPost(on.ports.listen, path, [`authorization: Bearer ${tokens.get(on)}`]));

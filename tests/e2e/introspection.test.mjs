@@ -25,13 +25,14 @@ const STATIC = randomBytes(32).toString('base64url');
 const ports = await choosePorts();
 const origin = `http://127.0.0.1:${ports.listen}`;
 
-// A second issuer with the same users, which is asked in the other way, and one whose tokens are JWTs that it takes back.
-const second = await startAuthorizationServer({
-  directory: runDirectory('e2e'),
-  port: await freePort(),
-  resources: [`${origin}/second=opaque`, `${origin}/mcp=opaque`],
-});
+// A second issuer with the same users, which is asked in the other way, a third whose tokens are JWTs that it can take back,
+// and one of whose tokens the test says what becomes of them.
+const another = async (...resources) =>
+  startAuthorizationServer({ directory: runDirectory('e2e'), port: await freePort(), resources });
+const second = await another(`${origin}/second=opaque`, `${origin}/mcp=opaque`);
 after(() => second.stop());
+const third = await another(`${origin}/third=ES256`, `${origin}/mcp=ES256`);
+after(() => third.stop());
 const signing = await startStandIn();
 const verdicts = await startEndpoint(({ form }) => verdicts.of(form.token));
 verdicts.of = () => ({ active: true });
@@ -61,6 +62,7 @@ const stack = await useStack({
     ];
     for (const [path, server, more] of [
       ['/second', second, { introspection: introspection(`${second.issuer}/token/introspection`, { client_id: 'gateway-post', client_authentication: 'client_secret_post' }) }],
+      ['/third', third, { introspect: 'always', introspection: introspection(`${third.issuer}/token/introspection`) }],
       ['/signed', signing, { introspect: 'always', introspection: introspection(verdicts.url, { cluster: 'verdicts' }) }],
     ]) {
       const { port } = new URL(server.issuer);
@@ -278,6 +280,34 @@ describe('introspect: always', () => {
     await send(`${url}/jwt-revoked/again`, { token });
     assert.equal(await reasonFor(stack, '/signed/jwt-revoked/again'), 'mcp_oauth_token_inactive');
   });
+  it('goes from the login of a user until the authorization server takes the JWT back', async () => {
+    const url = `${origin}/third`;
+    const tokens = [
+      ['bob', (await logIn(third.issuer, { resource: url, user: 'bob' })).access_token],
+      ['machine', await machineToken(third.issuer, url)],
+    ];
+    for (const [subject, token] of tokens) {
+      const before = asked(third).length;
+      for (let time = 0; time < 3; time++) assert.equal((await send(url, { token })).status, 200, subject);
+      assert.equal(identity(received().at(-1))['x-mcp-subject'], subject);
+      const [{ form, authorization, status, answer }, ...more] = asked(third).slice(before);
+      assert.deepEqual([form, authorization, more], [{ token, token_type_hint: 'access_token' }, basicOf(GATEWAY), []]);
+      assert.deepEqual([status, answer.active, answer.sub ?? answer.client_id], [200, true, subject]);
+    }
+    const [[, kept], [, token]] = tokens;
+    await revoke(third.issuer, token);
+    await until('it is refused', async () => (await send(`${url}/revoked`, { token })).status === 401, { every: 100, seconds: 10 });
+    const challenge = challenges(origin, '/third').invalidToken;
+    assertRefusal(await refused(`${url}/revoked/again`, { token }), { status: 401, error: 'invalid_token', challenge });
+    assert.equal(await reasonFor(stack, '/third/revoked/again'), 'mcp_oauth_token_inactive');
+    assert.equal(asked(third).at(-1).answer.active, false);
+    assert.equal((await send(url, { token: kept })).status, 200, 'the other one is as good as before');
+  });
+  it('refuses a JWT of the same authorization server for another resource, and asks nothing', async () => {
+    const before = asked(third).length;
+    assert.equal((await refused(`${origin}/third`, { token: await machineToken(third.issuer, stack.url) })).status, 401);
+    assert.equal(asked(third).length, before);
+  });
   it('takes nothing from the answer that the JWT does not say', async () => {
     verdicts.of = () => ({ active: true, sub: 'mallory', scope: 'mcp:admin mcp:read mcp:write', aud: url, client_id: 'evil' });
     assert.equal((await send(url, { token: signing.token(url) })).status, 200);
@@ -361,7 +391,7 @@ it('a flood of tokens that are nobody’s asks so many questions at a time, and 
 });
 
 it('neither a token nor the secret is in the log', () => {
-  const tokens = [...asked(), ...asked(second)].map(({ form }) => form.token);
+  const tokens = [...asked(), ...asked(second), ...asked(third)].map(({ form }) => form.token);
   for (const secret of [...tokens, STATIC, GATEWAY.secret, basicOf(GATEWAY).slice(6)]) assert.ok(!stack.envoy.output.includes(secret), secret);
 });
 

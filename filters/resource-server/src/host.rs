@@ -128,6 +128,7 @@ mod sys {
         pub(super) fn proxy_set_property(path: *const u8, path_len: usize, value: *const u8, value_len: usize) -> u32;
         pub(super) fn proxy_define_metric(kind: u32, name: *const u8, name_len: usize, id: *mut u32) -> u32;
         pub(super) fn proxy_increment_metric(id: u32, by: i64) -> u32;
+        pub(super) fn proxy_record_metric(id: u32, value: u64) -> u32;
     }
 }
 
@@ -314,19 +315,31 @@ pub(crate) fn call_foreign_function(name: &str, argument: &[u8]) -> Result<Vec<u
     })
 }
 
-/// Defines a counter, or finds the one of this name.
-pub(crate) fn define_counter(name: &str) -> Result<u32> {
-    const COUNTER: u32 = 0;
+/// What a metric is.
+#[derive(Clone, Copy)]
+pub(crate) enum Metric {
+    Counter = 0,
+    Gauge = 1,
+}
+
+/// Defines a metric, or finds the one of this name.
+pub(crate) fn define(kind: Metric, name: &str) -> Result<u32> {
     let mut id = 0;
     // SAFETY: pointer and length are of one live slice; the host writes one u32.
-    done(unsafe { sys::proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut id) })?;
+    done(unsafe { sys::proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut id) })?;
     Ok(id)
 }
 
-/// Adds to a counter.
-pub(crate) fn increment(counter: u32, by: i64) -> Result<()> {
+/// Adds to a metric; a gauge may also be taken from.
+pub(crate) fn increment(metric: u32, by: i64) -> Result<()> {
     // SAFETY: no memory is involved.
-    done(unsafe { sys::proxy_increment_metric(counter, by) })
+    done(unsafe { sys::proxy_increment_metric(metric, by) })
+}
+
+/// Sets a gauge.
+pub(crate) fn record(gauge: u32, value: u64) -> Result<()> {
+    // SAFETY: no memory is involved.
+    done(unsafe { sys::proxy_record_metric(gauge, value) })
 }
 
 /// Memory that the host fills and [`received`] takes over. Null, which hosts report as a failed call, when there is

@@ -6,6 +6,7 @@
 mod crypto;
 mod exports;
 mod host;
+mod metrics;
 mod pairs;
 mod plugin;
 mod request;

@@ -7,7 +7,7 @@ use std::{cell::RefCell, collections::BTreeMap};
 
 use mcp_oauth::{
     config,
-    fetch::{Answer, Fetch, FetchId, KeyEvent, MAX_DOCUMENT_BYTES},
+    fetch::{Answer, Fetch, FetchId, KeyEvent, KeyEventKind, MAX_DOCUMENT_BYTES},
     form::MEDIA_TYPE,
     gate::{Gate, Outcome},
     policy::Policy,
@@ -18,15 +18,10 @@ use mcp_oauth::{
 use crate::{
     crypto::VerifySignature,
     host::{self, Buffer, Level, Map, Status},
+    metrics::{Metrics, tell_counts, tell_held, tell_keys},
     request,
     stream::Stream,
 };
-
-/// Requests that were forwarded unchecked because of `unmatched: insecure_forward`.
-const INSECURE_FORWARDS: &str = "mcp_oauth.insecure_forward";
-
-/// Tokens with which the proxy's `verify_signature` was tried and was no help.
-const SIGNATURE_FALLBACKS: &str = "mcp_oauth.verify_signature_fallback";
 
 /// A VM may run several plugins, each with its own configuration and streams.
 #[derive(Default)]
@@ -41,8 +36,7 @@ pub(crate) struct Plugin {
     calls: Vec<(u32, FetchId)>,
     /// What the timer is set for.
     alarm: Option<UnixTime>,
-    pub(crate) insecure_forwards: Option<u32>,
-    signature_fallbacks: Option<u32>,
+    pub(crate) metrics: Metrics,
 }
 
 thread_local! {
@@ -103,11 +97,11 @@ pub(crate) fn on_configure(root: u32, size: usize) -> bool {
         }
     };
     let mut plugin = Plugin::new(policy, host::now_nanoseconds().unwrap_or_default());
-    plugin.insecure_forwards = host::define_counter(INSECURE_FORWARDS).ok();
-    plugin.signature_fallbacks = host::define_counter(SIGNATURE_FALLBACKS).ok();
+    plugin.metrics = Metrics::define();
     let replaced = with_vm(|vm| vm.plugins.insert(root, plugin)).flatten();
     if let Some(mut replaced) = replaced {
         request::resume(replaced.gate.refuse_all_held(&Refusal::Misconfigured), root);
+        replaced.metrics.close();
     }
     // The first tick fetches keys, so that the first request need not wait. If the tick cannot be had, it will.
     keep_time(root, UnixTime(0)).ok();
@@ -124,10 +118,10 @@ pub(crate) fn on_tick(root: u32) {
         outcomes
     });
     for outcome in outcomes.unwrap_or_default() {
-        settle(root, outcome);
+        settle(root, outcome, now);
     }
     send_fetches(root, now);
-    count(with_plugin(root, Plugin::take_fallbacks).unwrap_or_default());
+    tell_counts(root, now);
     keep_time(root, now).ok();
 }
 
@@ -140,6 +134,7 @@ pub(crate) fn on_http_call_response(root: u32, token: u32, headers: usize, body_
     let Ok(now) = host::now() else {
         let refusal = Refusal::Host("proxy_get_current_time_nanoseconds");
         request::resume(with_plugin(root, |plugin| plugin.gate.refuse_all_held(&refusal)).unwrap_or_default(), root);
+        tell_held(root);
         return;
     };
     let response = if headers == 0 { Err(Answer::NoResponse) } else { read_response(body_size) };
@@ -155,8 +150,8 @@ pub(crate) fn on_http_call_response(root: u32, token: u32, headers: usize, body_
     let outcome = with_plugin(root, |plugin| plugin.gate.on_answer(id, answer, now)).unwrap_or_default();
     // The next document first: to resume requests is to act for them, and the call must be the root context's own.
     send_fetches(root, now);
-    settle(root, outcome);
-    count(with_plugin(root, Plugin::take_fallbacks).unwrap_or_default());
+    settle(root, outcome, now);
+    tell_counts(root, now);
     keep_time(root, now).ok();
 }
 
@@ -182,37 +177,32 @@ fn read_response(body_size: usize) -> Result<Response, Answer<'static>> {
     Ok(Response { status, content_type, cache_control, body })
 }
 
-/// Adds to a counter, if there is one and something to add.
-pub(crate) fn count((counter, by): (Option<u32>, u64)) {
-    if let (Some(counter), Ok(by @ 1..)) = (counter, i64::try_from(by)) {
-        host::increment(counter, by).ok();
-    }
-}
-
 pub(crate) fn on_delete(context: u32) {
-    let plugin = with_vm(|vm| {
-        if let Some(stream) = vm.streams.remove(&context)
+    let gone = with_vm(|vm| {
+        let stream = vm.streams.remove(&context);
+        if let Some(stream) = &stream
             && let Some(plugin) = vm.plugins.get_mut(&stream.root)
         {
             plugin.gate.on_gone(context);
         }
-        vm.plugins.remove(&context)
+        (stream, vm.plugins.remove(&context))
     });
-    drop(plugin);
+    let (stream, plugin) = gone.unwrap_or_default();
+    if let Some(stream) = stream {
+        tell_held(stream.root);
+    }
+    if let Some(plugin) = plugin {
+        plugin.metrics.close();
+    }
 }
 
 impl Plugin {
-    pub(crate) fn take_fallbacks(&mut self) -> (Option<u32>, u64) {
-        (self.signature_fallbacks, self.gate.take_acceleration_fallbacks())
-    }
-
     fn new(policy: Policy, seed: u64) -> Self {
         Self {
             gate: Gate::on_host(policy, Box::new(VerifySignature), seed),
             calls: Vec::new(),
             alarm: None,
-            insecure_forwards: None,
-            signature_fallbacks: None,
+            metrics: Metrics::default(),
         }
     }
 }
@@ -227,7 +217,7 @@ fn send_fetches(root: u32, now: UnixTime) {
             Err(Status(status)) => {
                 let answer = Answer::NotSent(status);
                 let outcome = with_plugin(root, |plugin| plugin.gate.on_answer(fetch.id, answer, now));
-                settle(root, outcome.unwrap_or_default());
+                settle(root, outcome.unwrap_or_default(), now);
             }
         }
     }
@@ -255,9 +245,12 @@ fn send(fetch: &Fetch) -> Result<u32, Status> {
     host::http_call(&fetch.cluster, headers.into_iter(), body.as_bytes(), timeout)
 }
 
-fn settle(root: u32, outcome: Outcome) {
+fn settle(root: u32, outcome: Outcome, now: UnixTime) {
     if let Some(event) = outcome.event {
         report(&event);
+        if let KeyEventKind::Fetched { .. } = event.kind {
+            tell_keys(root, &event.issuer, now);
+        }
     }
     if let Some(event) = outcome.remote {
         let level = if event.failure.is_some() { Level::Error } else { Level::Info };

@@ -11,9 +11,10 @@ use mcp_oauth::{
 
 use crate::{
     host::{self, Buffer, Map},
+    metrics::{add_all, count_insecure_forward, count_request, tell_held},
     pairs::Pairs,
-    plugin::{count, keep_time, with_plugin, with_vm},
-    stream::{Action, Body, State, apply, obey_forward, obey_reply, put_state, take_state, tell},
+    plugin::{keep_time, with_plugin, with_vm},
+    stream::{Action, Body, State, apply, log_report, obey_forward, obey_reply, put_state, take_state, tell},
 };
 
 /// Where Envoy has what the metadata of a route says of it.
@@ -28,6 +29,7 @@ pub(crate) fn on_headers(context: u32, ended: bool) -> Action {
     if wants_fetch && !matches!(verdict, Verdict::Hold) {
         keep_time(root, now).ok();
     }
+    let is_held = matches!(verdict, Verdict::Hold);
     let (state, action) = match verdict {
         Verdict::Forward(forward) => obey_forward(context, forward),
         Verdict::Reply(reply) => obey_reply(context, &reply),
@@ -41,11 +43,14 @@ pub(crate) fn on_headers(context: u32, ended: bool) -> Action {
             obey_reply(context, &reply.unwrap_or_else(|| Reply::refuse(refusal)))
         }
         Verdict::NotOurs(_) => {
-            count((with_plugin(root, |plugin| plugin.insecure_forwards).flatten(), 1));
+            count_insecure_forward(root);
             (State::Untouched, Action::Continue)
         }
     };
     put_state(context, state);
+    if is_held {
+        tell_held(root);
+    }
     action
 }
 
@@ -85,7 +90,7 @@ fn judge(context: u32, ended: bool) -> Judged {
             let request = request.on_route(route).on_connection(certificate);
             let verdict = plugin.gate.on_request(context, &request, now);
             let judged = Judged { verdict, root, now, wants_fetch: plugin.gate.wants_fetch() };
-            Some(Ok(Ok((judged, plugin.take_fallbacks()))))
+            Some(Ok(Ok((judged, plugin.take_counts(now)))))
         });
         judged.flatten().unwrap_or(Err("proxy_on_context_create"))
     };
@@ -107,8 +112,8 @@ fn judge(context: u32, ended: bool) -> Judged {
         judged => judged,
     };
     match judged {
-        Ok(Ok((judged, fallbacks))) => {
-            count(fallbacks);
+        Ok(Ok((judged, counted))) => {
+            add_all(counted);
             judged
         }
         Ok(Err(_)) => fault("proxy_get_property"),
@@ -172,13 +177,18 @@ pub(crate) fn on_trailers(context: u32) -> Action {
 
 /// The body of a request that waits for another server: the gate says how much of it may.
 fn on_held_body(context: u32, body: Body) -> (State, Action) {
-    let refused = with_vm(|vm| {
+    let said = with_vm(|vm| {
         let root = vm.streams.get(&context)?.root;
-        vm.plugins.get_mut(&root)?.gate.on_held_body(context, body.size)
+        let gate = &mut vm.plugins.get_mut(&root)?.gate;
+        Some((root, gate.on_held_body(context, body.size), gate.reads_held_body(context)))
     });
-    match refused.flatten() {
-        Some(reply) => obey_reply(context, &reply),
-        None => (State::Held(body), Action::Pause),
+    match said.flatten() {
+        Some((root, Some(reply), _)) => {
+            tell_held(root);
+            obey_reply(context, &reply)
+        }
+        Some((_, None, false)) => (State::Held(body), Action::Wait),
+        Some((_, None, true)) | None => (State::Held(body), Action::Pause),
     }
 }
 
@@ -196,9 +206,13 @@ fn on_pending(context: u32, mut pending: Box<Pending>, body: Body) -> (State, Ac
         Verdict::Forward(_) if body.answered && !is_edited => (State::Answered, Action::Pause),
         Verdict::Forward(forward) if is_edited => match tell(forward.notes_of_body()) {
             Err(refusal) => obey_reply(context, &forward.response_guard().refuse(refusal)),
-            // The response has begun, and it is none that is filtered: see `response::on_early_headers`.
-            Ok(()) if body.answered => (State::Untouched, Action::Continue),
-            Ok(()) => (State::Forwarded(forward.into_response_guard()), Action::Continue),
+            Ok(()) => {
+                log_report(&forward);
+                count_request(context, forward.decision());
+                // A response that has begun is none that is filtered: see `response::on_early_headers`.
+                let guard = forward.into_response_guard();
+                (if body.answered { State::Untouched } else { State::Forwarded(guard) }, Action::Continue)
+            }
         },
         Verdict::Forward(forward) => obey_forward(context, forward),
         Verdict::Reply(reply) => obey_reply(context, &reply),

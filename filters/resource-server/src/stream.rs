@@ -11,6 +11,7 @@ use mcp_oauth::{
 
 use crate::{
     host::{self, Level, Map, Status},
+    metrics::count_request,
     plugin::with_vm,
 };
 
@@ -19,6 +20,9 @@ use crate::{
 pub(crate) enum Action {
     Continue = 0,
     Pause = 1,
+    /// Of a body: wait, and do not collect it for the next callback. After a callback that said `Pause`, Envoy before 1.39
+    /// loses the piece of the body that comes next when the request goes on (Kuadrant/wasm-shim#388).
+    Wait = 2,
 }
 
 pub(crate) struct Stream {
@@ -115,7 +119,19 @@ pub(crate) fn obey_forward(context: u32, forward: Forward) -> (State, Action) {
     if let Err(refusal) = tell(forward.notes()) {
         return obey_reply(context, &forward.response_guard().refuse(refusal));
     }
+    log_report(&forward);
+    count_request(context, forward.decision());
     (State::Forwarded(forward.into_response_guard()), Action::Continue)
+}
+
+/// Says of a request that goes on why it would have been refused. At level debug, because whoever is not refused can send
+/// as many as they like.
+pub(crate) fn log_report(forward: &Forward) {
+    if let Some(refusal) = forward.refusal()
+        && host::logs(Level::Debug)
+    {
+        host::log(Level::Debug, &format!("report only: would be refused: {refusal}"));
+    }
 }
 
 /// Answers the current stream. If the proxy does not take the answer, the stream stays paused: never forwarded.
@@ -136,5 +152,6 @@ pub(crate) fn obey_reply(context: u32, reply: &Reply) -> (State, Action) {
         host::set_property(name, value).ok();
     }
     host::send_local_response(reply.status(), reply.reason(), reply.headers(), reply.body()).ok();
+    count_request(context, reply.decision());
     (State::Answered, Action::Pause)
 }

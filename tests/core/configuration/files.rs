@@ -43,7 +43,7 @@ fn nesting_is_bounded() {
         let objects = "{\"x\":".repeat(depth);
         assert_eq!(findings_in(objects.as_bytes()), ["not one JSON value (line 1, column 636)"], "{depth} objects");
     }
-    let known = "known here: authorization_servers, resources, identity_headers, unmatched, token_cache, verify_signature, hold_requests, filter_state, route_metadata";
+    let known = "known here: authorization_servers, resources, identity_headers, unmatched, token_cache, verify_signature, hold_requests, filter_state, route_metadata, request_metrics";
     let fits = put(inline_config(), "/x", (0..126).fold(json!(1), |inner, _| json!([inner])));
     assert_eq!(findings(&fits), [format!("x: unknown key; {known}")], "126 lists in an object");
 }
@@ -54,7 +54,7 @@ fn every_key_is_known_at_every_level() {
         (
             "/Unmatched",
             "Unmatched",
-            "authorization_servers, resources, identity_headers, unmatched, token_cache, verify_signature, hold_requests, filter_state, route_metadata",
+            "authorization_servers, resources, identity_headers, unmatched, token_cache, verify_signature, hold_requests, filter_state, route_metadata, request_metrics",
         ),
         (
             "/authorization_servers/0/audience",
@@ -65,7 +65,7 @@ fn every_key_is_known_at_every_level() {
         (
             "/resources/0/audience",
             "resources[0].audience",
-            "resource, authorization_servers, audiences, scopes, host_default, metadata, rules, default, anonymous_methods, body, filter_lists, sessions, dpop, mutual_tls, static_tokens, origins, cors, upstream_credential",
+            "resource, authorization_servers, audiences, scopes, host_default, metadata, rules, default, anonymous_methods, body, filter_lists, sessions, dpop, mutual_tls, static_tokens, origins, cors, upstream_credential, report_only",
         ),
         (
             "/resources/0/scopes/scope",
@@ -82,7 +82,7 @@ fn every_key_is_known_at_every_level() {
         (
             "/a\nb `c`",
             "a?b ?c?",
-            "authorization_servers, resources, identity_headers, unmatched, token_cache, verify_signature, hold_requests, filter_state, route_metadata",
+            "authorization_servers, resources, identity_headers, unmatched, token_cache, verify_signature, hold_requests, filter_state, route_metadata, request_metrics",
         ),
     ];
     let base = put(inline_config(), "/identity_headers", json!({}));
@@ -142,7 +142,7 @@ fn all_findings_come_at_once_in_the_order_of_the_file_format() {
         "unmatched": "allow",
     });
     let expected = [
-        "authorization_server: unknown key; known here: authorization_servers, resources, identity_headers, unmatched, token_cache, verify_signature, hold_requests, filter_state, route_metadata",
+        "authorization_server: unknown key; known here: authorization_servers, resources, identity_headers, unmatched, token_cache, verify_signature, hold_requests, filter_state, route_metadata, request_metrics",
         "authorization_servers[0].issuer: `http://idp.example.com` is http, which is allowed on loopback hosts only",
         "authorization_servers[0].algorithms[0]: `none` is no supported algorithm",
         "authorization_servers[0].algorithms[1]: `HS256` is no supported algorithm",

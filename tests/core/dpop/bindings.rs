@@ -3,6 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mcp_oauth::{
     bearer::CredentialsError,
+    config as settings,
     confirmation::Thumbprint,
     dpop::ProofError,
     gate::Gate,
@@ -216,6 +217,40 @@ fn a_certificate_must_be_the_one_that_the_token_is_bound_to() {
     let found = over(&mut unset, &head("/mcp", &[("authorization", &bearer)]), own);
     assert_eq!(found, Err(Refusal::Token(TokenError::SenderConstrained)), "without the setting");
     assert!(!unset.policy().reads_certificate() && gate(&config).policy().reads_certificate());
+}
+
+/// A static token is bound to nothing, and still a resource that is to know the certificate must know it: whichever way the
+/// token is found, which is another one where opaque tokens are introspected.
+#[test]
+fn a_static_token_is_refused_alike_however_it_is_found() {
+    let digest: String = Sha256::digest("listed").iter().map(|byte| format!("{byte:02x}")).collect();
+    let listed = json!([{ "name": "ci", "sha256": digest, "scopes": ["mcp:read"], "expires": "never" }]);
+    let config = put(inline_config(), "/resources/0/static_tokens", listed);
+    let introspection = json!({ "endpoint": "https://idp.example.com/introspect", "client_id": "gateway", "client_secret_variable": "SECRET" });
+    let introspected = put(config.clone(), "/authorization_servers/0/introspection", introspection);
+    let introspected = put(introspected, "/authorization_servers/0/cluster", json!("idp"));
+    let failed = Err(Refusal::Host("client certificate"));
+    let lines = head("/mcp", &[("authorization", "Bearer listed")]);
+    for (name, config) in [("not introspected", config), ("introspected", introspected)] {
+        for (certificate, with_setting) in [
+            (Certificate::Unknown, failed.clone()),
+            (Certificate::Absent, Ok(())),
+            (Certificate::Sha256([7; 32]), Ok(())),
+        ] {
+            let mut gates = [gate_in(&with_certificates(config.clone())), gate_in(&config)];
+            assert_eq!(over(&mut gates[0], &lines, certificate), with_setting, "{name}, {certificate:?}");
+            assert_eq!(
+                over(&mut gates[1], &lines, certificate),
+                Ok(()),
+                "{name}, {certificate:?}, without the setting"
+            );
+        }
+    }
+}
+
+fn gate_in(config: &Value) -> Gate {
+    let environment = |name: &str| (name == "SECRET").then(|| "secret".to_owned());
+    Gate::new(settings::parse_in(config.to_string().as_bytes(), &environment).expect("no findings"))
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn with_a_token_that_does_not_count() {
 #[test]
 fn with_credentials_that_cannot_be_read() {
     let told = format!(
-        "error=\"invalid_request\", error_description=\"the Bearer credentials are malformed\", resource_metadata=\"{METADATA_URL}\""
+        "error=\"invalid_request\", error_description=\"the credentials are malformed\", resource_metadata=\"{METADATA_URL}\""
     );
     for (scheme, expected) in
         [("Bearer", format!("Bearer {told}, DPoP algs=\"{ALGS}\"")), ("DPoP", format!("DPoP {told}, algs=\"{ALGS}\""))]

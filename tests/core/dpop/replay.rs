@@ -187,6 +187,45 @@ fn the_old_make_room_first() {
     assert_eq!(replay.admit(holder(0), "x", at(0), at(0)), Err(ProofError::Forgotten), "with the clock set back");
 }
 
+/// README says how many are remembered and for how long: a client whose clock is a second ahead is within that for good.
+#[test]
+fn a_client_whose_clock_is_ahead_is_served_for_good() {
+    let mut replay = Replay::new(Duration::from_secs(330), ReplayLimits::default());
+    for second in 0..5000 {
+        assert_eq!(replay.admit(holder(1), &format!("{second}"), at(second + 1), at(second)), Ok(()), "{second}");
+    }
+    assert_eq!(replay.admit(holder(1), "4999", at(5000), at(5000)), Err(ProofError::Replayed));
+}
+
+/// Many of them, none of whom comes near to what a bucket holds: all together are within what is remembered.
+#[test]
+fn all_clients_may_be_ahead_for_good() {
+    let most = usize::try_from(2 * (WINDOW + 3)).expect("a small number");
+    let mut replay = bounded(64, most, most);
+    for second in 0..10 * WINDOW {
+        let (holder, id) = (holder(u8::try_from(second % 200).expect("a small number")), format!("{second}"));
+        assert_eq!(replay.admit(holder, &id, at(second + 1), at(second)), Ok(()), "{second}");
+        assert_eq!(replay.admit(holder, &id, at(second + 1), at(second)), Err(ProofError::Replayed), "{second}");
+    }
+}
+
+/// Neither of one key nor of all: whatever left because it was too old stays out when the clock is set back.
+#[test]
+fn what_left_for_its_age_is_not_admitted_again() {
+    for (each, all) in [(4, 64), (64, 4)] {
+        let mut replay = bounded(64, each, all);
+        for id in ["1", "2", "3"] {
+            assert_eq!(replay.admit(holder(1), id, at(5), at(5)), Ok(()));
+        }
+        let later = at(5 + WINDOW + 1);
+        assert_eq!(replay.admit(holder(1), "4", later, later), Ok(()));
+        for id in ["1", "2", "3", "never used"] {
+            assert_eq!(replay.admit(holder(1), id, at(5), at(5)), Err(ProofError::Forgotten), "{id}, {each}");
+        }
+        assert_eq!(replay.admit(holder(1), "1", at(6), at(6)), Ok(()), "only what is as old is shut out");
+    }
+}
+
 /// A clock that was ahead, and a bucket that is full of what was made then: closed, until that time has come.
 #[test]
 fn what_was_made_by_a_clock_that_was_ahead_is_kept() {

@@ -35,7 +35,7 @@ fn what_a_200_must_say() {
     let right = |name: &str, body: Value| accepted(name, body.to_string());
     let with = |member: &str, value: Value| holding(good(), member, value);
     let issued_type = |kind: &str| with("issued_token_type", json!(format!("urn:ietf:params:oauth:token-type:{kind}")));
-    let wrong_issued = |kind: &str| Error::IssuedTokenType(format!("urn:ietf:params:oauth:token-type:{kind}"));
+    let wrong_issued = Error::IssuedTokenType;
     let lifetime = |found: &str| Error::Lifetime(found.to_owned());
     let rows: Vec<Row<String>> = vec![
         right("RFC 8693 section 2.2.1", good()),
@@ -55,17 +55,21 @@ fn what_a_200_must_say() {
         wrong("longer", with("access_token", json!("t".repeat(16 * 1024 + 1))), Error::TokenLength(16 * 1024 + 1)),
         wrong("no type", without(good(), "/token_type"), Error::Missing("token_type")),
         right("in any case", with("token_type", json!("bEARER"))),
-        wrong("RFC 8693: not to be used as one", with("token_type", json!("N_A")), Error::TokenType("N_A".into())),
-        wrong("DPoP", with("token_type", json!("DPoP")), Error::TokenType("DPoP".into())),
-        wrong("mac", with("token_type", json!("mac")), Error::TokenType("mac".into())),
-        wrong("padded", with("token_type", json!("Bearer ")), Error::TokenType("Bearer ".into())),
+        wrong("RFC 8693: not to be used as one", with("token_type", json!("N_A")), Error::TokenType(Some("N_A"))),
+        wrong("DPoP", with("token_type", json!("DPoP")), Error::TokenType(Some("DPoP"))),
+        wrong("mac", with("token_type", json!("mac")), Error::TokenType(Some("mac"))),
+        wrong("padded", with("token_type", json!("Bearer ")), Error::TokenType(None)),
         wrong("a list", with("token_type", json!(["Bearer"])), Error::NotText("token_type")),
         wrong("no kind", without(good(), "/issued_token_type"), Error::Missing("issued_token_type")),
         right("a JWT", issued_type("jwt")),
-        wrong("a refresh token", issued_type("refresh_token"), wrong_issued("refresh_token")),
-        wrong("an ID token", issued_type("id_token"), wrong_issued("id_token")),
-        wrong("SAML", issued_type("saml2"), wrong_issued("saml2")),
-        wrong("upper case", issued_type("JWT"), wrong_issued("JWT")),
+        wrong(
+            "a refresh token",
+            issued_type("refresh_token"),
+            wrong_issued(Some("urn:ietf:params:oauth:token-type:refresh_token")),
+        ),
+        wrong("an ID token", issued_type("id_token"), wrong_issued(Some("urn:ietf:params:oauth:token-type:id_token"))),
+        wrong("SAML", issued_type("saml2"), wrong_issued(Some("urn:ietf:params:oauth:token-type:saml2"))),
+        wrong("upper case", issued_type("JWT"), wrong_issued(None)),
         right("no lifetime", without(good(), "/expires_in")),
         right("a second", with("expires_in", json!(1))),
         right("ten years", with("expires_in", json!(10_u64 * 366 * 24 * 3600))),
@@ -73,6 +77,7 @@ fn what_a_200_must_say() {
         wrong("none", with("expires_in", json!(0)), lifetime("0")),
         wrong("negative", with("expires_in", json!(-1)), lifetime("-1")),
         wrong("a fraction", with("expires_in", json!(1.5)), lifetime("1.5")),
+        wrong("many digits", with("expires_in", json!(1_234_567_890_123_u64)), lifetime("Number")),
         wrong("a text", with("expires_in", json!("300")), lifetime("Text")),
         wrong("null", with("expires_in", Value::Null), lifetime("Null")),
     ];

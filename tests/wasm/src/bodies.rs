@@ -147,7 +147,9 @@ impl Vm {
             (Way::Request, Due::Trailers) => self.trailers_callback("proxy_on_request_trailers", id),
             (Way::Response, Due::Trailers) => self.trailers_callback("proxy_on_response_trailers", id),
         };
-        if action > 1 {
+        // StopIterationAndWatermark: wait, and do not collect.
+        let waits = way == Way::Request && matches!(due, Due::Body(..)) && action == 2;
+        if action > 1 && !waits {
             self.world().violation(format!("{name} returned {action}"));
         }
         let state = self.state(stream).expect("a stream of this VM");
@@ -155,7 +157,7 @@ impl Vm {
         let pause = action != 0 || (way == Way::Request && (state.reply.is_some() || state.reset));
         let flow = way.flow(state);
         let released = match due {
-            Due::Body(..) => flow.after_body(pause),
+            Due::Body(..) => flow.after_body(pause, !waits),
             Due::Trailers => flow.after_trailers(pause),
         };
         if released && way == Way::Request && state.forwarded.is_none() {

@@ -10,6 +10,9 @@ use wasmi::{Caller, Linker};
 
 type C<'a> = Caller<'a, World>;
 
+/// The kind of a metric that only goes up.
+const COUNTER: u32 = 0;
+
 /// Counts the call, lets a fault strike, and turns the outcome into a status.
 fn call(mut caller: C, name: &'static str, work: impl FnOnce(&mut Guest) -> Outcome<()>) -> Status {
     if let Some(struck) = caller.data_mut().enter(name) {
@@ -92,21 +95,34 @@ fn define_basics(linker: &mut Linker<World>) -> Result<(), wasmi::Error> {
             if kind > 2 {
                 return Err(status::BAD_ARGUMENT);
             }
-            guest.world().metrics.push((name, 0));
+            guest.world().metric_values.entry(name.clone()).or_default();
+            guest.world().metrics.push((name, kind));
             let number = u32::try_from(guest.world().metrics.len()).expect("few metrics");
             guest.write_u32(id, number)
         })
     })?;
     linker.func_wrap(env, "proxy_increment_metric", |c: C, id: u32, offset: u64| {
         call(c, "proxy_increment_metric", |guest| {
-            let metric = (id as usize).checked_sub(1).and_then(|index| guest.world().metrics.get_mut(index));
-            match metric {
+            let by = offset.cast_signed();
+            match guest.world().metric_of(id) {
                 None => Err(status::NOT_FOUND),
-                Some(_) if offset == 0 => Err(status::BAD_ARGUMENT),
+                // Envoy: a counter goes up, a gauge both ways.
+                Some((COUNTER, _)) if by <= 0 => Err(status::BAD_ARGUMENT),
                 Some((_, value)) => {
-                    *value += offset;
+                    *value += by;
                     Ok(())
                 }
+            }
+        })
+    })?;
+    linker.func_wrap(env, "proxy_record_metric", |c: C, id: u32, to: u64| {
+        call(c, "proxy_record_metric", |guest| match guest.world().metric_of(id) {
+            None => Err(status::NOT_FOUND),
+            // Envoy takes no notice where it is a counter.
+            Some((COUNTER, _)) => Err(status::BAD_ARGUMENT),
+            Some((_, value)) => {
+                *value = to.cast_signed();
+                Ok(())
             }
         })
     })?;

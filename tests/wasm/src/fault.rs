@@ -6,7 +6,7 @@ use crate::abi::Status;
 pub const VERIFY: &str = "proxy_call_foreign_function";
 
 /// Every host function of the `env` module that the filter may import, and nothing else.
-pub const HOST_FUNCTIONS: [&str; 20] = [
+pub const HOST_FUNCTIONS: [&str; 21] = [
     "proxy_log",
     "proxy_get_log_level",
     "proxy_get_current_time_nanoseconds",
@@ -27,6 +27,7 @@ pub const HOST_FUNCTIONS: [&str; 20] = [
     "proxy_set_property",
     "proxy_define_metric",
     "proxy_increment_metric",
+    "proxy_record_metric",
 ];
 
 /// Every status of the ABI but Ok, and one that it does not know.

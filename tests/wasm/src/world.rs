@@ -136,8 +136,10 @@ pub struct World {
     pub route_resource: Option<Vec<u8>>,
     /// What the host says of the client's certificate; `None`: the connection has no TLS.
     pub certificate: Option<Vec<u8>>,
-    /// Names and values of the metrics, by id.
-    pub metrics: Vec<(String, u64)>,
+    /// Names and kinds of the metrics, by id. What is defined twice has two ids and one value.
+    pub metrics: Vec<(String, u32)>,
+    /// Their values, by name.
+    pub metric_values: BTreeMap<String, i64>,
     /// What this host's `verify_signature` does.
     pub verify_signature: VerifySignature,
     /// So many bytes are missing at the end of each map of headers.
@@ -176,6 +178,7 @@ impl Default for World {
             route_resource: None,
             certificate: None,
             metrics: Vec::new(),
+            metric_values: BTreeMap::new(),
             verify_signature: VerifySignature::Absent,
             cut_pairs: 0,
             violations: Vec::new(),
@@ -225,7 +228,14 @@ impl World {
 
     /// The value of a metric, 0 if it was never defined.
     pub fn metric(&self, name: &str) -> u64 {
-        self.metrics.iter().filter(|(other, _)| other == name).map(|(_, value)| value).sum()
+        let value = self.metric_values.get(name).copied().unwrap_or_default();
+        u64::try_from(value).expect("no metric is below 0")
+    }
+
+    /// Kind and value of the metric with this id.
+    pub(crate) fn metric_of(&mut self, id: u32) -> Option<(u32, &mut i64)> {
+        let (name, kind) = self.metrics.get((id as usize).checked_sub(1)?)?;
+        Some((*kind, self.metric_values.get_mut(name)?))
     }
 
     /// How often the guest asked the host to verify a signature.

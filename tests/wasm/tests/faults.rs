@@ -303,10 +303,11 @@ matrix!(told, TOLD);
 
 #[test]
 fn what_only_observes_or_helps_changes_nothing_when_it_fails() {
-    let helpers = ["proxy_log", "proxy_get_log_level", "proxy_define_metric", "proxy_increment_metric", VERIFY];
+    let metrics = ["proxy_define_metric", "proxy_increment_metric", "proxy_record_metric"];
+    let helpers = ["proxy_log", "proxy_get_log_level", VERIFY].into_iter().chain(metrics);
     for scene in scenes() {
         let expected = run(scene, &[]).outcomes;
-        for function in helpers {
+        for function in helpers.clone() {
             for status in STATUSES {
                 let outcomes = run(scene, &[Fault::always(function, status)]).outcomes;
                 assert_eq!(outcomes, expected, "{}: {function} returns {status}", scene.name);

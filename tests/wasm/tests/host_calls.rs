@@ -6,18 +6,20 @@ use wasm_host_tests::{
     Answer, Hold, Idp, Key, PATH, Request, Response, TOOL, Token, Vm, fetching_config, good_post, jwks, message, tools,
 };
 
-/// Measured: time, pairs, remove `authorization`, set four identity headers; one look at the response.
-const MOST_FOR_A_FORWARD: u32 = 8;
-/// Measured: time, pairs, the reply; log level and log line at level debug.
-const MOST_FOR_A_REFUSAL: u32 = 5;
+/// Measured: time, pairs, remove `authorization`, set four identity headers; one look at the response; a counter.
+const MOST_FOR_A_FORWARD: u32 = 9;
+/// Of these, for the counter.
+const FOR_METRICS: u32 = 1;
+/// Measured: time, pairs, the reply; log level and log line at level debug; two counters.
+const MOST_FOR_A_REFUSAL: u32 = 7;
 
-/// Measured: time, three headers, the body, a log line, the timer.
-const MOST_FOR_AN_ANSWER: u32 = 7;
+/// Measured: time, three headers, the body, a log line, the timer, a gauge.
+const MOST_FOR_AN_ANSWER: u32 = 8;
 
 /// Measured: what a forward costs, and the body.
-const FOR_A_RULED_FORWARD: u32 = 9;
+const FOR_A_RULED_FORWARD: u32 = 10;
 /// Measured besides: four looks at the response's head, its length, the list, and the list again.
-const FOR_A_LIST: u32 = 15;
+const FOR_A_LIST: u32 = 16;
 
 /// Host calls by name that `work` makes.
 fn cost(vm: &mut Vm, work: impl FnOnce(&mut Vm)) -> (u32, BTreeMap<&'static str, u32>) {
@@ -33,7 +35,13 @@ fn cost(vm: &mut Vm, work: impl FnOnce(&mut Vm)) -> (u32, BTreeMap<&'static str,
 
 /// A VM that has its keys and has served a request.
 fn warm() -> Vm {
-    let mut vm = Vm::start(fetching_config().to_string());
+    warm_with("total")
+}
+
+fn warm_with(request_metrics: &str) -> Vm {
+    let mut config = fetching_config();
+    config["request_metrics"] = json!(request_metrics);
+    let mut vm = Vm::start(config.to_string());
     Idp::default().serve(&mut vm);
     let stream = vm.request(Request::post(PATH).bearer(&Token::good().sign()));
     vm.forwarded(stream);
@@ -55,8 +63,28 @@ fn a_warm_request_makes_few_host_calls() {
 }
 
 #[test]
+fn counting_costs_a_warm_request_one_host_call_or_none() {
+    for (request_metrics, expected) in [("total", 1), ("per_resource", 1), ("off", 0)] {
+        let mut vm = warm_with(request_metrics);
+        let token = Token::good().sign();
+        let (total, spent) = cost(&mut vm, |vm| {
+            let stream = vm.request(Request::post(PATH).bearer(&token));
+            vm.forwarded(stream);
+            vm.respond(stream, Response::status(200).header("content-type", "application/json"));
+            vm.delete(stream);
+        });
+        assert_eq!(total, MOST_FOR_A_FORWARD - FOR_METRICS + expected, "{request_metrics}: {spent:?}");
+        assert_eq!(spent.get("proxy_increment_metric").copied().unwrap_or_default(), expected, "{request_metrics}");
+    }
+}
+
+#[test]
 fn a_refusal_makes_few_host_calls() {
     let mut vm = warm();
+    // The first one of its kind defines its counters.
+    let stream = vm.request(Request::post(PATH));
+    vm.replied(stream).refuses(401, "missing_token");
+    vm.delete(stream);
     let (total, spent) = cost(&mut vm, |vm| {
         let stream = vm.request(Request::post(PATH));
         vm.replied(stream).refuses(401, "missing_token");
