@@ -117,9 +117,8 @@ fn host_of(issuer: &str) -> (&str, u16) {
 fn default_cluster(kind: Kind, issuer: &str) -> String {
     let (host, port) = host_of(issuer);
     match kind {
-        Kind::Envoy | Kind::Json => "idp".to_owned(),
+        Kind::Envoy | Kind::EnvoyGateway | Kind::Json => "idp".to_owned(),
         Kind::Istio | Kind::TrafficExtension => format!("outbound|{port}||{host}"),
-        Kind::EnvoyGateway => "httproute/default/idp/rule/0".to_owned(),
         Kind::Higress => format!("outbound|{port}||idp.dns"),
     }
 }
@@ -188,7 +187,7 @@ spec:
             mesh(&quoted(host), port)
         ),
         Kind::EnvoyGateway => format!(
-            "# `cluster` is what Envoy Gateway makes of the route that leads to the issuer: here HTTPRoute `idp` in `default`.
+            "# `cluster` is one that reaches the issuer over TLS: deploy/envoy-gateway.yaml adds it with an EnvoyPatchPolicy.
 # The route of the MCP server must match /.well-known/oauth-protected-resource too.
 apiVersion: gateway.envoyproxy.io/v1alpha1
 kind: EnvoyExtensionPolicy

@@ -227,6 +227,25 @@ fn people_read_what_the_client_is_told() {
 }
 
 #[test]
+fn a_resource_that_only_reports_is_told_so() {
+    let mut configuration = configuration();
+    configuration["resources"][0]["report_only"] = json!(true);
+    let path = file("config.json", configuration.to_string());
+    let now = NOW.to_string();
+    let arguments = ["explain", "--json", "--config", &path, "--token", "-", "--now", &now];
+    let expired = sign(&header(), &with(claims(), "exp", json!(1)));
+    let told = run_with(&arguments, &expired);
+    let found = told.json();
+    assert_eq!(
+        (told.code, &found["verdict"], &found["reason"]),
+        (1, &json!("report"), &json!("mcp_oauth_token_expired"))
+    );
+    assert_hidden(&told, &expired);
+    let told = run_with(&arguments, &good_token());
+    assert_eq!((told.code, &told.json()["verdict"]), (0, &json!("forward")));
+}
+
+#[test]
 fn no_token_is_the_first_question_of_a_client() {
     let path = file("config.json", configuration().to_string());
     let told = run(&["explain", "--json", "--config", &path]);

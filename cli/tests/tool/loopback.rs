@@ -28,8 +28,7 @@ pub(crate) fn serve(answer: impl Fn(&str, &str, &str, &str) -> (u16, String, Str
             let Ok(mut stream) = stream else { continue };
             let mut text = Vec::new();
             let mut buffer = [0; 4096];
-            loop {
-                let Ok(read) = stream.read(&mut buffer) else { break };
+            while let Ok(read) = stream.read(&mut buffer) {
                 text.extend_from_slice(&buffer[..read]);
                 let all = String::from_utf8_lossy(&text).into_owned();
                 let Some((head, body)) = all.split_once("\r\n\r\n") else {
