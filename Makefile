@@ -67,8 +67,7 @@ test-wasm-host: build ## the built module in an in-process host that imitates En
 
 test-cli: setup ## the command-line tool, and that its explanations are the core's
 	$(say) 'The command-line tool'
-	@cargo test --locked -p mcp-oauth-cli
-	@cargo test --locked -p mcp-oauth --features explain --test core -- --skip properties --skip wycheproof --skip acceleration
+	@cargo test --locked -p mcp-oauth -p mcp-oauth-cli --test core --test tool -- --skip properties --skip wycheproof --skip acceleration
 	@node --test cli/tests/schema.mjs
 
 test-e2e: build ## real Envoy, authorization server, MCP servers and clients
