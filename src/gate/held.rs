@@ -118,8 +118,8 @@ impl Gate {
 
     /// Decides on everything that waited for this, with what is known now. Some of it may have to wait for something else.
     pub(super) fn resume(&mut self, awaited: Awaited, landing: Option<&Landing>, now: UnixTime) -> Vec<Resumed> {
-        let is_due = |(id, held): (&RequestId, &Box<Held>)| (held.awaited == awaited).then_some(*id);
-        let due: Vec<RequestId> = self.held.iter().filter_map(is_due).collect();
+        let due: Vec<RequestId> =
+            self.held.iter().filter(|(_, held)| held.awaited == awaited).map(|(id, _)| *id).collect();
         let mut resumed = Vec::new();
         for request in due {
             let Some(held) = self.held.remove(&request) else { continue };
