@@ -93,7 +93,7 @@ pub struct Outcome {
 pub struct Gate {
     policy: Arc<Policy>,
     checks: Checks,
-    held: BTreeMap<RequestId, Held>,
+    held: BTreeMap<RequestId, Box<Held>>,
     rooms: Rooms,
 }
 
@@ -213,7 +213,7 @@ impl Gate {
             Next::Verdict(verdict) => verdict,
             Next::Wait { awaited, caller, arrival, place } => {
                 let token = Secret::new(text.unwrap_or_default());
-                self.held.insert(id, Held { awaited, resource: index, token, caller, arrival, place });
+                self.held.insert(id, Box::new(Held { awaited, resource: index, token, caller, arrival, place }));
                 Verdict::Hold
             }
         }

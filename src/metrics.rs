@@ -188,6 +188,7 @@ pub fn reason_counter(outcome: Outcome, reason: &str) -> Option<String> {
         Outcome::Allow | Outcome::Answer => return None,
     }
     .to_owned();
-    name.push_str(reason.strip_prefix("mcp_oauth_").unwrap_or(reason));
+    // Its own prefix is as long as this one.
+    name.push_str(reason.get("mcp_oauth.".len()..).unwrap_or(reason));
     Some(name)
 }

@@ -1,6 +1,6 @@
 //! Requests that wait: for keys, for the word of an issuer, for a credential of their upstream.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use super::{Gate, RequestId, Resumed, Verdict};
 use crate::{
@@ -118,8 +118,8 @@ impl Gate {
 
     /// Decides on everything that waited for this, with what is known now. Some of it may have to wait for something else.
     pub(super) fn resume(&mut self, awaited: Awaited, landing: Option<&Landing>, now: UnixTime) -> Vec<Resumed> {
-        let is_due = |(id, held): (&RequestId, &Held)| (held.awaited == awaited).then_some(*id);
-        let due: Vec<RequestId> = self.held.iter().filter_map(is_due).collect();
+        let due: Vec<RequestId> =
+            self.held.iter().filter(|(_, held)| held.awaited == awaited).map(|(id, _)| *id).collect();
         let mut resumed = Vec::new();
         for request in due {
             let Some(held) = self.held.remove(&request) else { continue };
@@ -131,12 +131,18 @@ impl Gate {
     }
 
     /// `None`: it waits again, for something else.
-    fn reconsider(&mut self, id: RequestId, held: Held, landing: Option<&Landing>, now: UnixTime) -> Option<Verdict> {
+    fn reconsider(
+        &mut self,
+        id: RequestId,
+        held: Box<Held>,
+        landing: Option<&Landing>,
+        now: UnixTime,
+    ) -> Option<Verdict> {
         let policy = Arc::clone(&self.policy);
         let Some(resource) = policy.resource(held.resource) else {
             return Some(Verdict::Reply(Reply::refuse(Refusal::Unmatched)));
         };
-        let Held { resource: index, token, caller, mut arrival, place, .. } = held;
+        let Held { resource: index, token, caller, mut arrival, place, .. } = *held;
         if let (Some(caller), Some(Landing::Credential(credential))) = (caller, landing) {
             // It was found good before it waited.
             let credential = caller.check_times(&policy, now).and_then(|()| credential.clone());
@@ -164,7 +170,7 @@ impl Gate {
         match self.go_on(step, index, arrival, Some(place), Some(token.expose()), now) {
             Next::Verdict(verdict) => Some(verdict),
             Next::Wait { awaited, caller, arrival, place } => {
-                self.held.insert(id, Held { awaited, resource: index, token, caller, arrival, place });
+                self.held.insert(id, Box::new(Held { awaited, resource: index, token, caller, arrival, place }));
                 None
             }
         }

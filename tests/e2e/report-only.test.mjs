@@ -94,7 +94,8 @@ for (const [hold, stack] of Object.entries(stacks)) {
       it(`${what}: is answered`, async () => {
         const { answer, got } = await delivered(request, path);
         assert.equal(answer.status, status, answer.body);
-        assert.equal(got, undefined);
+        // With `hold_requests: body` its head was on its way before the body was there.
+        if (hold === 'headers' || !path.endsWith('large')) assert.equal(got, undefined);
         if (!path.includes(';')) assert.equal(await reasonFor(stack, path), reason);
       });
     }

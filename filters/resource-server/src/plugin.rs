@@ -23,11 +23,12 @@ use crate::{
     stream::Stream,
 };
 
-/// A VM may run several plugins, each with its own configuration and streams.
+/// A VM may run several plugins, each with its own configuration and streams. Boxes have one size, so that the maps, and the
+/// one of held requests in the core, share their code: 7 KiB.
 #[derive(Default)]
 pub(crate) struct Vm {
-    pub(crate) plugins: BTreeMap<u32, Plugin>,
-    pub(crate) streams: BTreeMap<u32, Stream>,
+    pub(crate) plugins: BTreeMap<u32, Box<Plugin>>,
+    pub(crate) streams: BTreeMap<u32, Box<Stream>>,
 }
 
 pub(crate) struct Plugin {
@@ -49,7 +50,7 @@ pub(crate) fn with_vm<T>(think: impl FnOnce(&mut Vm) -> T) -> Option<T> {
 }
 
 pub(crate) fn with_plugin<T>(root: u32, think: impl FnOnce(&mut Plugin) -> T) -> Option<T> {
-    with_vm(|vm| vm.plugins.get_mut(&root).map(think)).flatten()
+    with_vm(|vm| vm.plugins.get_mut(&root).map(|plugin| think(plugin))).flatten()
 }
 
 /// A panic is a defect and traps; its message could quote data, so only the place is logged.
@@ -63,9 +64,9 @@ pub(crate) fn on_start() {
 pub(crate) fn on_context_create(context: u32, root: u32) {
     with_vm(|vm| {
         if root == 0 {
-            vm.plugins.insert(context, Plugin::new(Policy::refusing(), 0));
+            vm.plugins.insert(context, Box::new(Plugin::new(Policy::refusing(), 0)));
         } else {
-            vm.streams.insert(context, Stream::new(root));
+            vm.streams.insert(context, Box::new(Stream::new(root)));
         }
     });
 }
@@ -98,7 +99,7 @@ pub(crate) fn on_configure(root: u32, size: usize) -> bool {
     };
     let mut plugin = Plugin::new(policy, host::now_nanoseconds().unwrap_or_default());
     plugin.metrics = Metrics::define();
-    let replaced = with_vm(|vm| vm.plugins.insert(root, plugin)).flatten();
+    let replaced = with_vm(|vm| vm.plugins.insert(root, Box::new(plugin))).flatten();
     if let Some(mut replaced) = replaced {
         request::resume(replaced.gate.refuse_all_held(&Refusal::Misconfigured), root);
         replaced.metrics.close();

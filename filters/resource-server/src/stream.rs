@@ -82,7 +82,7 @@ impl Stream {
 /// Meanwhile it counts as answered: should the proxy call back in between, nothing goes on.
 pub(crate) fn take_state(context: u32) -> Option<State> {
     let take = |stream: &mut Stream| core::mem::replace(&mut stream.state, State::Answered);
-    with_vm(|vm| vm.streams.get_mut(&context).map(take)).flatten()
+    with_vm(|vm| vm.streams.get_mut(&context).map(|stream| take(stream))).flatten()
 }
 
 pub(crate) fn put_state(context: u32, state: State) {
