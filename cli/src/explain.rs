@@ -196,6 +196,7 @@ fn told(reply: &Reply, out: &Output) {
             if !cure.is_empty() {
                 out.line(&format!("   cure: {cure}"));
             }
+            out.line(&format!("   more: docs/guides/troubleshooting.md#{}", reply.reason()));
         }
         None => out.line(&out.paint(Ink::Green, &format!("answered by the filter itself: {}", reply.reason()))),
     }
