@@ -382,8 +382,9 @@ it('a flood of tokens that are nobody’s asks so many questions at a time, and 
   verdicts.answer = answer;
   const count = (status) => answers.filter((each) => each.status === status).length;
   assert.equal(count(401) + count(503), 200);
-  assert.ok(count(401) >= 128, `${count(401)} were answered`);
-  assert.ok(most <= 128, `${most} questions at a time`);
+  const share = Math.floor(128 / 5); // as many servers are asked here, and each has its share
+  assert.ok(count(401) >= share, `${count(401)} were answered`);
+  assert.ok(most <= share, `${most} questions at a time`);
   assert.equal(verdicts.asked.length - before, count(401), 'each was asked about once');
   assert.equal(received().filter((seen) => seen.url === '/signed/flood').length, 0);
   verdicts.of = () => ({ active: true, sub: 'alice', scope: 'mcp:read', aud: url, exp: Math.floor(Date.now() / 1000) + 60 });
