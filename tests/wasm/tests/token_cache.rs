@@ -7,7 +7,7 @@ use wasm_host_tests::{
     inline_config,
 };
 
-/// Measured: time, pairs, remove `authorization`, set four identity headers; one look at the response.
+/// Measured: time, pairs, remove `authorization`, set four identity headers, count; one look at the response.
 const MOST_FOR_A_KNOWN_TOKEN: u32 = 9;
 
 const OTHER_PATH: &str = "/other/mcp";
