@@ -187,8 +187,7 @@ impl Gate {
             }
         };
         self.checks.note_presented(&presented);
-        let text = request.authorization().unread_in(resource.schemes());
-        let text = text.and_then(|(_, text)| str::from_utf8(text).ok());
+        let text = request.authorization().unread_in(resource.schemes()).map(|(_, text)| text);
         let step = match presented {
             // Only the body tells whether the method is one that needs no token.
             Presented::Nothing
@@ -212,7 +211,7 @@ impl Gate {
         match self.go_on(step, index, arrival, None, text, now) {
             Next::Verdict(verdict) => verdict,
             Next::Wait { awaited, caller, arrival, place } => {
-                let token = Secret::new(text.unwrap_or_default());
+                let token = Secret::new(str::from_utf8(text.unwrap_or_default()).unwrap_or_default());
                 self.held.insert(id, Box::new(Held { awaited, resource: index, token, caller, arrival, place }));
                 Verdict::Hold
             }
@@ -226,7 +225,7 @@ impl Gate {
         index: usize,
         mut arrival: Arrival,
         place: Option<Place>,
-        text: Option<&str>,
+        text: Option<&[u8]>,
         now: UnixTime,
     ) -> Next {
         let policy = Arc::clone(&self.policy);

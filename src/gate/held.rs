@@ -167,7 +167,7 @@ impl Gate {
         };
         let step =
             identified.and_then(|who| self.checks.authenticate(who, &arrival.possession, resource, &policy, now));
-        match self.go_on(step, index, arrival, Some(place), Some(token.expose()), now) {
+        match self.go_on(step, index, arrival, Some(place), Some(token.expose().as_bytes()), now) {
             Next::Verdict(verdict) => Some(verdict),
             Next::Wait { awaited, caller, arrival, place } => {
                 self.held.insert(id, Box::new(Held { awaited, resource: index, token, caller, arrival, place }));

@@ -79,27 +79,35 @@ impl Default for Credentials {
 }
 
 impl Credentials {
-    /// The credential for a request of this caller, who may have presented a token of this text.
+    /// The credential that all requests get, whoever sends them; `None` if it takes a look at the caller or at what is kept.
+    pub(crate) fn at_once(resource: &ResourcePolicy) -> Option<Credential> {
+        match resource.upstream_credential() {
+            UpstreamCredential::None => Some(Credential(What::Nothing)),
+            UpstreamCredential::Header(line) => Some(Credential(What::Line(Arc::clone(line)))),
+            _ => None,
+        }
+    }
+
+    /// The credential for a request of this caller, where there is none [`Credentials::at_once`], who may have presented a token of this text.
     pub(crate) fn get(
         &mut self,
         index: usize,
         resource: &ResourcePolicy,
         caller: &Caller,
-        text: Option<&str>,
+        text: Option<&[u8]>,
         policy: &Policy,
         now: UnixTime,
     ) -> Need {
         let ready = |what| Need::Ready(Credential(what));
         let credential = resource.upstream_credential();
         match credential {
-            UpstreamCredential::None => return ready(What::Nothing),
-            UpstreamCredential::Header(line) => return ready(What::Line(Arc::clone(line))),
             UpstreamCredential::ClientCredentials(_) => return self.own(index, now),
             // What says something of the caller, without one.
             _ if caller.is_anonymous() => return ready(What::Nothing),
             _ => {}
         }
         // Nothing weaker goes upstream if the host of this asks wrongly.
+        let text = text.and_then(|text| str::from_utf8(text).ok());
         let Some(text) = text else { return Need::Refused(NO_CREDENTIAL) };
         match credential {
             UpstreamCredential::InsecureForwardClientToken(evidence) => ready(What::ClientToken(*evidence)),
