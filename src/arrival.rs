@@ -4,6 +4,7 @@ use crate::{
     cors::Origin,
     forward::Cleaned,
     message::{HeaderMismatch, McpHeaders},
+    page,
     path::RequestPath,
     policy::ResourcePolicy,
     possession::Possession,
@@ -20,6 +21,8 @@ pub(crate) struct Arrival {
     pub(crate) body: Expected,
     pub(crate) session: Session,
     pub(crate) possession: Possession,
+    /// Whether a person wants to see something.
+    pub(crate) wants_page: bool,
     /// Whether the head is all of the request.
     pub(crate) ended: bool,
     /// At least as many bytes as all of this takes, and a token besides.
@@ -74,6 +77,7 @@ impl Arrival {
             body: expect(request, resource),
             session: Session::None,
             possession: Possession::of(request, path, resource),
+            wants_page: resource.page().is_some() && page::is_wanted(request.method(), request.accept()),
             ended: request.has_ended(),
             size: request.size(),
         };
@@ -113,7 +117,12 @@ impl Arrival {
 
     /// The answer to it, for whoever asked in this way.
     pub(crate) fn refuse(&self, refusal: Refusal, resource: &ResourcePolicy) -> Reply {
-        Reply::challenge_in(self.possession.scheme(), refusal, resource, &self.origin)
+        let page = resource.page().filter(|_| self.wants_page && matches!(refusal, Refusal::MissingToken));
+        let reply = Reply::challenge_in(self.possession.scheme(), refusal, resource, &self.origin);
+        match page {
+            Some(page) => reply.showing(page.render(resource)),
+            None => reply,
+        }
     }
 }
 

@@ -107,6 +107,7 @@ mod mac;
 pub mod message;
 pub mod metadata;
 pub mod metrics;
+mod page;
 pub mod path;
 pub mod pending;
 pub mod policy;

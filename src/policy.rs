@@ -19,6 +19,7 @@ use crate::{
     jws::Algorithm,
     metadata::Document,
     metrics::RequestMetrics,
+    page::Page,
     path::RequestPath,
     provider::{Preset, Provider},
     refusal::Refusal,
@@ -199,6 +200,8 @@ pub struct ResourcePolicy {
     pub(crate) dpop_algorithms: String,
     pub(crate) bare_challenge: Arc<str>,
     pub(crate) document: Document,
+    /// `None`: browsers are answered like all others.
+    pub(crate) page: Option<Page>,
     pub(crate) upstream_credential: UpstreamCredential,
     /// Its place in the policy.
     pub(crate) index: usize,
@@ -259,6 +262,10 @@ impl ResourcePolicy {
             Some(_) => &[Scheme::Bearer, Scheme::Dpop],
             None => &[Scheme::Bearer],
         }
+    }
+
+    pub(crate) const fn page(&self) -> Option<&Page> {
+        self.page.as_ref()
     }
 
     /// What each challenge says.

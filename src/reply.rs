@@ -10,6 +10,7 @@ use crate::{
     filter_state::{FilterState, Note},
     grant::Caller,
     metrics::{Decision, Outcome},
+    page,
     policy::ResourcePolicy,
     refusal::Refusal,
 };
@@ -173,6 +174,16 @@ impl Reply {
         reply.headers.extend(value.map(|value| ("www-authenticate", Cow::Owned(value))));
         reply.headers.extend(nonce.map(|nonce| ("dpop-nonce", Cow::Owned(nonce))));
         reply
+    }
+
+    /// The same for a person: a page of HTML is its body.
+    pub(crate) fn showing(mut self, page: Vec<u8>) -> Self {
+        if let Some((_, value)) = self.headers.iter_mut().find(|(name, _)| *name == "content-type") {
+            *value = Cow::Borrowed(page::MEDIA_TYPE);
+        }
+        self.headers.extend(page::HEADERS);
+        self.body = page;
+        self
     }
 
     /// The same as the answer to the JSON-RPC request of this `id` (JSON): hosts show its message to people, and clients

@@ -28,6 +28,7 @@ pub struct Request<'r> {
     protocol_version: Line<'r>,
     content_type: Line<'r>,
     content_encoding: Line<'r>,
+    accept: Line<'r>,
     accept_encoding: bool,
     ended: bool,
     preflight_method: bool,
@@ -177,6 +178,8 @@ impl<'r> Request<'r> {
             self.content_type.add(value);
         } else if is(b"content-encoding") {
             self.content_encoding.add(value);
+        } else if is(b"accept") {
+            self.accept.add(value);
         } else if is(b"accept-encoding") {
             self.accept_encoding = true;
         } else if is(b"mcp-session-id") {
@@ -253,6 +256,10 @@ impl<'r> Request<'r> {
 
     pub(crate) const fn content_encoding(&self) -> Line<'r> {
         self.content_encoding
+    }
+
+    pub(crate) const fn accept(&self) -> Line<'r> {
+        self.accept
     }
 
     pub(crate) const fn has_accept_encoding(&self) -> bool {

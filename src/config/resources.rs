@@ -20,6 +20,7 @@ use crate::{
     dpop::DpopPolicy,
     mac::MacKeys,
     metadata::{Binding, Description, Document},
+    page::Page,
     policy::{HoldRequests, Policy, ResourcePolicy},
     provider::Provider,
     report_only::ReportOnly,
@@ -43,7 +44,7 @@ pub(super) fn read_resource(
     policy: &mut Policy,
     findings: &mut Findings,
 ) -> Option<Vec<Entry>> {
-    const KNOWN: [&str; 19] = [
+    const KNOWN: [&str; 20] = [
         "resource",
         "authorization_servers",
         "audiences",
@@ -63,6 +64,7 @@ pub(super) fn read_resource(
         "cors",
         "upstream_credential",
         "report_only",
+        "browser_page",
     ];
     let members = findings.object(at, &KNOWN)?;
     let issuers = match members.get("authorization_servers") {
@@ -124,6 +126,8 @@ pub(super) fn read_resource(
     let origins = read_origins(&members, findings);
     let host_default = findings.truth(members.get("host_default"));
     let (description, max_age) = read_metadata(members.get("metadata"), findings);
+    let browser_page = members.get("browser_page");
+    let page = (browser_page.is_none() || findings.truth(browser_page)).then(|| Page::new(&description));
 
     let Some(resource) = members.get("resource") else {
         findings.add(&members.place("resource"), "is missing");
@@ -156,6 +160,7 @@ pub(super) fn read_resource(
         mutual_tls,
         metadata_url: uri.metadata_url(),
         document,
+        page,
         upstream_credential: upstream_credential.unwrap_or_default(),
         uri: uri.as_str().into(),
         index,
