@@ -14,6 +14,7 @@ mod acceleration;
 mod access_rules;
 mod access_tokens;
 mod algorithms;
+mod browser_page;
 mod challenges;
 mod configuration;
 mod cross_origin;
