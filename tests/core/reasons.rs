@@ -120,7 +120,7 @@ fn every_refusal_has_a_reason() {
     let found: BTreeSet<_> = refusals().iter().map(variant).collect();
     assert_eq!(found, variants(include_str!("../../src/refusal.rs"), "Refusal"));
     let found: BTreeSet<_> = token_errors().iter().map(variant).collect();
-    assert_eq!(found, variants(include_str!("../../src/token.rs"), "TokenError"));
+    assert_eq!(found, variants(include_str!("../../src/token/error.rs"), "TokenError"));
     let found: BTreeSet<_> = proof_errors().iter().map(variant).collect();
     assert_eq!(found, variants(include_str!("../../src/dpop/mod.rs"), "ProofError"));
     for refusal in refusals() {

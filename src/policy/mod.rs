@@ -1,39 +1,27 @@
 //! The policy: configuration after every check, immutable, with nothing left to interpret per request.
 
-use core::time::Duration;
+mod authorization_server;
+mod resource;
 
 use alloc::{boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 
+pub use authorization_server::AuthorizationServer;
+pub(crate) use authorization_server::{KeySource, RemoteKeys};
+pub use resource::ResourcePolicy;
+
 use crate::{
-    bearer::Scheme,
-    challenge::{Challenge, Terms},
-    claim::{ClaimPath, Condition},
-    cors::Origins,
-    dpop::{DpopPolicy, Replay, ReplayLimits},
+    claim::Condition,
+    dpop::{Replay, ReplayLimits},
     filter_state::FilterState,
     forward::IdentityHeaders,
-    introspection::Introspection,
-    issuer::Issuer,
     json::Object,
-    jwk::KeySet,
-    jws::Algorithm,
-    metadata::Document,
     metrics::RequestMetrics,
-    page::Page,
     path::RequestPath,
-    provider::{Preset, Provider},
     refusal::Refusal,
-    report_only::ReportOnly,
     request::RouteResource,
     routes::{Routes, Target, is_well_known},
-    rules::Access,
-    scope::ScopeSet,
-    scope_policy::ScopePolicy,
-    session::SessionKeys,
-    static_token::StaticTokens,
     token_cache::TokenCacheLimits,
-    upstream_credential::{IdentityJwt, UpstreamCredential},
-    uri::HttpUri,
+    upstream_credential::UpstreamCredential,
 };
 
 /// What the gate enforces. [`crate::config::parse`] makes one from a configuration.
@@ -88,215 +76,6 @@ pub enum Unmatched {
     InsecureForward,
     /// The configuration was refused: everything is answered 503.
     Misconfigured,
-}
-
-/// An authorization server whose tokens are accepted.
-#[derive(Clone, Debug)]
-pub struct AuthorizationServer {
-    pub(crate) issuer: Issuer,
-    /// What `iss` may be instead.
-    pub(crate) other_issuer: Option<String>,
-    pub(crate) provider: Provider,
-    pub(crate) keys: KeySource,
-    pub(crate) algorithms: Vec<Algorithm>,
-    pub(crate) clock_skew: Duration,
-    pub(crate) require_at_jwt: bool,
-    /// `None`: those of the provider.
-    pub(crate) scope_claims: Option<Vec<ClaimPath>>,
-    pub(crate) introspection: Option<Introspection>,
-}
-
-/// Where an authorization server's keys come from.
-#[derive(Clone, Debug)]
-pub(crate) enum KeySource {
-    /// There are none: its tokens are introspected, whatever their form.
-    None,
-    /// From the configuration: never fetched.
-    Inline(KeySet),
-    /// From the network.
-    Remote(RemoteKeys),
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct RemoteKeys {
-    /// The proxy's cluster for the metadata.
-    pub(crate) cluster: Arc<str>,
-    /// The proxy's cluster for the keys.
-    pub(crate) jwks_cluster: Arc<str>,
-    /// Where the metadata may be, in the order in which it is asked for.
-    pub(crate) metadata: Vec<HttpUri>,
-    /// Skips discovery.
-    pub(crate) jwks_uri: Option<HttpUri>,
-    /// How long one fetch may take.
-    pub(crate) fetch_timeout: Duration,
-    /// After this a refresh is due.
-    pub(crate) max_age: Duration,
-    /// How long keys stay in use while refreshes fail.
-    pub(crate) max_stale: Duration,
-    /// At most one refetch for a key that is missing or does not fit in this time.
-    pub(crate) refetch_cooldown: Duration,
-}
-
-impl AuthorizationServer {
-    /// The issuer identifier.
-    #[must_use]
-    pub const fn issuer(&self) -> &Issuer {
-        &self.issuer
-    }
-
-    /// Whether tokens with this `iss` are its own (RFC 9068 section 4: exactly).
-    pub(crate) fn is_issuer(&self, iss: &str) -> bool {
-        self.issuer.as_str() == iss || self.other_issuer.as_deref() == Some(iss)
-    }
-
-    pub(crate) const fn preset(&self) -> &'static Preset {
-        self.provider.preset()
-    }
-
-    pub(crate) fn allows(&self, algorithm: Algorithm) -> bool {
-        self.algorithms.contains(&algorithm)
-    }
-
-    pub(crate) const fn clock_skew(&self) -> Duration {
-        self.clock_skew
-    }
-
-    pub(crate) fn scope_claims(&self) -> Option<&[ClaimPath]> {
-        self.scope_claims.as_deref()
-    }
-
-    pub(crate) const fn introspection(&self) -> Option<&Introspection> {
-        self.introspection.as_ref()
-    }
-
-    /// Whether its tokens are only ever introspected.
-    pub(crate) const fn has_no_keys(&self) -> bool {
-        matches!(self.keys, KeySource::None)
-    }
-
-    pub(crate) const fn requires_at_jwt(&self) -> bool {
-        self.require_at_jwt
-    }
-}
-
-/// One protected resource.
-#[derive(Clone, Debug)]
-pub struct ResourcePolicy {
-    pub(crate) uri: String,
-    pub(crate) issuers: Vec<usize>,
-    pub(crate) audiences: Vec<String>,
-    pub(crate) scopes: ScopePolicy,
-    /// `None`: bodies are none of our business and are never read.
-    pub(crate) access: Option<Access>,
-    pub(crate) sessions: Option<SessionKeys>,
-    pub(crate) static_tokens: StaticTokens,
-    pub(crate) origins: Origins,
-    /// `None`: tokens that are bound to a key of their sender are refused.
-    pub(crate) dpop: Option<DpopPolicy>,
-    /// Whether tokens may be bound to the client's certificate.
-    pub(crate) mutual_tls: bool,
-    pub(crate) metadata_url: String,
-    /// `alg` values of DPoP proofs, as challenges list them.
-    pub(crate) dpop_algorithms: String,
-    pub(crate) bare_challenge: Arc<str>,
-    pub(crate) document: Document,
-    /// `None`: browsers are answered like all others.
-    pub(crate) page: Option<Page>,
-    pub(crate) upstream_credential: UpstreamCredential,
-    /// Its place in the policy.
-    pub(crate) index: usize,
-    /// Refusals are reported and not enforced.
-    pub(crate) report_only: Option<ReportOnly>,
-}
-
-impl ResourcePolicy {
-    pub(crate) fn issuers(&self) -> &[usize] {
-        &self.issuers
-    }
-
-    pub(crate) fn audiences(&self) -> &[String] {
-        &self.audiences
-    }
-
-    /// Exact match, code point by code point: prefixes are how a token for `/mcp` opens `/mcp-admin`.
-    pub(crate) fn accepts_audience(&self, audience: &str) -> bool {
-        self.audiences.iter().any(|accepted| accepted == audience)
-    }
-
-    /// The resource identifier.
-    pub(crate) fn uri(&self) -> &str {
-        &self.uri
-    }
-
-    pub(crate) const fn scopes(&self) -> &ScopePolicy {
-        &self.scopes
-    }
-
-    pub(crate) const fn access(&self) -> Option<&Access> {
-        self.access.as_ref()
-    }
-
-    pub(crate) const fn sessions(&self) -> Option<&SessionKeys> {
-        self.sessions.as_ref()
-    }
-
-    pub(crate) const fn static_tokens(&self) -> &StaticTokens {
-        &self.static_tokens
-    }
-
-    pub(crate) const fn origins(&self) -> &Origins {
-        &self.origins
-    }
-
-    pub(crate) const fn dpop(&self) -> Option<&DpopPolicy> {
-        self.dpop.as_ref()
-    }
-
-    pub(crate) const fn mutual_tls(&self) -> bool {
-        self.mutual_tls
-    }
-
-    /// How a token may be presented.
-    pub(crate) const fn schemes(&self) -> &'static [Scheme] {
-        match self.dpop {
-            Some(_) => &[Scheme::Bearer, Scheme::Dpop],
-            None => &[Scheme::Bearer],
-        }
-    }
-
-    pub(crate) const fn page(&self) -> Option<&Page> {
-        self.page.as_ref()
-    }
-
-    /// What each challenge says.
-    pub(crate) fn terms(&self) -> Terms<'_> {
-        Terms {
-            metadata_url: &self.metadata_url,
-            dpop: self.dpop.as_ref().map(|_| self.dpop_algorithms.as_str()),
-            dpop_only: self.dpop.as_ref().is_some_and(|dpop| dpop.required),
-        }
-    }
-
-    pub(crate) const fn upstream_credential(&self) -> &UpstreamCredential {
-        &self.upstream_credential
-    }
-
-    /// The identity JWTs of its server, whose keys are published.
-    pub(crate) fn jwks(&self) -> Option<&IdentityJwt> {
-        match &self.upstream_credential {
-            UpstreamCredential::IdentityJwt(jwt) => Some(jwt),
-            _ => None,
-        }
-    }
-
-    /// The challenge that says nothing but where the metadata is.
-    pub(crate) fn bare_challenge(&self) -> &str {
-        &self.bare_challenge
-    }
-
-    pub(crate) fn challenge_without_error(terms: Terms<'_>, challenged: &ScopeSet) -> Arc<str> {
-        alloc::format!("{}", Challenge::missing(terms, challenged)).into()
-    }
 }
 
 impl Policy {
