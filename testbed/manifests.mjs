@@ -6,7 +6,7 @@ import { Gateway, GatewayClass, HTTPRoute } from '@kubernetes-models/gateway-api
 import { WasmPlugin } from '@kubernetes-models/istio/extensions.istio.io/v1alpha1';
 import { DestinationRule, ServiceEntry } from '@kubernetes-models/istio/networking.istio.io/v1';
 import { AuthorizationPolicy } from '@kubernetes-models/istio/security.istio.io/v1';
-import { Ingress } from 'kubernetes-models/networking.k8s.io/v1';
+import { Ingress, NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1';
 import { ConfigMap } from 'kubernetes-models/v1';
 import { parseAllDocuments } from 'yaml';
 import { ROOT } from './paths.mjs';
@@ -25,7 +25,7 @@ const KINDS = Object.fromEntries(
     ['extensions.istio.io/v1alpha1', { WasmPlugin }],
     ['networking.istio.io/v1', { DestinationRule, ServiceEntry }],
     ['security.istio.io/v1', { AuthorizationPolicy }],
-    ['networking.k8s.io/v1', { Ingress }],
+    ['networking.k8s.io/v1', { Ingress, NetworkPolicy }],
     ['v1', { ConfigMap }],
   ].flatMap(([group, kinds]) => Object.entries(kinds).map(([kind, model]) => [`${group} ${kind}`, model])),
 );

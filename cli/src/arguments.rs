@@ -239,6 +239,10 @@ fn read(parser: &mut lexopt::Parser) -> Result<(Command, Output), Failure> {
     match &command {
         Command::Check(check) if check.files.is_empty() => Err(misuse("no file to check", "mcp-oauth check FILE")),
         Command::Explain(explain) if explain.config.is_empty() => Err(misuse("no configuration", "add --config FILE")),
+        Command::Explain(explain) if !explain.fetch && (explain.exchange || explain.ca.is_some()) => {
+            let option = if explain.exchange { "--exchange" } else { "--ca" };
+            Err(misuse(format!("{option} without --fetch: nobody is asked"), "add --fetch"))
+        }
         Command::Discover(discover) if discover.url.is_empty() => {
             Err(misuse("no URL", "mcp-oauth discover https://mcp.example.com/mcp"))
         }

@@ -59,6 +59,16 @@ impl Environment {
     }
 }
 
+impl Environment {
+    /// Those of them that are shown to other servers, as far as they may be named.
+    pub(crate) fn made_up_secrets(&self) -> Vec<String> {
+        let is_secret = |name: &&String| self.kinds.get(*name) == Some(&Kind::Secret);
+        let shown =
+            |name: &String| if is_variable_name(name) { name.clone() } else { "one with an odd name".to_owned() };
+        self.assumed.borrow().iter().filter(is_secret).map(shown).collect()
+    }
+}
+
 /// The environment variables that a configuration names, each with the setting that does.
 pub(crate) fn variables(configuration: &Node) -> Vec<(&str, &str)> {
     let mut found = Vec::new();

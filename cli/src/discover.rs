@@ -18,6 +18,8 @@ use crate::{
     output::{Ink, Output},
 };
 
+/// The step that asks for keys.
+const KEYS: &str = "keys";
 /// More authorization servers than these are not asked.
 const MAX_SERVERS: usize = 8;
 
@@ -96,8 +98,9 @@ impl Look<'_> {
         match self.client.ask(step, method, url, headers, body, self.client.timeout) {
             Ok(response) => Some(response),
             Err(unreachable) => {
-                let cure =
-                    "see whether the address is right, the server runs, and a firewall lets this machine through";
+                let cure = unreachable.cure(
+                    "see whether the address is right, the server runs, and a firewall lets this machine through",
+                );
                 self.add(Rating::Error, step, unreachable.to_string(), cure);
                 self.unreachable.push(unreachable);
                 None
@@ -143,7 +146,10 @@ impl Look<'_> {
             return None;
         }
         let kind = response.header("content-type").unwrap_or_default();
-        if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
+        let bare = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        // RFC 7517 section 8.5 has a type of its own for keys, and the filter takes it.
+        let is_right = bare == "application/json" || (step == KEYS && bare == "application/jwk-set+json");
+        if !is_right {
             let what = format!("{url} has the media type `{}`", shown(kind));
             self.add(Rating::Error, step, what, "serve it as application/json");
         }

@@ -36,8 +36,8 @@ pub(crate) fn run(options: &Explain, out: &mut Output) -> Result<Ending, Misuse>
     let keys = options.keys.as_deref().map(request::read_keys).transpose()?;
     let client = options.fetch.then(|| Client::new(options.ca.as_deref(), Duration::from_secs(10))).transpose()?;
     let exchange = options.exchange;
-    let issuers = asked.issuers.clone();
-    let mut answers = Answers { keys, client, exchange, issuers, unreachable: Vec::new(), open: None };
+    let (issuers, made_up) = (asked.issuers.clone(), asked.made_up.clone());
+    let mut answers = Answers { keys, client, exchange, issuers, made_up, unreachable: Vec::new(), open: None };
     let policy = asked.policy.clone();
     explain::start();
     let verdict = decide(policy, &asked, &mut answers, out);
@@ -154,9 +154,9 @@ fn report(
     let ending = if answers.unreachable.is_empty() { ending } else { Ending::Unreachable };
     for server in &answers.unreachable {
         out.line(&out.paint(Ink::Red, &server.to_string()));
-        out.line(
-            "   cure: see whether the address is right and can be reached from here; or give the keys with --keys FILE",
-        );
+        let cure = server
+            .cure("see whether the address is right and can be reached from here; or give the keys with --keys FILE");
+        out.line(&format!("   cure: {cure}"));
     }
     set(&mut document, "verdict", json!(name));
     out.document(&document);

@@ -52,6 +52,16 @@ pub(crate) struct Unreachable {
     pub(crate) why: String,
 }
 
+impl Unreachable {
+    /// What to do: `otherwise`, unless it was its certificate.
+    pub(crate) fn cure(&self, otherwise: &'static str) -> &'static str {
+        if self.why.contains("certificate") {
+            return "if its certificate is of your own CA, name that with --ca FILE; else mend the certificate";
+        }
+        otherwise
+    }
+}
+
 impl std::fmt::Display for Unreachable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { step, address, waited, why } = self;

@@ -34,6 +34,14 @@ const KINDS: [(&str, Kind); 6] = [
     ("json", Kind::Json),
 ];
 
+/// As in the manifests under deploy/: a tag is whatever somebody pushed last.
+const IMAGE: &str = "registry.example.com/mcp-oauth-filter\
+    @sha256:0000000000000000000000000000000000000000000000000000000000000000";
+const DIGEST: &str = "The digest is what `make push` says.";
+/// On a gateway that serves others too they would all get 404.
+const GATEWAY_OF_ITS_OWN: &str = "# For the gateway of deploy/istio.yaml: this one is for all that a gateway serves, and what is no \
+    configured resource gets 404.\n# The digest is what `make push` says.\n";
+
 pub(crate) fn run(options: Init, out: &mut Output) -> Result<Ending, Misuse> {
     let names = KINDS.map(|(name, _)| name).join(", ");
     let kind = answer(options.kind, "--for", &format!("For what ({names})?"), Some("envoy"))?;
@@ -156,65 +164,62 @@ fn write(kind: Kind, configuration: &Value, issuer: &str) -> String {
             )
         }
         Kind::Istio => format!(
-            "apiVersion: extensions.istio.io/v1alpha1
+            "{GATEWAY_OF_ITS_OWN}apiVersion: extensions.istio.io/v1alpha1
 kind: WasmPlugin
-metadata: {{ name: mcp-oauth, namespace: istio-system }}
+metadata: {{ name: mcp-oauth, namespace: mcp }}
 spec:
-  selector: {{ matchLabels: {{ istio: ingressgateway }} }}
-  url: oci://registry.example.com/mcp-oauth-filter:{}
+  targetRefs: [{{ group: gateway.networking.k8s.io, kind: Gateway, name: mcp }}]
+  url: oci://{IMAGE}
   phase: AUTHN
-  failStrategy: FAIL_CLOSE
+  failStrategy: FAIL_RELOAD # Istio 1.26 and earlier: FAIL_CLOSE
   pluginConfig:
 {}{}",
-            env!("CARGO_PKG_VERSION"),
             map(4),
             mesh(&quoted(host), port)
         ),
         Kind::TrafficExtension => format!(
-            "apiVersion: extensions.istio.io/v1alpha1
+            "{GATEWAY_OF_ITS_OWN}apiVersion: extensions.istio.io/v1alpha1
 kind: TrafficExtension
-metadata: {{ name: mcp-oauth, namespace: istio-system }}
+metadata: {{ name: mcp-oauth, namespace: mcp }}
 spec:
-  selector: {{ matchLabels: {{ istio: ingressgateway }} }}
+  targetRefs: [{{ group: gateway.networking.k8s.io, kind: Gateway, name: mcp }}]
   phase: AUTHN
   wasm:
-    url: oci://registry.example.com/mcp-oauth-filter:{}
-    failStrategy: FAIL_CLOSE
+    url: oci://{IMAGE}
+    failStrategy: FAIL_RELOAD
     pluginConfig:
 {}{}",
-            env!("CARGO_PKG_VERSION"),
             map(6),
             mesh(&quoted(host), port)
         ),
         Kind::EnvoyGateway => format!(
-            "# `cluster` is one that reaches the issuer over TLS: deploy/envoy-gateway.yaml adds it with an EnvoyPatchPolicy.
-# The route of the MCP server must match /.well-known/oauth-protected-resource too.
+            "# The rest is in deploy/envoy-gateway.yaml: the cluster of the name in `cluster`, which EnvoyProxy adds to the bootstrap, and a
+# route `mcp` that matches /.well-known/oauth-protected-resource too. {DIGEST}
 apiVersion: gateway.envoyproxy.io/v1alpha1
 kind: EnvoyExtensionPolicy
-metadata: {{ name: mcp-oauth, namespace: default }}
+metadata: {{ name: mcp-oauth, namespace: mcp }}
 spec:
   targetRefs: [{{ group: gateway.networking.k8s.io, kind: HTTPRoute, name: mcp }}]
   wasm:
   - name: mcp-oauth
     failOpen: false
-    code: {{ type: Image, image: {{ url: registry.example.com/mcp-oauth-filter:{} }} }}
+    code: {{ type: Image, image: {{ url: \"{IMAGE}\" }} }}
     config:
 {}",
-            env!("CARGO_PKG_VERSION"),
             map(6)
         ),
         Kind::Higress => format!(
-            "# `cluster` is what Higress makes of the service source `idp` (McpBridge, type dns) that leads to the issuer.
+            "# `cluster` is what Higress makes of the service source `idp` (McpBridge, type dns) that leads to the issuer: it is in
+# deploy/higress.yaml. {DIGEST}
 apiVersion: extensions.higress.io/v1alpha1
 kind: WasmPlugin
 metadata: {{ name: mcp-oauth, namespace: higress-system }}
 spec:
-  url: oci://registry.example.com/mcp-oauth-filter:{}
+  url: oci://{IMAGE}
   phase: AUTHN
   failStrategy: FAIL_CLOSE
   defaultConfig:
 {}",
-            env!("CARGO_PKG_VERSION"),
             map(4)
         ),
     }
@@ -226,7 +231,7 @@ fn mesh(host: &str, port: u16) -> String {
         "---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
-metadata: {{ name: mcp-oauth-idp, namespace: istio-system }}
+metadata: {{ name: mcp-oauth-idp, namespace: mcp }}
 spec:
   hosts: [{host}]
   location: MESH_EXTERNAL
@@ -235,11 +240,11 @@ spec:
 ---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
-metadata: {{ name: mcp-oauth-idp, namespace: istio-system }}
+metadata: {{ name: mcp-oauth-idp, namespace: mcp }}
 spec:
   host: {host}
   trafficPolicy:
-    tls: {{ mode: SIMPLE, sni: {host}, subjectAltNames: [{host}], caCertificates: system }}
+    tls: {{ mode: SIMPLE, sni: {host}, subjectAltNames: [{host}] }}
 "
     )
 }

@@ -87,6 +87,12 @@ impl Open {
         match &mut self.children {
             Children::List(items) => items.push(node),
             Children::Map(_, name @ None, names) => {
+                // YAML 1.1 merges another mapping in here. kubectl does so, Envoy does not: what one of them reads, a
+                // reader of the other's would not see.
+                if matches!(&node.value, Value::Text { text, style: Style::Plain } if text == "<<") {
+                    let reason = "`<<` merges another mapping for some readers, and is a name for others: write its members here";
+                    return Err(SyntaxError { at, reason: reason.to_owned() });
+                }
                 let text = match &node.value {
                     Value::Text { text, .. } | Value::Number(text) => text.clone(),
                     Value::Truth(truth) => truth.to_string(),

@@ -131,6 +131,25 @@ describe('in Envoy Gateway', () => {
     const paths = route.spec.rules.flatMap(({ matches }) => matches.map(({ path }) => path.value));
     assert.deepEqual(paths, ['/mcp', '/.well-known/oauth-protected-resource']);
   });
+  it('bodies may be as long as the filter allows', () => {
+    const documents = readManifest('envoy-gateway.yaml');
+    const [{ spec }] = documents.filter(({ kind }) => kind === 'ClientTrafficPolicy');
+    const [, number, unit] = /^(\d+)([KM]i)$/.exec(spec.connection.bufferLimit);
+    const [{ body }] = pluginOf(documents).plugin.resources;
+    assert.equal(body, undefined, 'the default: 1 MiB');
+    assert.ok(number * { Ki: 2 ** 10, Mi: 2 ** 20 }[unit] > 2 ** 20);
+  });
+  it('only the proxies of the gateway may reach the server', () => {
+    const documents = readManifest('envoy-gateway.yaml');
+    const [{ metadata: gateway }] = documents.filter(({ kind }) => kind === 'Gateway');
+    const [{ metadata, spec }] = documents.filter(({ kind }) => kind === 'NetworkPolicy');
+    const [{ from: [{ podSelector }, ...more] }, ...others] = spec.ingress;
+    assert.deepEqual([more, others, spec.policyTypes, metadata.namespace], [[], [], ['Ingress'], gateway.namespace]);
+    assert.deepEqual(podSelector.matchLabels, {
+      'gateway.envoyproxy.io/owning-gateway-name': gateway.name,
+      'gateway.envoyproxy.io/owning-gateway-namespace': gateway.namespace,
+    });
+  });
 });
 
 const call = (name) => JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: {} } });

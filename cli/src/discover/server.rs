@@ -3,7 +3,7 @@
 use mcp_oauth::issuer::Issuer;
 use serde_json::Value;
 
-use super::{Look, Rating, is_open_to, is_protected, texts};
+use super::{KEYS, Look, Rating, is_open_to, is_protected, texts};
 use crate::node::shown;
 
 const STEP: &str = "authorization server";
@@ -140,7 +140,6 @@ fn registration(look: &mut Look<'_>, document: &Value) {
 
 /// The filter needs them; clients do not.
 fn keys(look: &mut Look<'_>, document: &Value) {
-    const KEYS: &str = "keys";
     let Some(url) = document.get("jwks_uri").and_then(Value::as_str) else {
         look.note(KEYS, "there is no `jwks_uri`: the filter needs `jwks`, `jwks_uri` or `introspection`");
         return;

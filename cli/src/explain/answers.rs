@@ -18,6 +18,8 @@ pub(crate) struct Answers {
     /// Whether a token endpoint may be asked for credentials.
     pub(crate) exchange: bool,
     pub(crate) issuers: Vec<String>,
+    /// The secrets that nobody gave. What is made up for them is sent to no server.
+    pub(crate) made_up: Vec<String>,
     pub(crate) unreachable: Vec<Unreachable>,
     /// What was asked and not answered.
     pub(crate) open: Option<String>,
@@ -77,6 +79,14 @@ impl Answers {
         };
         if is_for_upstream && !self.exchange {
             self.open = Some(format!("{url} would have to issue a credential for the server: with --exchange it does"));
+            return None;
+        }
+        if let (Some(_), [_, ..]) = (&fetch.post, &self.made_up[..])
+            && !self.is_tokeninfo(fetch)
+        {
+            let names = self.made_up.join(", ");
+            self.open =
+                Some(format!("{url} would be asked with a secret that is not set: give {names} with --env NAME=VALUE"));
             return None;
         }
         out.progress(&format!("asking {url}"));

@@ -25,6 +25,8 @@ pub(crate) struct Asked {
     pub(crate) body: Option<Vec<u8>>,
     pub(crate) now: UnixTime,
     pub(crate) certificate: Option<Certificate>,
+    /// The secrets that are not set.
+    pub(crate) made_up: Vec<String>,
     /// What was assumed.
     pub(crate) notes: Vec<String>,
 }
@@ -39,7 +41,7 @@ pub(crate) fn read(options: &Explain, out: &mut Output) -> Result<Asked, Misuse>
     }
     options.environment.iter().for_each(|(_, value)| out.keep_secret(value));
     let mut notes = Vec::new();
-    let (policy, issuers, first) = policy(options, &mut notes)?;
+    let (policy, issuers, first, made_up) = policy(options, &mut notes)?;
 
     let (authority, path) = target(options.path.as_deref(), &first)?;
     let method = options.method.clone().unwrap_or_else(|| "POST".to_owned());
@@ -86,7 +88,7 @@ pub(crate) fn read(options: &Explain, out: &mut Output) -> Result<Asked, Misuse>
             Misuse::new("--now is no time", "write seconds since 1970, or a time such as 2027-01-31T12:00:00Z")
         })?,
     };
-    Ok(Asked { policy, issuers, head, body, now, certificate: certificate.transpose()?, notes })
+    Ok(Asked { policy, issuers, head, body, now, certificate: certificate.transpose()?, made_up, notes })
 }
 
 fn is_name(name: &str) -> bool {
@@ -112,8 +114,8 @@ fn token(options: &Explain) -> Result<Option<String>, Misuse> {
     Ok(Some(text.to_owned()))
 }
 
-/// The policy, its issuers, and its first resource.
-fn policy(options: &Explain, notes: &mut Vec<String>) -> Result<(Policy, Vec<String>, String), Misuse> {
+/// The policy, its issuers, its first resource, and the secrets that are not set.
+fn policy(options: &Explain, notes: &mut Vec<String>) -> Result<(Policy, Vec<String>, String, Vec<String>), Misuse> {
     let name = &options.config;
     let cure = format!("see what is wrong with: mcp-oauth check {name}");
     let source = source::read(name).map_err(|error| match error {
@@ -145,7 +147,7 @@ fn policy(options: &Explain, notes: &mut Vec<String>) -> Result<(Policy, Vec<Str
         items.iter().filter_map(|item| item.text_of(&[member])).map(str::to_owned).collect()
     };
     let first = texts("resources", "resource").into_iter().next().unwrap_or_default();
-    Ok((policy, texts("authorization_servers", "issuer"), first))
+    Ok((policy, texts("authorization_servers", "issuer"), first, environment.made_up_secrets()))
 }
 
 /// Host and path: of the first resource, or as given.

@@ -227,3 +227,24 @@ fn variables_are_given_found_or_assumed() {
     let wrong = run(&["check", "--env", "MCP_KEYS=hunter2hunter2", &path]);
     assert!(wrong.code == 1 && !wrong.out.contains("hunter2"), "{wrong:?}");
 }
+
+/// kubectl merges, Envoy takes it for a name: what is read here must not be another configuration than what is applied.
+#[test]
+fn merge_keys_are_a_finding() {
+    let manifest = |spec: &str| {
+        format!(
+            "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nspec:\n  url: oci://a.example/b\n  {spec}\n  pluginConfig: {}\n",
+            configuration()
+        )
+    };
+    let merged = file("a.yaml", manifest("<<: { failStrategy: FAIL_OPEN }"));
+    let checked = run(&["check", "--json", &merged]);
+    let found = checked.findings();
+    assert!(checked.code == 1 && found.len() == 1, "{checked:?}");
+    assert!(found[0].starts_with("5:3 error : `<<` merges another mapping for some readers"), "{found:?}");
+    // In quotes it is a name like others, which no reader merges.
+    let quoted = file("a.yaml", manifest("\"<<\": { failStrategy: FAIL_OPEN }"));
+    assert_eq!(run(&["check", &quoted]).code, 0);
+    let aliased = "base: &d [\"mcp:read\"]\n---\nkind: ConfigMap\n";
+    assert!(run(&["check", &file("a.yaml", aliased)]).out.contains("no plugin configuration"));
+}

@@ -80,7 +80,11 @@ fn answer(fault: Fault, base: &str, method: &str, path: &str, all: &str) -> (u16
         },
         ("GET", "/.well-known/oauth-authorization-server") => document(&server(fault, base)),
         ("GET", "/jwks") if fault == Fault::NoKeys => document(&json!({ "keys": [] })),
-        ("GET", "/jwks") => document(&jwks()),
+        ("GET", "/jwks") => {
+            // The type that RFC 7517 has for it.
+            let (status, headers, body) = document(&jwks());
+            (status, headers.replace("application/json", "application/jwk-set+json"), body)
+        }
         _ => nothing(),
     }
 }

@@ -1,10 +1,15 @@
 //! `explain --fetch` and `--keys`: keys from files, from servers, and from servers that are not there.
 
+use std::{
+    io::{BufRead as _, BufReader},
+    process::Stdio,
+};
+
 use serde_json::{Value, json};
 
 use crate::{
     loopback::{json as document, nobody, nothing, serve},
-    support::{NOW, assert_hidden, claims, file, header, jwks, remote, run_with, sign, with},
+    support::{NOW, assert_hidden, claims, file, header, jwks, own, python, remote, run_with, sign, with},
 };
 
 fn token_of(issuer: &str) -> String {
@@ -115,4 +120,82 @@ fn opaque_tokens_are_introspected() {
     let asked = server.seen.lock().expect("a lock").len();
     let told = explain(&configuration, "opaque-and-secret", &[]);
     assert_eq!((told.code, server.seen.lock().expect("a lock").len()), (2, asked));
+}
+
+#[test]
+fn an_authority_of_ones_own_is_trusted_when_it_is_named() {
+    let folder = file("jwks.json", jwks().to_string());
+    let folder = folder.trim_end_matches("/jwks.json");
+    let made = python(&[&own("testbed/certificates.py"), folder, "stranger=stranger"]).status();
+    assert!(made.expect("Python runs").success());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls.py");
+    let mut server = python(&[script, folder]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut port = String::new();
+    BufReader::new(server.stdout.take().expect("a pipe")).read_line(&mut port).expect("a port");
+    let base = format!("https://127.0.0.1:{}", port.trim());
+
+    let token = token_of(&base);
+    let authority = format!("{folder}/authority.pem");
+    let told = explain(&remote(&base), &token, &["--fetch", "--ca", &authority]);
+    assert_eq!((told.code, told.json()["verdict"].as_str()), (0, Some("forward")), "{told:?}");
+    let stranger = format!("{folder}/stranger.pem");
+    for more in [&["--fetch"][..], &["--fetch", "--ca", &stranger]] {
+        let told = explain(&remote(&base), &token, more);
+        let why = told.json()["unreachable"][0]["why"].to_string();
+        assert!(told.code == 3 && why.contains("certificate"), "{told:?}");
+        let path = file("config.json", remote(&base).to_string());
+        let now = NOW.to_string();
+        let told = run_with(&[&["explain", "--config", &path, "--token", "-", "--now", &now], more].concat(), &token);
+        assert!(told.out.contains("cure: if its certificate is of your own CA, name that with --ca FILE"), "{told:?}");
+    }
+    for wrong in ["/no/such/file", &format!("{folder}/server.key")] {
+        let path = file("config.json", remote(&base).to_string());
+        let told = run_with(&["explain", "--config", &path, "--fetch", "--ca", wrong], "");
+        assert!(told.code == 2 && told.err.contains("name a file with PEM certificates"), "{told:?}");
+    }
+    drop(server.stdin.take());
+    server.wait().expect("it ends");
+}
+
+#[test]
+fn a_credential_is_issued_only_when_that_is_asked_for() {
+    let server = serve(|base, method, path, all| match (method, path) {
+        ("GET", "/jwks") => document(&jwks()),
+        ("POST", "/token") if all.contains("audience=tickets") => document(&json!({
+            "access_token": "exchanged-and-secret", "token_type": "Bearer", "expires_in": 60,
+            "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        })),
+        ("POST", "/token") => {
+            (400, "content-type: application/json\r\n".to_owned(), json!({ "error": "invalid_target" }).to_string())
+        }
+        _ => document(&json!({ "issuer": base, "jwks_uri": format!("{base}/jwks") })),
+    });
+    let of = |audience: &str| {
+        let exchange = json!({ "token_exchange": {
+            "endpoint": format!("{}/token", server.base), "cluster": "idp", "client_id": "me",
+            "client_secret_variable": "MCP_CLIENT_SECRET", "audience": audience,
+        }});
+        let mut configuration = remote(&server.base);
+        configuration["resources"][0]["upstream_credential"] = exchange;
+        configuration
+    };
+    let token = token_of(&server.base);
+    let asked = || server.seen.lock().expect("a lock").iter().filter(|(line, _)| line == "POST /token").count();
+    let secret = ["--env", "MCP_CLIENT_SECRET=hunter2hunter2"];
+
+    let told = explain(&of("tickets"), &token, &[&["--fetch"], &secret[..]].concat());
+    assert_eq!((told.code, told.json()["verdict"].as_str(), asked()), (2, Some("undecided"), 0), "{told:?}");
+    assert!(told.json()["why"].as_str().expect("a cure").contains("with --exchange it does"));
+    // What is made up for a secret goes nowhere.
+    let told = explain(&of("tickets"), &token, &["--fetch", "--exchange"]);
+    assert_eq!((told.code, told.json()["verdict"].as_str(), asked()), (2, Some("undecided"), 0), "{told:?}");
+    assert!(told.json()["why"].as_str().expect("a cure").contains("give MCP_CLIENT_SECRET with --env"));
+
+    let more = [&["--fetch", "--exchange"], &secret[..]].concat();
+    let told = explain(&of("tickets"), &token, &more);
+    assert_eq!((told.code, told.json()["verdict"].as_str(), asked()), (0, Some("forward"), 1), "{told:?}");
+    assert!(!told.out.contains("exchanged-and-secret") && !told.out.contains("hunter2"), "{told:?}");
+    let told = explain(&of("other"), &token, &more);
+    let reason = told.json()["reason"].clone();
+    assert_eq!((told.code, reason.as_str()), (1, Some("mcp_oauth_upstream_credential_refused")), "{told:?}");
 }

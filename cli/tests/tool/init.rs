@@ -35,6 +35,36 @@ fn what_is_written_has_no_findings() {
     }
 }
 
+/// What is written goes with the manifests under deploy/: the same names, the same place, and closed as they are.
+#[test]
+fn what_is_written_fits_the_manifests() {
+    let files = [
+        ("istio", "istio.yaml"),
+        ("envoy-gateway", "envoy-gateway.yaml"),
+        ("higress", "higress.yaml"),
+        ("traffic-extension", "istio-traffic-extension.yaml"),
+    ];
+    for (kind, manifest) in files {
+        let given =
+            ["--resource", "https://mcp.example.com/mcp", "--issuer", "https://idp.example.com", "--scopes", "a"];
+        let written = run(&[&["init", "--for", kind][..], &given].concat()).out;
+        let manifest = std::fs::read_to_string(own(&format!("deploy/{manifest}"))).expect("a manifest");
+        let bare = |text: &str| text.replace([' ', '"'], "");
+        let manifest = bare(&manifest);
+        let names = ["metadata:", "targetRefs:", "url:oci:", "image:", "failStrategy:", "failOpen:", "phase:"];
+        let lines: Vec<String> = written
+            .lines()
+            .take_while(|line| *line != "---")
+            .map(|line| bare(line.split(" # ").next().unwrap_or_default()))
+            .filter(|line| names.iter().any(|name| line.starts_with(name)))
+            .collect();
+        assert!(lines.len() >= 3, "{kind}: {lines:?}");
+        for line in lines {
+            assert!(manifest.contains(&line), "{kind}: {line}");
+        }
+    }
+}
+
 #[test]
 fn for_envoy_it_is_the_ten_lines_of_the_readme() {
     let arguments =

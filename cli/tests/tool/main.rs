@@ -20,4 +20,5 @@ mod loopback;
 mod places;
 mod schema;
 mod support;
+mod terminal;
 mod usage;

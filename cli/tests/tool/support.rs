@@ -63,6 +63,13 @@ pub(crate) fn run_with(arguments: &[&str], input: &str) -> Run {
     run
 }
 
+/// The Python that `make setup` made: it has what makes certificates.
+pub(crate) fn python(arguments: &[&str]) -> Command {
+    let mut command = Command::new(own("testbed/.venv/bin/python"));
+    command.args(arguments);
+    command
+}
+
 /// A file that this test alone has.
 pub(crate) fn file(name: &str, content: impl AsRef<[u8]>) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);

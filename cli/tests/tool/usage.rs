@@ -17,7 +17,7 @@ fn help_says_what_exit_codes_mean() {
 #[test]
 fn misuse_is_two_and_has_a_cure() {
     let config = file("a.json", "{}");
-    let cases: [&[&str]; 14] = [
+    let cases: [&[&str]; 16] = [
         &[],
         &["chekc"],
         &["check"],
@@ -28,6 +28,8 @@ fn misuse_is_two_and_has_a_cure() {
         &["explain"],
         &["explain", "--config"],
         &["explain", "--config", &config],
+        &["explain", "--config", &config, "--exchange"],
+        &["explain", "--config", &config, "--ca", &config],
         &["discover"],
         &["discover", "mcp.example.com"],
         &["discover", "https://user@mcp.example.com/"],
