@@ -83,6 +83,10 @@ export function startJudge({ accessLog, record }) {
       if (line && line.status !== 0) say(`left, and yet Envoy answered ${line.status} ${line.reason}`);
       return;
     }
+    if (error && entry.mayBeCut && line?.status === 0 && line.reason.startsWith('downstream_local_disconnect')) {
+      if (reached.length) say('reached the MCP server although Envoy had cut its connection while it was held');
+      return;
+    }
     // nothing stuck, nothing lost
     if (error) return say(`no answer: ${error}`);
     const took = entry.endedAt - entry.sentAt;
@@ -103,11 +107,12 @@ export function startJudge({ accessLog, record }) {
     for (const entry of entries) judgeOne(entry, wrong);
     for (const id of arrivals.keys()) if (!known.has(id)) wrong.push({ id, what: 'WRONGLY ALLOWED: reached the MCP server, and nobody sent it' });
     for (const id of runs.keys()) if (!known.has(id)) wrong.push({ id, what: 'WRONGLY ALLOWED: a tool ran, and nobody asked' });
-    const counts = { sent: entries.length, allowed: 0, refused: 0, unavailable: 0, left: 0, reasons: {} };
+    const counts = { sent: entries.length, allowed: 0, refused: 0, unavailable: 0, left: 0, cut: 0, reasons: {} };
     let latest = 0; // ms after its removal that a key still let one in
     for (const entry of entries) {
       const [line] = lines.get(entry.id) ?? [];
       if (entry.left) counts.left++;
+      else if (entry.error && entry.mayBeCut) counts.cut++;
       else if (entry.status === 200) counts.allowed++;
       else if (entry.status === 503) counts.unavailable++;
       else if (entry.status) counts.refused++;

@@ -1,10 +1,11 @@
 // Envoy as operators run it who change it while it serves: its listener comes from a file that is replaced (LDS), and it
 // can be replaced itself (hot restart).
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connectionManagerOf, render, startBare, version } from '../../testbed/envoy.mjs';
 import { until } from '../../testbed/until.mjs';
+import { send } from '../e2e/support/http.mjs';
 
 const DRAIN = 10; // seconds, in which what is held has to be answered
 const PARENT = 15; // … and until the old Envoy goes
@@ -70,10 +71,16 @@ export async function startProxy({ directory, places, edit }) {
       args: ['--restart-epoch', String(epoch), ...args, ...common],
     });
   const proxy = { accessLog, epochs: [] };
-  proxy.part = await launch(0, ['--use-dynamic-base-id', '--base-id-path', baseId]);
+  /** Envoy leaves the memory that two of them share. */
+  const forget = () => rmSync(`/dev/shm/envoy_shared_memory_${Number(readFileSync(baseId, 'utf8')) * 10}`, { force: true });
+  proxy.part = await launch(0, ['--use-dynamic-base-id', '--base-id-path', baseId]).catch((error) => {
+    if (existsSync(baseId)) forget();
+    throw error;
+  });
   proxy.epochs.push(proxy.part);
 
-  const admin = async (path) => (await fetch(`http://127.0.0.1:${places.admin}${path}`, { signal: AbortSignal.timeout(5000) })).text();
+  // each over a connection of its own: one that is kept open is answered by the old Envoy for as long as that is there
+  const admin = async (path) => (await send(`http://127.0.0.1:${places.admin}${path}`, { method: 'GET' })).body;
   /** Values by name, of all that is there. */
   proxy.stats = async (names) => {
     const filter = encodeURIComponent(`^(${names.join('|').replaceAll('.', '\\.')})$`);
@@ -146,8 +153,7 @@ export async function startProxy({ directory, places, edit }) {
   proxy.version = version().split('/')[1];
   proxy.stop = async () => {
     await Promise.all(proxy.epochs.map((part) => part.stop()));
-    // Envoy leaves the memory that two of them share
-    rmSync(`/dev/shm/envoy_shared_memory_${Number(readFileSync(baseId, 'utf8')) * 10}`, { force: true });
+    forget();
   };
   return proxy;
 }

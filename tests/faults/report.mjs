@@ -18,13 +18,13 @@ export function section({ phases, memory, bounds, version, commit, secondsPerPha
 \`make faults\` on ${new Date().toISOString().slice(0, 10)}, commit ${commit}, Envoy ${version}, ${minutes.toFixed(1)} minutes, ${secondsPerPhase} s per phase, ${perSecond} requests per second besides what a phase
 sends. Written by \`tests/faults/report.mjs\`; not by hand.
 
-Of ${sum('sent')} requests ${sum('allowed')} were allowed, ${sum('refused')} refused, ${sum('unavailable')} answered 503, and ${sum('left')} left while they were held. Each of them is accounted
-for by its client, by Envoy's access log and by the record of the MCP server: wrongly allowed 0, stuck 0, lost 0, tokens at the MCP server 0. After each phase
+Of ${sum('sent')} requests ${sum('allowed')} were allowed, ${sum('refused')} refused, ${sum('unavailable')} answered 503, ${sum('left')} left while they were held, and ${sum('cut')} were cut by
+Envoy when it had drained old connections. Each of them is accounted for by its client, by Envoy's access log and by the record of the MCP server: wrongly allowed 0, stuck 0, lost 0, tokens at the MCP server 0. After each phase
 no request was held by the filter and none was active in Envoy.
 
 ${table(
-  ['phase', 'requests', 'allowed', 'refused', '503', 'left', 'slowest, s', 'measured'],
-  phases.map(({ name, counts, figures }) => [name, counts.sent, counts.allowed, counts.refused, counts.unavailable, counts.left, seconds(counts.slowest), said(figures)]),
+  ['phase', 'requests', 'allowed', 'refused', '503', 'left', 'cut', 'slowest, s', 'measured'],
+  phases.map(({ name, counts, figures }) => [name, counts.sent, counts.allowed, counts.refused, counts.unavailable, counts.left, counts.cut, seconds(counts.slowest), said(figures)]),
 )}
 
 A key that had been removed let the last token in ${seconds(latest)} s later; the bound is ${seconds(bounds.keyLifetime)} s (\`keys_max_age\` and a fetch). Memory after each round of clients that leave, in MiB:

@@ -10,7 +10,7 @@ const MOST_OPEN = 4000; // beyond this nothing is being answered, and more of it
 export class Traffic {
   /** `fault` says whether something is wrong just now; `entries` are the requests of the phase. */
   constructor(kinds, origin, perSecond) {
-    Object.assign(this, { origin, perSecond, entries: [], open: new Set(), fault: false, longest: LONGEST, strict: undefined });
+    Object.assign(this, { origin, perSecond, entries: [], open: new Set(), fault: false, longest: LONGEST, strict: false, mayBeCut: false });
     this.kinds = new Map(kinds.map((kind) => [kind.name, kind]));
     this.deal = kinds.flatMap((kind) => Array(kind.weight).fill(kind));
     this.sent = 0;
@@ -43,7 +43,7 @@ export class Traffic {
     const id = `r${++this.sent}`;
     const made = kind.make(id);
     if (!made) return undefined;
-    const entry = { id, kind, ...made, longest: this.longest, strictAtStart: this.strict, faultAtStart: this.fault, sentAt: Date.now(), left: false };
+    const entry = { id, kind, ...made, longest: this.longest, strictAtStart: this.strict, mayBeCut: this.mayBeCut, faultAtStart: this.fault, sentAt: Date.now(), left: false };
     const { url = `${this.origin}/mcp`, token, headers } = made;
     this.entries.push(entry);
     this.open.add(entry);
