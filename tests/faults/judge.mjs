@@ -107,7 +107,7 @@ export function startJudge({ accessLog, record }) {
     for (const entry of entries) judgeOne(entry, wrong);
     for (const id of arrivals.keys()) if (!known.has(id)) wrong.push({ id, what: 'WRONGLY ALLOWED: reached the MCP server, and nobody sent it' });
     for (const id of runs.keys()) if (!known.has(id)) wrong.push({ id, what: 'WRONGLY ALLOWED: a tool ran, and nobody asked' });
-    const counts = { sent: entries.length, allowed: 0, refused: 0, unavailable: 0, left: 0, cut: 0, reasons: {} };
+    const counts = { sent: entries.length, allowed: 0, refused: 0, unavailable: 0, left: 0, cut: 0, good: {}, reasons: {} };
     let latest = 0; // ms after its removal that a key still let one in
     for (const entry of entries) {
       const [line] = lines.get(entry.id) ?? [];
@@ -116,6 +116,7 @@ export function startJudge({ accessLog, record }) {
       else if (entry.status === 200) counts.allowed++;
       else if (entry.status === 503) counts.unavailable++;
       else if (entry.status) counts.refused++;
+      if (entry.kind.good && entry.status) counts.good[entry.status] = (counts.good[entry.status] ?? 0) + 1;
       if (line) counts.reasons[`${entry.kind.name} → ${line.status} ${line.reason}`] = (counts.reasons[`${entry.kind.name} → ${line.status} ${line.reason}`] ?? 0) + 1;
       if (entry.key) for (const { at } of arrivals.get(entry.id) ?? []) latest = Math.max(latest, at - entry.key.removedAt);
     }

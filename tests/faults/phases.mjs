@@ -1,9 +1,10 @@
-// What goes wrong, in order. Each phase gets the world and leaves it well again: what it resolves to are figures of it.
+// What goes wrong, in order. Each phase gets the world and leaves it well again; it resolves to what was measured, as texts.
 import { until } from '../../testbed/until.mjs';
 import { newKey } from './kinds.mjs';
 
 const pass = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-const since = (start) => Math.round(performance.now() - start) / 1000;
+const since = (start) => (performance.now() - start) / 1000;
+const told = (seconds) => `${seconds.toFixed(1)} s`;
 
 /**
  * Waits until every kind of answer is that of a well system again, from all workers, and says how long it took. Until then the
@@ -74,7 +75,7 @@ async function releaseGood(world, asked, what) {
 
 async function baseline(_world, seconds) {
   await pass(seconds / 2);
-  return {};
+  return [];
 }
 
 async function killed(world, seconds) {
@@ -94,7 +95,13 @@ async function killed(world, seconds) {
     await front.listen();
     return recovers(world);
   }
-  return { 'recovered after a moment': await dies(seconds / 5, false), 'recovered after longer': await dies(seconds, true) };
+  const said = [];
+  for (const [time, refused] of [
+    [seconds / 5, false],
+    [seconds, true],
+  ])
+    said.push(`well again ${told(await dies(time, refused))} after ${told(time)}`);
+  return said;
 }
 
 async function slowed(world, seconds) {
@@ -105,7 +112,7 @@ async function slowed(world, seconds) {
   front.mode = 'drips';
   await pass(seconds / 2);
   front.release();
-  return { 'recovered': await recovers(world) };
+  return [`well again after ${told(await recovers(world))}`];
 }
 
 async function rotation(world, seconds) {
@@ -130,7 +137,7 @@ async function rotation(world, seconds) {
     const entries = await Promise.all(Array.from({ length: 12 }, () => traffic.ask('retired key')));
     return entries.every(({ status }) => status === 401);
   }, { seconds: 30, every: 250 });
-  return { keys: turns, 'the newest known': known, 'the removed refused': since(gone) };
+  return [`${turns} keys`, `the last one known to both workers after ${told(known)}`, `all refused ${told(since(gone))} after their end`];
 }
 
 const HELD_LONGEST = 45_000; // ms, with these timeouts
@@ -144,10 +151,10 @@ const settings = (strict) => (plugin) => {
 
 async function reloaded(world, seconds) {
   const { proxy, traffic } = world;
-  const figures = { deliveries: 0, held: 0, refused: 0 };
+  let [deliveries, mistakes, held] = [0, 0, 0];
   const deliver = async (strict) => {
     if (!(await proxy.deliver(settings(strict)))) throw new Error('Envoy refused a good configuration');
-    figures.deliveries++;
+    deliveries++;
   };
   traffic.fault = true; // what is new begins without keys
   await deliver(false);
@@ -156,7 +163,7 @@ async function reloaded(world, seconds) {
   const begin = performance.now();
   for (let strict = true; since(begin) < seconds || strict === false; strict = !strict) {
     const asked = await holdGood(world, 20);
-    figures.held += asked.size;
+    held += asked.size;
     traffic.strict = undefined;
     await deliver(strict);
     await releaseGood(world, asked, 'while the configuration changed');
@@ -172,7 +179,7 @@ async function reloaded(world, seconds) {
     );
     traffic.strict = strict;
     if (await proxy.deliver((plugin) => void (plugin.resources[0].scopes.requierd = []))) throw new Error('Envoy took a configuration with a mistake');
-    figures.refused++;
+    mistakes++;
     await pass(1); // traffic with it, before the next change
   }
   await proxy.drained();
@@ -186,26 +193,27 @@ async function reloaded(world, seconds) {
   await deliver(strict);
   traffic.mayBeCut = false;
   await proxy.drained();
-  figures.cut = (await Promise.all(cut)).filter(({ error }) => error).length;
-  if (figures.cut !== cut.size) throw new Error(`of ${cut.size} requests that were held for longer than Envoy drains it cut ${figures.cut}`);
+  const ended = (await Promise.all(cut)).filter(({ error }) => error).length;
+  if (ended !== cut.size) throw new Error(`of ${cut.size} requests that were held for longer than Envoy drains it cut ${ended}`);
   world.front.release();
   await recovers(world);
   traffic.strict = strict;
 
   // Envoy itself is replaced, while requests are held in the old one
   const asked = await holdGood(world, 20);
-  figures.held += asked.size;
+  held += asked.size;
   const old = await proxy.restart();
   await releaseGood(world, asked, 'while Envoy was replaced');
   await recovers(world);
   await proxy.gone(old);
   retireAll(world);
-  return figures;
+  return [`${deliveries} configurations delivered`, `${mistakes} with a mistake refused`, `${held} good requests held meanwhile, all served`, `${ended} held for longer than Envoy drains`, 'one hot restart'];
 }
 
 const CLIENTS = 1000;
 const STAY = 20;
-export const ROUNDS = 6;
+// Some KiB that each client left behind would be more than the bound in so many rounds, and one round takes a second.
+const ROUNDS = 20;
 
 async function left(world) {
   const { proxy, traffic, memory } = world;
@@ -214,21 +222,20 @@ async function left(world) {
   if (!(await proxy.deliver(settings(traffic.strict)))) throw new Error('Envoy refused a good configuration');
   await recovers(world);
   traffic.longest = HELD_LONGEST;
-  const figures = { rounds: 0, clients: 0, 'most held': 0 };
-  for (; figures.rounds < ROUNDS; figures.rounds++) {
+  let most = 0;
+  for (let round = 0; round < ROUNDS; round++) {
     const staying = await holdGood(world, STAY);
     await world.server.issue(); // an opaque token that nobody has asked about: its question is held too
     const leaving = [];
     const gone = Array.from({ length: CLIENTS }, (_, i) =>
       traffic.ask(['good, changing key', 'unknown key', 'good, changing key', 'good, introspected'][i % 4], (entry) => leaving.push(entry)),
     );
-    const most = await until(`${CLIENTS + STAY} requests are held`, async () => {
-      const held = await proxy.held();
-      return held >= CLIENTS + STAY && held;
+    const held = await until(`${CLIENTS + STAY} requests are held`, async () => {
+      const now = await proxy.held();
+      return now >= CLIENTS + STAY && now;
     }, { seconds: 15, every: 50 });
-    figures['most held'] = Math.max(figures['most held'], most);
+    most = Math.max(most, held);
     for (const entry of leaving) entry.leave();
-    figures.clients += leaving.length;
     await Promise.all(gone);
     await until('the filter has noticed who left', async () => (await proxy.held()) <= traffic.open.size, { every: 50 });
     await releaseGood(world, staying, 'while others left');
@@ -236,7 +243,7 @@ async function left(world) {
     memory.push(await proxy.memory());
   }
   retireAll(world);
-  return figures;
+  return [`${ROUNDS} rounds`, `at most ${most} held at a time`, `${ROUNDS * STAY} that stayed were served`];
 }
 
 /** name → what it does. */
