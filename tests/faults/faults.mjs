@@ -4,9 +4,9 @@
 //   FAULTS_SECONDS=25   how long a phase lasts
 //   FAULTS_ONLY='a, b'  only phases whose names begin so; the page then stays as it is
 //   FAULTS_BREAK=...    breaks what is promised, so that the run must fail: `report-only`, `forged`, `stuck`, `open`, `memory`
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { ROOT, runDirectory } from '../../testbed/paths.mjs';
 import { freePort } from '../../testbed/ports.mjs';
 import { stopAll } from '../../testbed/processes.mjs';
@@ -155,7 +155,7 @@ async function run(world) {
     if (phase === PHASES['1 000 clients leave'] && world.memory.length) memoryIsLevel(world, wrong);
     const took = ((performance.now() - began) / 1000).toFixed(0);
     console.log(`   ${name}: ${counts.sent} requests in ${took} s, ${counts.allowed} allowed, ${counts.refused} refused, ${counts.unavailable} × 503, ${counts.left} left. ${figures.join(', ')}`);
-    if (process.env.FAULTS_REASONS) console.log(counts.reasons);
+    writeFileSync(join(DIRECTORY, `${name}.json`), JSON.stringify(counts, null, 1)); // what was answered to which kind, and why
     results.push({ name, figures, counts });
     if (!wrong.length) continue;
     for (const { id, what } of wrong.slice(0, 20)) console.error(`   FAILED in '${name}', request ${id}: ${what}`);

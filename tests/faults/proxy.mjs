@@ -71,12 +71,9 @@ export async function startProxy({ directory, places, edit }) {
       args: ['--restart-epoch', String(epoch), ...args, ...common],
     });
   const proxy = { accessLog, epochs: [] };
-  /** Envoy leaves the memory that two of them share. */
-  const forget = () => rmSync(`/dev/shm/envoy_shared_memory_${Number(readFileSync(baseId, 'utf8')) * 10}`, { force: true });
-  proxy.part = await launch(0, ['--use-dynamic-base-id', '--base-id-path', baseId]).catch((error) => {
-    if (existsSync(baseId)) forget();
-    throw error;
-  });
+  // Envoy leaves behind the memory that two of them share
+  process.once('exit', () => existsSync(baseId) && rmSync(`/dev/shm/envoy_shared_memory_${Number(readFileSync(baseId, 'utf8')) * 10}`, { force: true }));
+  proxy.part = await launch(0, ['--use-dynamic-base-id', '--base-id-path', baseId]);
   proxy.epochs.push(proxy.part);
 
   // each over a connection of its own: one that is kept open is answered by the old Envoy for as long as that is there
@@ -151,10 +148,7 @@ export async function startProxy({ directory, places, edit }) {
       }),
     ]);
   proxy.version = version().split('/')[1];
-  proxy.stop = async () => {
-    await Promise.all(proxy.epochs.map((part) => part.stop()));
-    forget();
-  };
+  proxy.stop = () => Promise.all(proxy.epochs.map((part) => part.stop()));
   return proxy;
 }
 
