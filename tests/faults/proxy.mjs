@@ -10,6 +10,13 @@ import { send } from '../e2e/support/http.mjs';
 const DRAIN = 10; // seconds, in which what is held has to be answered
 const PARENT = 15; // … and until the old Envoy goes
 const LISTENER = 'type.googleapis.com/envoy.config.listener.v3.Listener';
+const IDLE = {
+  'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+    '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
+    'common_http_protocol_options': { idle_timeout: '2s' },
+    'explicit_http_config': { http_protocol_options: {} },
+  },
+};
 const HELD = 'wasmcustom.mcp_oauth.held_requests';
 /** What must be 0 when nobody asks anything. */
 const ACTIVE = [HELD, 'http.mcp.downstream_rq_active', 'cluster.mcp_server.upstream_rq_active', 'cluster.authorization_server.upstream_rq_active'];
@@ -41,6 +48,8 @@ export async function startProxy({ directory, places, edit }) {
             },
           },
         ];
+        // Node closes a connection that is idle for 5 s, perhaps in the moment in which Envoy sends a request over it
+        for (const cluster of bootstrap.static_resources.clusters) cluster.typed_extension_protocol_options = IDLE;
         edit(bootstrap, plugin);
         return change?.(plugin);
       },
