@@ -78,6 +78,7 @@ async function start() {
       },
     });
     plugin.resources.push({ resource: opaque, scopes: { required: ['mcp:read'] } });
+    plugin.token_cache = { max_entries: 256 }; // full soon, so that what grows after that is no cache
     if (BREAK === 'report-only') plugin.resources[0].report_only = true;
   });
   world.proxy = await startProxy({ directory: DIRECTORY, places: { ...ports, authorizationServer: front.port, issuer: world.issuer }, edit });

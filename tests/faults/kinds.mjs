@@ -74,7 +74,7 @@ export function kinds(world) {
       ill: [NO_KEYS],
       make: () => {
         const gone = world.ring.filter(({ removedAt }) => removedAt !== Infinity);
-        const by = gone[Math.floor(Math.random() * gone.length)];
+        const by = Math.random() < 0.5 ? gone.at(-1) : gone[Math.floor(Math.random() * gone.length)]; // what went last is what may be taken yet
         return by && { token: sign({}, { by: by.private }), mayPassUntil: by.removedAt + KEY_LIFETIME, key: by };
       },
     },

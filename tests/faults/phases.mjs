@@ -62,7 +62,7 @@ async function holdGood(world, count) {
       }
       return (await proxy.held()) >= count && asked.size === count;
     },
-    { every: 100 },
+    { every: 300 },
   );
   return asked;
 }
