@@ -90,6 +90,10 @@ e2e-matrix: build ## the same with Envoy 1.36 to 1.40, written to docs/compatibi
 	$(say) 'End to end, with each version of Envoy'
 	@node testbed/matrix.mjs
 
+faults: build ## traffic while all around Envoy fails, written to docs/hardening.md (about five minutes; FAULTS_SECONDS=... per phase)
+	$(say) 'Faults'
+	@node tests/faults/faults.mjs
+
 bench: build ## what a request costs, beside Envoy's own filter in the same Envoy (about five minutes)
 	$(say) 'Benchmark in Envoy'
 	@node benches/envoy/bench.mjs --plot
@@ -110,4 +114,4 @@ clean: ## remove all that the other targets made
 	rm -rf target testbed/.venv testbed/node_modules tools/node_modules
 
 .NOTPARALLEL:
-.PHONY: help demo up build setup cli test-cli image push push-where release-notes test lint test-core test-core-wasm test-wasm-host test-e2e e2e-matrix test-release test-image test-push bench bench-core fuzz size clean
+.PHONY: help demo up build setup cli test-cli image push push-where release-notes test lint test-core test-core-wasm test-wasm-host test-e2e e2e-matrix test-release test-image test-push faults bench bench-core fuzz size clean

@@ -101,17 +101,23 @@ export async function startEnvoy({ directory, workers = 2, logLevel = 'info', ..
   );
 }
 
-/** Starts Envoy with a configuration of one's own (an object), for measuring. */
-export async function startBare({ directory, admin, config, workers = 1 }) {
-  const file = join(directory, 'envoy.json');
+/**
+ * Starts Envoy with a configuration of one's own (an object), for measuring, and for more than one Envoy of one directory:
+ * `name` tells their files apart, and `args` may be those of a hot restart.
+ */
+export async function startBare({ directory, admin, config, workers = 1, name = 'envoy', logLevel = 'warning', args = ['--disable-hot-restart'] }) {
+  const file = join(directory, `${name}.json`);
   writeFileSync(file, JSON.stringify(config));
   const ready = async () => (await fetch(`http://127.0.0.1:${admin}/ready`).catch(() => undefined))?.ok;
-  return start('Envoy', binary(), ['-c', file, ...logging('warning'), '--concurrency', String(workers), '--disable-hot-restart'], {
+  return start('Envoy', binary(), ['-c', file, ...logging(logLevel), '--concurrency', String(workers), ...args], {
     cwd: ROOT,
-    log: join(directory, 'envoy.log'),
+    log: join(directory, `${name}.log`),
     ready,
   });
 }
+
+/** What Envoy calls its version. */
+export const version = () => execFileSync(binary(), ['--version'], { encoding: 'utf8' }).trim().split(/\s+/).pop();
 
 /** Asks Envoy whether it would take this configuration: `{ accepted, output }`. */
 export function validate({ directory, ...places }) {
