@@ -61,6 +61,7 @@
 //! | [`upstream_credential`] | what the server gets instead of the client's token | RFC 8693, RFC 6749 section 4.4, RFC 9493 |
 //! | [`filter_state`] | what the proxy is told of a request | |
 //! | [`metrics`] | what is worth counting | |
+//! | `page` | what a person sees in a browser | |
 //! | [`response`], `session`, [`list_filter`], [`event_stream`] | the way back | MCP transports, server-sent events |
 //! | [`waiting`] | how much may wait | |
 //! | `explain` | which checks a decision went through, for the command-line tool (feature `explain`) | |

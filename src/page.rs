@@ -83,11 +83,12 @@ pub(crate) fn is_wanted(method: &[u8], accept: Line<'_>) -> bool {
     }
     let mut wanted = false;
     for range in accept.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-        let is = |known: &str| range.eq_ignore_ascii_case(known.as_bytes());
+        let media_type = range.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii_end();
+        let is = |known: &str| media_type.eq_ignore_ascii_case(known.as_bytes());
         if is("application/json") || is("text/event-stream") {
             return false;
         }
-        wanted |= is("text/html");
+        wanted |= is("text/html") && media_type.len() == range.len();
     }
     wanted
 }

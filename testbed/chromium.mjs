@@ -1,12 +1,13 @@
 // A real Chromium from an npm package, with the few libraries that it needs and a bare machine lacks. Linux on x86-64 only.
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import puppeteer from 'puppeteer-core';
 import { ROOT, TESTBED } from './paths.mjs';
 
-const UNPACKED = join(ROOT, 'target', 'chromium');
+const { version } = JSON.parse(readFileSync(join(TESTBED, 'node_modules/@sparticuz/chromium/package.json'), 'utf8'));
+const UNPACKED = join(ROOT, 'target', `chromium-${version}`);
 export const isAvailable = process.platform === 'linux' && process.arch === 'x64';
 
 async function unpack() {

@@ -39,27 +39,60 @@ fn snippets(page: &str) -> Vec<String> {
     page.split("<pre>").skip(1).map(|rest| read(rest.split_once("</pre>").expect("an end").0)).collect()
 }
 
+/// Whatever the resource has besides: rules read bodies, and what needs no token is known by them alone.
 #[test]
 fn it_is_the_same_401_with_another_body() {
-    let config = inline_config();
-    let (page, plain) = (open(&config), get(&config, "GET", &[]));
-    assert_eq!((page.status(), page.reason(), page.refusal()), (plain.status(), plain.reason(), plain.refusal()));
-    assert_eq!(page.status(), 401);
-    for (name, value) in plain.headers().filter(|(name, _)| *name != "content-type") {
-        assert_eq!(reply_header(&page, name), Some(value), "{name}");
+    let resource = |more: Value| {
+        let mut config = put(inline_config(), "/hold_requests", json!("headers"));
+        let members = more.as_object().expect("an object").clone();
+        config["resources"][0].as_object_mut().expect("an object").extend(members);
+        config
+    };
+    let rows = [
+        ("bare", resource(json!({})), None),
+        ("rules", resource(json!({ "rules": [{ "tools": ["a"], "scopes": ["b"] }] })), None),
+        ("methods without a token", resource(json!({ "rules": [{}], "anonymous_methods": ["ping"] })), None),
+        ("DPoP alone", resource(json!({ "dpop": { "required": true } })), None),
+        ("a listed origin", resource(json!({ "origins": ["https://app.example"] })), Some("https://app.example")),
+        ("any origin", resource(json!({})), Some("https://app.example")),
+    ];
+    for (what, config, origin) in rows {
+        for method in ["GET", "HEAD"] {
+            let origin = origin.map(|origin| ("origin", origin));
+            let asked: Vec<_> = origin.into_iter().chain([("accept", BROWSER)]).collect();
+            let page = get(&config, method, &asked);
+            let plain = get(&config, "GET", asked.get(..asked.len() - 1).expect("without accept"));
+            assert_eq!(
+                (page.status(), page.reason(), page.refusal()),
+                (401, plain.reason(), plain.refusal()),
+                "{what}"
+            );
+            for (name, value) in plain.headers().filter(|(name, _)| *name != "content-type") {
+                assert_eq!(reply_header(&page, name), Some(value), "{what}: {name}");
+            }
+            assert_eq!(reply_header(&plain, "content-type"), Some("application/json"), "{what}");
+            assert_eq!(reply_header(&page, "content-type"), Some(HTML), "{what}");
+            assert_eq!(reply_header(&page, "x-content-type-options"), Some("nosniff"), "{what}");
+            assert_eq!(reply_header(&page, "referrer-policy"), Some("no-referrer"), "{what}");
+            assert_eq!(page.headers().len(), plain.headers().len() + 3, "{what}");
+        }
     }
-    assert_eq!(reply_header(&page, "content-type"), Some(HTML));
-    assert_eq!(reply_header(&page, "x-content-type-options"), Some("nosniff"));
-    assert_eq!(reply_header(&page, "referrer-policy"), Some("no-referrer"));
-    assert_eq!(reply_header(&plain, "content-type"), Some("application/json"));
-    assert_eq!(page.headers().len(), plain.headers().len() + 3);
 }
 
-/// What a client might ask with, and whether a person does.
+#[test]
+fn where_refusals_are_only_reported_a_browser_reaches_the_server() {
+    let config = put(inline_config(), "/resources/0/report_only", json!(true));
+    let lines = [(":method", "GET"), (":authority", "mcp.example.com"), (":path", "/mcp"), ("accept", BROWSER)];
+    assert_eq!(outcome(ask(&mut gate(&config), &lines)), Ok(()));
+}
+
+/// Who asks, with which method and headers, and whether it is a person.
+type Asked<'r> = (&'r str, &'r str, &'r [(&'r str, &'r str)], bool);
+
 #[test]
 fn who_gets_it() {
     let expired = format!("Bearer {}", sign(&header(), &with(claims(), "exp", json!(1))));
-    let rows: [(&str, &str, &[(&str, &str)], bool); 17] = [
+    let rows: [Asked<'_>; 20] = [
         ("a browser", "GET", &[("accept", BROWSER)], true),
         ("one that asks for the head", "HEAD", &[("accept", BROWSER)], true),
         ("text browsers", "GET", &[("accept", "text/html, text/plain;q=0.5")], true),
@@ -73,6 +106,9 @@ fn who_gets_it() {
         ("with a weight, which browsers do not give it", "GET", &[("accept", "text/html;q=0")], false),
         ("a library that names all", "GET", &[("accept", "text/html, application/json")], false),
         ("a client that names all", "GET", &[("accept", "Text/Event-Stream, text/html")], false),
+        ("one that weighs", "GET", &[("accept", "text/html, application/json;q=0.9")], false),
+        ("one that names a charset", "GET", &[("accept", "application/json ; charset=utf-8,text/html")], false),
+        ("a client that weighs", "GET", &[("accept", "text/html,text/event-stream;q=0.5")], false),
         ("two lines", "GET", &[("accept", BROWSER), ("accept", "application/json")], false),
         ("a form", "POST", &[("accept", BROWSER)], false),
         ("a bad token", "GET", &[("accept", BROWSER), ("authorization", &expired)], false),

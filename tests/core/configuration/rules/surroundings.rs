@@ -238,7 +238,7 @@ fn cors_has_two_settings() {
 fn a_resource_lists_what_it_knows() {
     let known = "resource, authorization_servers, audiences, scopes, host_default, metadata, rules, default, \
                  anonymous_methods, body, filter_lists, sessions, dpop, mutual_tls, static_tokens, origins, cors, \
-                 upstream_credential, report_only";
+                 upstream_credential, report_only, browser_page";
     let found = findings(&put(inline_config(), "/resources/0/rule", json!([])));
     assert_eq!(found, [format!("resources[0].rule: unknown key; known here: {known}")]);
 }
