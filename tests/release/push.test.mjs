@@ -269,6 +269,22 @@ describe('a push that fails says why', () => {
       refuse(400, [{ code: 'ECHO', message: `${request.headers.authorization}, ${PASSWORD}` }])(request, response);
     await assertTold(pushTo(registry, { environment: variables }), /400, ECHO: Basic \*\*\*, \*\*\*$/, /./);
   });
+  for (const [what, password, times] of [
+    ['longer than what is shown', 'long'.repeat(250), 1],
+    ['where what is shown ends', 'hunter2-hunter3', 100],
+    ['with spaces that one line does not have', 'correct  horse', 1],
+  ]) {
+    it(`no secret ${what}`, async () => {
+      const registry = await startRegistry({ auth: 'basic', user: 'tester', password });
+      registry.faults['POST '] = (request, response) =>
+        refuse(400, [{ code: 'ECHO', message: `${password.repeat(times)}, ${request.headers.authorization}` }])(request, response);
+      const environment = { REGISTRY_USER: 'tester', REGISTRY_PASSWORD: password };
+      const error = await pushTo(registry, { environment }).then(() => assert.fail('it did not fail'), (failed) => failed);
+      assert.match(error.message, /400, ECHO/);
+      const words = [password, Buffer.from(`tester:${password}`).toString('base64')].map((secret) => secret.slice(0, 7));
+      for (const word of words) assert.ok(!error.message.includes(word), error.message);
+    });
+  }
 });
 
 describe('credentials that cannot be used are told, not shown', () => {

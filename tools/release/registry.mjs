@@ -32,7 +32,7 @@ const oneLine = (text) =>
   text
     .replace(/[\p{Cc}\p{Cf}\s]+/gu, ' ')
     .trim()
-    .slice(0, 500);
+    .slice(0, 700);
 
 /** The registry's own words: `errors[]` of the specification, else the text. */
 function words({ status, text, type }) {
@@ -45,7 +45,7 @@ function words({ status, text, type }) {
   } catch {
     if (type.startsWith('text/plain')) said = text;
   }
-  return said ? `${status}, ${oneLine(String(said))}` : `${status}, without a word of why`;
+  return said ? `${status}, ${said}` : `${status}, without a word of why`;
 }
 
 export class Registry {
@@ -67,13 +67,13 @@ export class Registry {
     for (const form of [secret, Buffer.from(secret).toString('base64'), encodeURIComponent(secret)]) this.#secrets.add(form);
   }
 
-  /** A failure whose text has no secret in it, not even one that a registry repeats. */
+  /**
+   * A failure whose text has no secret in it, not even one that a registry repeats: they are looked for in what it wrote, before
+   * that is cut or put into one line, which would leave a part of one.
+   */
   #failure(cause, cure) {
     const longestFirst = [...this.#secrets].sort((a, b) => b.length - a.length);
-    return new Failure(
-      longestFirst.reduce((text, secret) => text.replaceAll(secret, '***'), cause),
-      cure,
-    );
+    return new Failure(oneLine(longestFirst.reduce((text, secret) => text.replaceAll(secret, '***'), cause)), cure);
   }
 
   /** One request. `what` says in a failure what was tried. Answers `{ status, headers, body, text, type }`. */
@@ -114,7 +114,7 @@ export class Registry {
         ? 'check the certificate of the registry; NODE_EXTRA_CA_CERTS names the file of an authority of your own'
         : (CHECKS[code] ?? 'check the network and the host in REF');
       throw this.#failure(
-        `${what}: ${host}: ${oneLine(code ? `${code}, ${message}` : message)}`,
+        `${what}: ${host}: ${code ? `${code}, ${message}` : message}`,
         proxy ? `${cure}; HTTPS_PROXY is used by Node.js 24 or newer only, with NODE_USE_ENV_PROXY=1` : cure,
       );
     }
