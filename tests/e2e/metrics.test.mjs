@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { cluster } from '../../testbed/envoy.mjs';
-import { yaml } from '../../testbed/packages.mjs';
+import { promql, yaml } from '../../testbed/packages.mjs';
 import { ROOT } from '../../testbed/paths.mjs';
 import { forge, goodClaims } from '../../testbed/tokens.mjs';
 import { until } from '../../testbed/until.mjs';
@@ -41,12 +41,14 @@ const tagged = await useStack({
 });
 const off = await useStack({ edit: edit({ request_metrics: 'off' }) });
 
-/** The series of the filter on Envoy's Prometheus page: `{ name, labels, value }`. */
+/** The series of the filter on Envoy's Prometheus page: `{ name, type, labels, value }`. */
 async function scrape(stack) {
   const page = await (await fetch(`http://127.0.0.1:${stack.ports.admin}/stats/prometheus`)).text();
   const series = [...page.matchAll(/^(mcp_oauth_\w+)\{(.*)\} (\S+)$/gm)];
+  const types = new Map([...page.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => [name, type]));
   return series.map(([, name, labels, value]) => ({
     name,
+    type: types.get(name),
     labels: Object.fromEntries([...labels.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, label, text]) => [label, text])),
     value: Number(value),
   }));
@@ -167,20 +169,42 @@ describe("with README's stats_tags and per_resource", () => {
     assert.throws(() => assertAnswers('sum(rate(mcp_oauth_renamed[5m]))', series));
     assert.throws(() => assertAnswers('sum by (mcp_other) (rate(mcp_oauth_requests[5m]))', series));
     assert.throws(() => assertAnswers('sum(rate(mcp_oauth_requests{mcp_outcome="x"}[5m]))', series));
+    assert.throws(() => assertAnswers('sum by (mcp_outcome) (rate(mcp_oauth_requests[5m]', series));
+    assert.throws(() => assertAnswers('sum(mcp_oauth_requests)', series));
+    assert.throws(() => assertAnswers('rate(mcp_oauth_held_requests[5m])', series));
   });
   for (const [title, query] of QUERIES)
     it(`the dashboard's ${title}: ${query}`, async () => assertAnswers(query, await scrape(tagged)));
 });
 
-/** Every metric of a query is there, with the labels that it selects or groups by. */
+/**
+ * A query is one, every metric of it is there, with the labels that it selects or groups by, and what is counted is asked for its
+ * rate, and nothing else is.
+ */
 function assertAnswers(query, series) {
-  const selectors = [...query.matchAll(/\b(mcp_oauth_\w+)(?:\{([^}]*)\})?/g)];
+  const selectors = [];
+  const grouped = [];
+  const around = [];
+  const text = ({ from, to }) => query.slice(from, to);
+  promql.parse(query).iterate({
+    enter(node) {
+      assert.ok(!node.type.isError, `${query} is no PromQL at ${node.from}`);
+      if (node.name === 'VectorSelector') selectors.push({ name: '', labels: {}, isRate: around.at(-1) === 'MatrixSelector' });
+      if (node.name === 'Identifier' && around.at(-1) === 'VectorSelector') selectors.at(-1).name = text(node);
+      if (node.name === 'UnquotedLabelMatcher') {
+        const [, label, value] = /^(\w+)="([^"]*)"$/.exec(text(node));
+        selectors.at(-1).labels[label] = value;
+      }
+      if (node.name === 'LabelName' && around.at(-1) === 'GroupingLabels') grouped.push(text(node));
+      around.push(node.name);
+    },
+    leave: () => around.pop(),
+  });
   assert.ok(selectors.length, `no metric in ${query}`);
-  const grouped = [...query.matchAll(/\bby \(([^)]*)\)/g)].flatMap(([, labels]) => labels.split(/,\s*/));
-  for (const [, name, selector = ''] of selectors) {
-    const labels = Object.fromEntries([...selector.matchAll(/(\w+)="([^"]*)"/g)].map(([, label, value]) => [label, value]));
+  for (const { name, labels, isRate } of selectors) {
     const found = find(series, name, labels);
-    assert.ok(found.length, `${name}{${selector}} is not on the page`);
+    assert.ok(found.length, `${name} with ${JSON.stringify(labels)} is not on the page`);
+    assert.equal(found[0].type, isRate ? 'counter' : 'gauge', `${name} in ${query}`);
     for (const label of grouped) assert.ok(found.some((one) => one.labels[label]), `${name} has no label ${label}`);
   }
 }
