@@ -5,6 +5,7 @@ use mcp_oauth::{
     gate::{Gate, Verdict},
     metrics::Outcome,
     request::Request,
+    time::UnixTime,
 };
 use serde_json::{Value, json};
 
@@ -146,6 +147,49 @@ fn keys_are_waited_for_and_a_request_goes_on_without_them() {
     let verdict = outcome.resumed.pop().expect("it goes on").verdict;
     let (map, reason) = sent(verdict, &lines).expect("it goes on");
     assert_eq!((map.all("x-mcp-subject"), reason), (vec![], Some("mcp_oauth_keys_unavailable")));
+}
+
+#[test]
+fn what_bounds_the_memory_is_enforced_all_the_same() {
+    let mut gate = gate(&report_only(remote_config()));
+    let good = bearer(&good_token());
+    let lines = head("/mcp", &[("authorization", &good)]);
+    let mut held = 0;
+    let refused = loop {
+        match ask_as(&mut gate, held, &lines, NOW) {
+            Verdict::Hold => held += 1,
+            other => break sent(other, &lines).map(|(_, reason)| reason),
+        }
+    };
+    assert_eq!((held, refused), (1024, Err("mcp_oauth_overloaded")));
+}
+
+/// A token was found good, and ran out while its request waited for the server's credential: nobody is told to be calling.
+#[test]
+fn whose_token_ran_out_while_it_waited_is_nobody() {
+    let exchange = json!({ "token_exchange": {
+        "endpoint": "https://idp.example.com/token", "cluster": "idp", "client_id": "proxy", "client_secret_variable": "KEY",
+        "audience": "upstream",
+    } });
+    let config = put(report_only(inline_config()), "/resources/0/upstream_credential", exchange);
+    let environment = |name: &str| (name == "KEY").then(|| "operators-secret".to_owned());
+    let policy = mcp_oauth::config::parse_in(config.to_string().as_bytes(), &environment).expect("no findings");
+    let mut gate = Gate::new(policy);
+    let token = bearer(&sign(&header(), &with(claims(), "exp", json!(NOW.0 + 2))));
+    let lines = head("/mcp", &[("authorization", &token)]);
+    for (seconds, expected) in [
+        (1, (vec!["alice"], Some("mcp_oauth_upstream_credential_unavailable"))),
+        (40, (vec![], Some("mcp_oauth_token_expired"))),
+    ] {
+        let Verdict::Hold = ask_as(&mut gate, 1, &lines, NOW) else { panic!("not held") };
+        let fetch = gate.poll_fetch(NOW).expect("a question");
+        let mut outcome = gate.on_answer(fetch.id, mcp_oauth::fetch::Answer::NoResponse, UnixTime(NOW.0 + seconds));
+        let (map, reason) = sent(outcome.resumed.pop().expect("it goes on").verdict, &lines).expect("it goes on");
+        assert_eq!(
+            (map.all("x-mcp-subject"), reason),
+            (expected.0.iter().map(|name| (*name).to_owned()).collect(), expected.1)
+        );
+    }
 }
 
 #[test]

@@ -65,6 +65,26 @@ fn by_resource_where_that_is_wanted_and_not_at_all_where_not() {
 }
 
 #[test]
+fn so_many_resources_are_counted_by_themselves_and_the_rest_together() {
+    let mut config = with(inline_config(&[Key::GOOD]), "request_metrics", json!("per_resource"));
+    let resources = config["resources"].as_array_mut().expect("a list");
+    let own = resources[0]["resource"].as_str().expect("a text").to_owned();
+    resources.extend((1..204).map(|n| json!({ "resource": format!("{own}-{n}") })));
+    let mut vm = Vm::start(config.to_string());
+    for n in 0..204 {
+        let path = if n == 0 { PATH.to_owned() } else { format!("{PATH}-{n}") };
+        let stream = vm.request(Request::post(&path));
+        vm.replied(stream).refuses(401, "missing_token");
+        vm.delete(stream);
+    }
+    let told = told(&mut vm);
+    let by_resource: Vec<_> = told.iter().filter(|(name, _)| name.contains(".deny.resource.")).collect();
+    assert_eq!(by_resource.len(), 201, "200, and one for all others");
+    assert_eq!(told["mcp_oauth.requests.deny.resource.other"], 4, "{told:?}");
+    assert!(by_resource.iter().all(|(name, count)| **count == 1 || name.ends_with(".other")), "{told:?}");
+}
+
+#[test]
 fn nothing_that_is_sent_makes_a_metric() {
     let mut vm = Vm::start(with(inline_config(&[Key::GOOD]), "request_metrics", json!("per_resource")).to_string());
     let ask = |vm: &mut Vm, n: u32| {
