@@ -68,6 +68,11 @@ describe('closed', () => {
   });
 });
 
+it('before all that decides by who calls, and reads or rewrites requests', () => {
+  const plugins = others.flatMap(readManifest).filter(({ kind }) => ['WasmPlugin', 'TrafficExtension'].includes(kind));
+  assert.deepEqual(plugins.map(({ spec }) => spec.phase), ['AUTHN', 'AUTHN', 'AUTHN']);
+});
+
 describe('the identity provider must prove its name', () => {
   it('in Envoy', () => {
     const { transport_socket } = envoy.static_resources.clusters.find(({ name }) => name === 'idp');
@@ -82,6 +87,11 @@ describe('the identity provider must prove its name', () => {
     const [host] = entry.spec.hosts;
     assert.equal(rule.spec.host, host);
     assert.deepEqual(rule.spec.trafficPolicy.tls, { mode: 'SIMPLE', sni: host, subjectAltNames: [host] });
+  });
+  it('in Higress at least its authority', () => {
+    const [bridge] = readManifest('higress.yaml').filter(({ kind }) => kind === 'McpBridge');
+    const [{ domain, protocol, sni }] = bridge.spec.registries;
+    assert.deepEqual([domain, protocol, sni], ['idp.example.com', 'https', 'idp.example.com']);
   });
 });
 

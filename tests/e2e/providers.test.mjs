@@ -17,7 +17,9 @@ const token = (changes) => forge(key, { alg: key.alg, kid: key.kid, typ: 'JWT' }
 const received = () => stack.mcpServer.requests();
 
 describe('keycloak', () => {
-  it('is asked first where its metadata is', () => {
+  it('is asked first where its metadata is', async () => {
+    // Now the keys were fetched, if not before.
+    assert.equal((await send(stack.url, { token: token({ typ: 'Bearer' }) })).status, 200);
     const asked = stack.authorizationServer.requests().map(({ url }) => url);
     assert.equal(asked[0], '/realms/mcp/.well-known/openid-configuration');
   });
