@@ -98,9 +98,13 @@ bench-core: setup ## what the core's steps cost, natively
 	$(say) 'Benchmark of the core'
 	@cargo bench --locked
 
-fuzz: setup ## feed the message reader with what libFuzzer makes up, for a minute
+fuzz: ## fuzz one target for a minute (TARGET=... SECONDS=...; docs/hardening.md lists them)
 	$(say) 'Fuzzing'
-	@tools/fuzz message 60
+	@tools/fuzz $(or $(TARGET),message) $(or $(SECONDS),60)
+
+fuzz-smoke: ## fuzz each target for 10 s (SECONDS=...) and stop at the first failure
+	$(say) 'Fuzzing, each target'
+	@tools/fuzz smoke $(or $(SECONDS),10)
 
 size: build ## print the module's size and check its limit
 	$(say) 'Size'
@@ -110,4 +114,4 @@ clean: ## remove all that the other targets made
 	rm -rf target testbed/.venv testbed/node_modules tools/node_modules
 
 .NOTPARALLEL:
-.PHONY: help demo up build setup cli test-cli image push push-where release-notes test lint test-core test-core-wasm test-wasm-host test-e2e e2e-matrix test-release test-image test-push bench bench-core fuzz size clean
+.PHONY: help demo up build setup cli test-cli image push push-where release-notes test lint test-core test-core-wasm test-wasm-host test-e2e e2e-matrix test-release test-image test-push bench bench-core fuzz fuzz-smoke size clean
