@@ -106,6 +106,14 @@ fuzz-smoke: ## fuzz each target for 10 s (SECONDS=...) and stop at the first fai
 	$(say) 'Fuzzing, each target'
 	@tools/fuzz smoke $(or $(SECONDS),10)
 
+mutants: ## change the core in one place at a time and see whether a test notices (MUTANTS_MINUTES=60 MUTANTS_FILES=...)
+	$(say) 'Mutants of the core'
+	@tools/mutants
+
+deny: ## licenses, bans and sources of all dependencies
+	$(say) 'Dependencies'
+	@tools/deny
+
 size: build ## print the module's size and check its limit
 	$(say) 'Size'
 	@tools/size
@@ -114,4 +122,4 @@ clean: ## remove all that the other targets made
 	rm -rf target testbed/.venv testbed/node_modules tools/node_modules
 
 .NOTPARALLEL:
-.PHONY: help demo up build setup cli test-cli image push push-where release-notes test lint test-core test-core-wasm test-wasm-host test-e2e e2e-matrix test-release test-image test-push bench bench-core fuzz fuzz-smoke size clean
+.PHONY: help demo up build setup cli test-cli image push push-where release-notes test lint test-core test-core-wasm test-wasm-host test-e2e e2e-matrix test-release test-image test-push bench bench-core fuzz fuzz-smoke mutants deny size clean
