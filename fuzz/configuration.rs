@@ -59,6 +59,10 @@ fn ask(gate: &mut Gate, resource: &Value, url: &str) {
 }
 
 libfuzzer_sys::fuzz_target!(|file: &[u8]| {
+    // libFuzzer reads what is compared, and writes the secret into the file, where it is none.
+    if shows(file, SECRET) {
+        return;
+    }
     let first = config::parse_in(file, &environment);
     let again = config::parse_in(file, &environment);
     let lines = |findings: &[config::Finding]| findings.iter().map(ToString::to_string).collect::<Vec<_>>();
