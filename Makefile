@@ -102,9 +102,21 @@ bench-core: setup ## what the core's steps cost, natively
 	$(say) 'Benchmark of the core'
 	@cargo bench --locked
 
-fuzz: setup ## feed the message reader with what libFuzzer makes up, for a minute
+fuzz: ## fuzz one target for a minute (TARGET=... SECONDS=...; docs/hardening.md lists them)
 	$(say) 'Fuzzing'
-	@tools/fuzz message 60
+	@tools/fuzz $(or $(TARGET),message) $(or $(SECONDS),60)
+
+fuzz-smoke: ## fuzz each target for 10 s (SECONDS=...) and stop at the first failure
+	$(say) 'Fuzzing, each target'
+	@tools/fuzz smoke $(or $(SECONDS),10)
+
+mutants: ## change the core in one place at a time and see whether a test notices (MUTANTS_MINUTES=60 MUTANTS_FILES=...)
+	$(say) 'Mutants of the core'
+	@tools/mutants
+
+deny: ## licenses, bans and sources of all dependencies
+	$(say) 'Dependencies'
+	@tools/deny
 
 size: build ## print the module's size and check its limit
 	$(say) 'Size'
@@ -114,4 +126,4 @@ clean: ## remove all that the other targets made
 	rm -rf target testbed/.venv testbed/node_modules tools/node_modules
 
 .NOTPARALLEL:
-.PHONY: help demo up build setup cli test-cli image push push-where release-notes test lint test-core test-core-wasm test-wasm-host test-e2e e2e-matrix test-release test-image test-push faults bench bench-core fuzz size clean
+.PHONY: help demo up build setup cli test-cli image push push-where release-notes test lint test-core test-core-wasm test-wasm-host test-e2e e2e-matrix test-release test-image test-push faults bench bench-core fuzz fuzz-smoke mutants deny size clean

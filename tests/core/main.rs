@@ -26,6 +26,7 @@ mod introspection;
 mod key_rotation;
 mod key_sets;
 mod list_filter;
+mod log_lines;
 mod messages;
 mod no_passthrough;
 mod origins;

@@ -79,7 +79,7 @@ fn proof_errors() -> Vec<ProofError> {
     ]
 }
 
-fn refusals() -> Vec<Refusal> {
+pub(crate) fn refusals() -> Vec<Refusal> {
     let insufficient = InsufficientScope { granted: ScopeSet::default(), needed: ScopeSet::default() };
     let others = vec![
         Refusal::Path(PathError::Backslash),
@@ -105,7 +105,10 @@ fn refusals() -> Vec<Refusal> {
         Refusal::Session,
         Refusal::KeysUnavailable { issuer: "x".to_owned(), retry_after: 1 },
         Refusal::UpstreamCredentialUnavailable { endpoint: "x".to_owned(), error: TokenEndpointError::TokenForm },
-        Refusal::UpstreamCredentialRefused { endpoint: "x".to_owned(), error: TokenEndpointError::TokenForm },
+        Refusal::UpstreamCredentialRefused {
+            endpoint: "x".to_owned(),
+            error: TokenEndpointError::Refused { status: "400".to_owned(), error: "x".to_owned() },
+        },
         Refusal::IntrospectionUnavailable { issuer: "x".to_owned(), error: IntrospectionError::Active },
         Refusal::Overloaded { held: 1 },
         Refusal::Misconfigured,

@@ -136,7 +136,7 @@ fn letter(target: &Target<'_>) -> char {
     }
 }
 
-fn members(value: &Value) -> usize {
+pub(crate) fn members(value: &Value) -> usize {
     match value {
         Value::Array(items) => items.iter().map(members).sum(),
         Value::Object(object) => object.len() + object.values().map(members).sum::<usize>(),
@@ -145,7 +145,7 @@ fn members(value: &Value) -> usize {
 }
 
 /// How many colons stand outside of texts.
-fn colons(body: &[u8]) -> usize {
+pub(crate) fn colons(body: &[u8]) -> usize {
     let mut colons = 0;
     outside_of_texts(body, |run| colons += run.iter().filter(|byte| **byte == b':').count());
     colons
@@ -174,7 +174,7 @@ fn outside_of_texts<'b>(body: &'b [u8], mut see: impl FnMut(&'b [u8])) -> Vec<&'
 
 /// The same with smaller numbers: JSON has no largest one (RFC 8259 section 6), but `serde_json` refuses what is no `f64`.
 /// Whether a text is a number at all does not change.
-fn tame(body: &[u8]) -> Vec<u8> {
+pub(crate) fn tame(body: &[u8]) -> Vec<u8> {
     let mut tamed = Vec::with_capacity(body.len());
     for part in outside_of_texts(body, |_| ()) {
         if part.starts_with(b"\"") {
