@@ -65,7 +65,7 @@ fn every_key_is_known_at_every_level() {
         (
             "/resources/0/audience",
             "resources[0].audience",
-            "resource, authorization_servers, audiences, scopes, host_default, metadata, rules, default, anonymous_methods, body, filter_lists, sessions, dpop, mutual_tls, static_tokens, origins, cors, upstream_credential, report_only",
+            "resource, authorization_servers, audiences, scopes, host_default, metadata, rules, default, anonymous_methods, body, filter_lists, sessions, dpop, mutual_tls, static_tokens, origins, cors, upstream_credential, report_only, browser_page",
         ),
         (
             "/resources/0/scopes/scope",
