@@ -6,6 +6,26 @@ use core::fmt;
 /// `?`: a log line stays one line, whoever chose the value.
 pub(crate) struct Shown<'a>(pub(crate) &'a str);
 
+/// A URI without its user information and its query, which may be secrets.
+pub(crate) struct ShownUri<'a>(pub(crate) &'a str);
+
+impl fmt::Display for ShownUri<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        if let Some((scheme, after)) = rest.split_once(':') {
+            // A password may have any character in it, so it ends at the last `@`; unless that is the query's.
+            if let Some((user, host)) = after.rsplit_once('@') {
+                write!(f, "{}:...@", Shown(scheme))?;
+                rest = if user.contains('?') { "..." } else { host };
+            }
+            if let Some((uri, _)) = rest.split_once('?') {
+                return write!(f, "{}?...", Shown(uri));
+            }
+        }
+        Shown(rest).fmt(f)
+    }
+}
+
 const MAX_SHOWN: usize = 80;
 
 impl fmt::Display for Shown<'_> {

@@ -8,6 +8,8 @@ use core::fmt;
 use alloc::{borrow::ToOwned, string::String};
 use url::{Host, Url};
 
+use crate::shown::ShownUri;
+
 /// An absolute URI with scheme `https`, or `http` on a loopback host, without user information and fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpUri {
@@ -57,7 +59,7 @@ impl fmt::Display for UriError {
             Self::Fragment => f.write_str("has a fragment, which RFC 8707 section 2 forbids"),
             Self::Query => f.write_str("has a query"),
             Self::DefaultPort => f.write_str("names the default port of its scheme: leave the port out"),
-            Self::NotNormal(normal) => write!(f, "is not in normal form: write `{normal}`"),
+            Self::NotNormal(normal) => write!(f, "is not in normal form: write `{}`", ShownUri(normal)),
             Self::Path(error) => write!(f, "has a path that no request can match: {error}"),
         }
     }

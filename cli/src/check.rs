@@ -9,7 +9,7 @@ use crate::{
     assumed::{Environment, is_variable_name},
     cures,
     manifests::{self, Holder, Readable},
-    node::{Node, SyntaxError, Value, shown},
+    node::{Node, SyntaxError, Value, shown, shown_uri},
     output::{Ink, Output},
     source::{self, ReadError, Source},
 };
@@ -214,8 +214,10 @@ fn placed(finding: &config::Finding, readable: &Readable) -> Finding {
     }
     let is_unknown = reason.starts_with("unknown key");
     let (at, node) = readable.place(path, is_unknown);
-    // An unknown setting may be a secret in the wrong place, and so may what stands where a name or a hash belongs.
-    let is_secret = is_unknown || path.ends_with("_variable") || path.ends_with(".sha256");
+    // An unknown setting may be a secret in the wrong place, and so may whatever stands where secrets are configured.
+    const SECRET: [&str; 6] = ["static_tokens", "upstream_credential", "introspection", "sessions", "dpop", "jwks"];
+    let is_below = path.split(['.', '[']).any(|name| SECRET.contains(&name));
+    let is_secret = is_unknown || is_below || path.ends_with("_variable");
     let value = node.filter(|_| !is_secret && !path.is_empty()).map(show);
     Finding { value, ..Finding::new(Severity::Error, at, path, reason, cures::cure(path, reason)) }
 }
@@ -226,7 +228,7 @@ fn show(node: &Node) -> String {
         Value::Null => "null".to_owned(),
         Value::Truth(truth) => truth.to_string(),
         Value::Number(number) => shown(number),
-        Value::Text { text, .. } => format!("\"{}\"", shown(text)),
+        Value::Text { text, .. } => format!("\"{}\"", shown_uri(text)),
         Value::List(items) => format!("a list of {}", items.len()),
         Value::Map(members) => format!("an object with {} members", members.len()),
     }

@@ -14,7 +14,7 @@ use crate::{
     Ending, Misuse,
     arguments::Discover,
     http::{self, Client, Response, Unreachable},
-    node::shown,
+    node::{shown, shown_uri},
     output::{Ink, Output},
 };
 
@@ -56,6 +56,8 @@ pub(crate) struct Look<'o> {
     out: &'o Output,
     client: Client,
     origin: String,
+    /// Whether the server is on this machine.
+    is_local: bool,
     items: Vec<Item>,
     unreachable: Vec<Unreachable>,
 }
@@ -94,7 +96,7 @@ impl Look<'_> {
         headers: &[(&str, &str)],
         body: Option<&str>,
     ) -> Option<Response> {
-        self.out.progress(&format!("{step}: {method} {url}"));
+        self.out.progress(&format!("{step}: {method} {}", http::address(url)));
         match self.client.ask(step, method, url, headers, body, self.client.timeout) {
             Ok(response) => Some(response),
             Err(unreachable) => {
@@ -110,10 +112,21 @@ impl Look<'_> {
 
     /// A JSON object from a place that may be asked; what is wrong with it is noted, but for 404.
     fn document(&mut self, step: &'static str, url: &str) -> Option<(Response, Value)> {
+        if !http::is_url(url) {
+            let cure = "write an absolute URL, of visible ASCII, without user information";
+            self.add(Rating::Error, step, format!("`{}` is no URL that can be asked", shown_uri(url)), cure);
+            return None;
+        }
+        // Whoever runs a server elsewhere does not choose what is asked on this machine.
+        if http::is_loopback(url) && !self.is_local {
+            let what = format!("{} is on the machine of whoever asks, and is not asked", http::address(url));
+            self.add(Rating::Error, step, what, "name an address that clients reach");
+            return None;
+        }
         let origin = self.origin.clone();
         let headers = [("accept", "application/json"), ("mcp-protocol-version", PROTOCOL), ("origin", origin.as_str())];
         let response = self.ask(step, "GET", url, &headers, None)?;
-        let url = shown(url);
+        let url = shown_uri(url);
         match response.status {
             200 => {}
             404 => {
@@ -179,7 +192,8 @@ pub(crate) fn run(options: &Discover, out: &mut Output) -> Result<Ending, Misuse
     if !origin.bytes().all(|byte| byte.is_ascii_graphic()) || !origin.contains("://") {
         return Err(Misuse::new("--origin is no origin", "write scheme://host or scheme://host:port"));
     }
-    let mut look = Look { out, client, origin, items: Vec::new(), unreachable: Vec::new() };
+    let is_local = http::is_loopback(url);
+    let mut look = Look { out, client, origin, is_local, items: Vec::new(), unreachable: Vec::new() };
     if url.starts_with("http://") && !http::is_loopback(url) {
         look.add(
             Rating::Error,
@@ -229,6 +243,9 @@ fn check_url(url: &str) -> Result<(), Misuse> {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if authority.is_empty() || authority.contains('@') || url.contains('#') {
         return Err(Misuse::new("the URL has user information, a fragment or no host", cure));
+    }
+    if !http::is_url(url) {
+        return Err(Misuse::new("the argument is no URL that can be asked", cure));
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use ureq::{
     tls::{PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
-use crate::Misuse;
+use crate::{Misuse, node::shown};
 
 /// More is cut off: no document that is read here is longer.
 const MAX_BODY_BYTES: u64 = 256 * 1024;
@@ -100,12 +100,8 @@ impl Client {
         timeout: Duration,
     ) -> Result<Response, Unreachable> {
         let started = now();
-        let failed = |why: String| Unreachable {
-            step: step.to_owned(),
-            address: url.split(['?', '#']).next().unwrap_or_default().to_owned(),
-            waited: started.elapsed(),
-            why,
-        };
+        let failed =
+            |why: String| Unreachable { step: step.to_owned(), address: address(url), waited: started.elapsed(), why };
         let mut tls = TlsConfig::builder();
         if let Some(roots) = &self.roots {
             tls = tls.root_certs(roots.clone());
@@ -159,10 +155,33 @@ fn why(error: &ureq::Error) -> String {
     }
 }
 
+/// A URL as it may be told: its query may have a secret in it.
+pub(crate) fn address(url: &str) -> String {
+    shown(url.split(['?', '#']).next().unwrap_or_default())
+}
+
+/// Whether it can be asked at all: an http or https URL with a host and no user information.
+pub(crate) fn is_url(url: &str) -> bool {
+    let scheme = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    scheme.is_some()
+        && url.bytes().all(|byte| byte.is_ascii_graphic())
+        && url.parse::<ureq::http::Uri>().is_ok_and(|uri| {
+            uri.host().is_some_and(|host| !host.is_empty())
+                && uri.authority().is_some_and(|authority| {
+                    let is_bare = authority.as_str() == authority.host() || authority.port_u16().is_some();
+                    is_bare && !authority.as_str().contains('@')
+                })
+        })
+}
+
 /// A URL on this machine.
 pub(crate) fn is_loopback(url: &str) -> bool {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // What is before `@` is no host, and only looks like one.
+    if authority.contains('@') {
+        return false;
+    }
     let host = match authority.strip_prefix('[') {
         Some(v6) => v6.split(']').next().unwrap_or_default(),
         None => authority.split(':').next().unwrap_or_default(),

@@ -50,11 +50,13 @@ impl Misuse {
 }
 
 fn main() -> ExitCode {
-    let ending = arguments::parse(std::env::args_os().skip(1)).and_then(|(command, mut out)| run(command, &mut out));
+    let ending = arguments::parse(std::env::args_os().skip(1)).and_then(|(command, mut out)| {
+        let ending = run(command, &mut out)?;
+        out.end()?;
+        Ok(ending)
+    });
     let ending = ending.unwrap_or_else(|misuse| {
-        // Whatever was given may have been a token in the wrong place.
-        let text = format!("mcp-oauth: {}\n   cure: {}", misuse.what, misuse.cure);
-        output::complain(&output::without_tokens(&text));
+        output::complain(&misuse);
         Ending::Misuse
     });
     ExitCode::from(ending as u8)

@@ -179,6 +179,20 @@ pub(crate) struct Located<'n> {
     pub(crate) whole: bool,
 }
 
+/// A URL as the core shows it in findings: its user information and its query may be secrets.
+pub(crate) fn shown_uri(text: &str) -> String {
+    let Some((scheme, after)) = text.split_once(':') else { return shown(text) };
+    let (start, rest) = match after.rsplit_once('@') {
+        Some((user, _)) if user.contains('?') => return format!("{}:...@...", shown(scheme)),
+        Some((_, host)) => (format!("{}:...@", shown(scheme)), host),
+        None => (String::new(), text),
+    };
+    match rest.split_once('?') {
+        Some((uri, _)) => format!("{start}{}?...", shown(uri)),
+        None => format!("{start}{}", shown(rest)),
+    }
+}
+
 /// A text as the core shows it: one line of visible ASCII.
 pub(crate) fn shown(text: &str) -> String {
     const MOST: usize = 80;

@@ -1,8 +1,13 @@
 //! What the tool says, and that no token is ever in it.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::{
+    cell::Cell,
+    io::{IsTerminal as _, Write as _},
+};
 
 use serde_json::Value;
+
+use crate::Misuse;
 
 /// A colour, on a terminal.
 #[derive(Clone, Copy)]
@@ -19,13 +24,24 @@ pub(crate) struct Output {
     pub(crate) json: bool,
     colour: bool,
     progress: bool,
+    dim: bool,
     secrets: Vec<String>,
+    /// Whether something could not be written.
+    failed: Cell<bool>,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
         let colour = !json && std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { json, colour, progress: !json && std::io::stderr().is_terminal(), secrets: Vec::new() }
+        let dim = std::env::var_os("NO_COLOR").is_none();
+        Self {
+            json,
+            colour,
+            progress: !json && std::io::stderr().is_terminal(),
+            dim,
+            secrets: Vec::new(),
+            failed: Cell::new(false),
+        }
     }
 
     /// Whatever is printed from now on has this not in it, nor a part of it between dots.
@@ -35,6 +51,14 @@ impl Output {
         self.secrets.extend(parts.filter(|part| part.len() >= LEAST).map(str::to_owned));
         self.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         self.secrets.dedup();
+    }
+
+    /// Fails if something that was printed is lost.
+    pub(crate) fn end(&self) -> Result<(), Misuse> {
+        if self.failed.get() {
+            return Err(Misuse::new("standard output could not be written", "see whether the disk is full"));
+        }
+        Ok(())
     }
 
     /// A line for people.
@@ -53,14 +77,19 @@ impl Output {
 
     /// Text as it is, for people and machines.
     pub(crate) fn plain(&self, text: &str) {
+        let mut stdout = std::io::stdout().lock();
+        let written = writeln!(stdout, "{}", self.clean(text)).and_then(|()| stdout.flush());
         // Whoever reads may have had enough.
-        let _ = writeln!(std::io::stdout().lock(), "{}", self.clean(text));
+        if written.is_err_and(|error| error.kind() != std::io::ErrorKind::BrokenPipe) {
+            self.failed.set(true);
+        }
     }
 
     /// What is being done, for whoever waits at a terminal.
     pub(crate) fn progress(&self, text: &str) {
         if self.progress {
-            let _ = writeln!(std::io::stderr().lock(), "\x1b[2m... {}\x1b[0m", self.clean(text));
+            let (dim, plain) = if self.dim { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
+            let _ = writeln!(std::io::stderr().lock(), "{dim}... {}{plain}", self.clean(text));
         }
     }
 
@@ -68,18 +97,19 @@ impl Output {
         if !self.colour {
             return text.to_owned();
         }
-        let code = match ink {
-            Ink::Red => 31,
-            Ink::Green => 32,
-            Ink::Yellow => 33,
-            Ink::Dim => 2,
-            Ink::Bold => 1,
+        let [red, green, yellow, dim, bold, plain] = COLOURS;
+        let colour = match ink {
+            Ink::Red => red,
+            Ink::Green => green,
+            Ink::Yellow => yellow,
+            Ink::Dim => dim,
+            Ink::Bold => bold,
         };
-        format!("\x1b[{code}m{text}\x1b[0m")
+        format!("{colour}{text}{plain}")
     }
 
     pub(crate) fn clean(&self, text: &str) -> String {
-        let mut text = without_tokens(text);
+        let mut text = visible(&without_tokens(text), if self.colour { &COLOURS } else { &[] });
         for secret in &self.secrets {
             if text.contains(secret.as_str()) {
                 text = text.replace(secret.as_str(), HIDDEN);
@@ -89,15 +119,39 @@ impl Output {
     }
 }
 
+/// In the order of [`Ink`], and back to none.
+const COLOURS: [&str; 6] = ["\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[2m", "\x1b[1m", "\x1b[0m"];
+
+/// Text without what a terminal would obey, but for these sequences: servers, files and arguments have a say in what is printed.
+fn visible(text: &str, allowed: &[&str]) -> String {
+    let is_obeyed = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\t'))
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let (mut seen, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(c) = rest.chars().next() {
+        let own = allowed.iter().find_map(|own| Some((*own, rest.strip_prefix(own)?)));
+        if let Some((own, left)) = own {
+            seen.push_str(own);
+            rest = left;
+        } else {
+            seen.push(if is_obeyed(c) { '?' } else { c });
+            rest = rest.get(c.len_utf8()..).unwrap_or_default();
+        }
+    }
+    seen
+}
+
 const HIDDEN: &str = "<hidden>";
 
-/// To standard error.
-pub(crate) fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+/// To standard error. Whatever was given may have been a token in the wrong place.
+pub(crate) fn complain(misuse: &Misuse) {
+    let text = format!("mcp-oauth: {}\n   cure: {}", misuse.what, misuse.cure);
+    let _ = writeln!(std::io::stderr().lock(), "{}", visible(&without_tokens(&text), &[]));
 }
 
 /// Text without anything that looks like a JWT, or the beginning of one: wherever it was put by mistake, it is not repeated.
-pub(crate) fn without_tokens(text: &str) -> String {
+fn without_tokens(text: &str) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "-_.=~+".contains(c);
     let (mut clean, mut rest) = (String::with_capacity(text.len()), text);
     while let Some((before, after)) = rest.split_once("eyJ") {

@@ -13,7 +13,8 @@ use crate::node::{MAX_DEPTH, MAX_NODES, Member, Node, Style, SyntaxError, Value,
 pub(crate) fn parse(text: &str) -> Result<Vec<Node>, SyntaxError> {
     let mut documents = Vec::new();
     let mut open: Vec<Open> = Vec::new();
-    let mut anchors: HashMap<usize, Rc<Node>> = HashMap::new();
+    // Each with its depth: a chain of aliases is deep without an event that is.
+    let mut anchors: HashMap<usize, (Rc<Node>, usize)> = HashMap::new();
     let mut nodes = 0_usize;
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| SyntaxError {
@@ -26,43 +27,51 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Node>, SyntaxError> {
         if open.len() > MAX_DEPTH || nodes > MAX_NODES {
             return fail("the document is too deep or has too many values");
         }
-        let (node, anchor) = match event {
+        let (node, depth, anchor) = match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd => continue,
             Event::DocumentStart(_) | Event::DocumentEnd => {
                 anchors.clear();
                 continue;
             }
             Event::Alias(id) => match anchors.get(&id) {
-                Some(node) => (Rc::clone(node), 0),
+                Some((node, depth)) => (Rc::clone(node), *depth, 0),
                 None => return fail("an alias of a value that it is part of"),
             },
             Event::Scalar(value, style, anchor, tag) => {
                 let is_text = tag.is_some_and(|tag| tag.suffix == "str");
-                (Rc::new(Node { at, value: scalar(&value, style, is_text) }), anchor)
+                (Rc::new(Node { at, value: scalar(&value, style, is_text) }), 0, anchor)
             }
             Event::SequenceStart(anchor, _) => {
-                open.push(Open { at, anchor, children: Children::List(Vec::new()) });
+                open.push(Open { at, anchor, depth: 0, children: Children::List(Vec::new()) });
                 continue;
             }
             Event::MappingStart(anchor, _) => {
-                open.push(Open { at, anchor, children: Children::Map(Vec::new(), None, HashSet::new()) });
+                open.push(Open { at, anchor, depth: 0, children: Children::Map(Vec::new(), None, HashSet::new()) });
                 continue;
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                let Some(Open { at, anchor, children }) = open.pop() else { return fail("an end without a beginning") };
+                let Some(Open { at, anchor, depth, children }) = open.pop() else {
+                    return fail("an end without a beginning");
+                };
                 let value = match children {
                     Children::List(items) => Value::List(items),
                     Children::Map(members, ..) => Value::Map(members),
                 };
-                (Rc::new(Node { at, value }), anchor)
+                (Rc::new(Node { at, value }), depth, anchor)
             }
         };
+        if open.len().saturating_add(depth) > MAX_DEPTH {
+            return fail("the document is too deep or has too many values");
+        }
         if anchor > 0 {
-            anchors.insert(anchor, Rc::clone(&node));
+            anchors.insert(anchor, (Rc::clone(&node), depth));
         }
         match open.last_mut() {
             None => documents.push(node),
-            Some(parent) => parent.add(node, at)?,
+            Some(parent) => {
+                parent.depth = parent.depth.max(depth.saturating_add(1));
+                parent.add(node, at)?;
+            }
         }
     }
     // The anchors may still share it.
@@ -73,6 +82,8 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Node>, SyntaxError> {
 struct Open {
     at: usize,
     anchor: usize,
+    /// Of the deepest value in it so far.
+    depth: usize,
     children: Children,
 }
 

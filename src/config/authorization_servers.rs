@@ -17,7 +17,6 @@ use crate::{
     jws::Algorithm,
     policy::{AuthorizationServer, KeySource, RemoteKeys},
     provider::{Mark, Provider},
-    shown::Shown,
     uri::HttpUri,
 };
 
@@ -56,7 +55,7 @@ pub(super) fn read_authorization_server(
     if let Some((at, issuer)) = members.get("issuer").zip(issuer.as_ref())
         && let Some(cure) = provider.misspelling(issuer)
     {
-        findings.wrong(&at, issuer.as_str(), &cure);
+        findings.wrong(&at.path, issuer.as_str(), &cure);
     }
     let algorithms = match members.get("algorithms") {
         Some(at) => read_algorithms(&at, findings),
@@ -105,7 +104,7 @@ pub(super) fn read_algorithms(at: &At<'_>, findings: &mut Findings) -> Vec<Algor
     for (path, name) in findings.texts(at) {
         match Algorithm::parse(&name) {
             Some(algorithm) => algorithms.push(algorithm),
-            None => findings.add(&path, alloc::format!("`{}` is no supported algorithm", Shown(&name))),
+            None => findings.wrong(&path, &name, &"is no supported algorithm"),
         }
     }
     if algorithms.is_empty() && findings.0.len() == before {

@@ -11,7 +11,6 @@ use super::{
 use crate::{
     client_authentication::{ClientAuthentication, Method},
     secret::Secret,
-    shown::Shown,
 };
 
 /// The settings, for the lists of those who have them.
@@ -44,18 +43,17 @@ pub(super) fn read_secret(
 ) -> Option<Secret> {
     let at = members.get(name)?;
     let variable = findings.text(&at)?;
-    let shown = Shown(&variable);
     let Some(value) = (surroundings.environment)(&variable) else {
-        findings.add(&at.path, alloc::format!("the environment variable `{shown}` is not set"));
+        findings.wrong_variable(&at.path, &variable, &"is not set");
         return None;
     };
     if value.is_empty() {
-        findings.add(&at.path, alloc::format!("the environment variable `{shown}` is empty"));
+        findings.wrong_variable(&at.path, &variable, &"is empty");
         return None;
     }
     if !value.bytes().all(|byte| matches!(byte, 0x20..=0x7E)) {
         let why = "holds other characters than visible ASCII and spaces, perhaps the end of a line";
-        findings.add(&at.path, alloc::format!("the environment variable `{shown}` {why}"));
+        findings.wrong_variable(&at.path, &variable, &why);
         return None;
     }
     Some(Secret::from(value))

@@ -11,7 +11,7 @@ use alloc::{
 
 use crate::{
     json::{Kind, Object, Value},
-    shown::Shown,
+    shown::{Shown, ShownUri},
 };
 
 /// One thing that is wrong with a configuration.
@@ -67,7 +67,9 @@ impl Findings {
 
     pub(super) fn expect_only(&mut self, members: &Members<'_>, known: &[&str]) {
         for name in members.object.names().filter(|name| !known.contains(name)) {
-            let place = members.place(&alloc::format!("{}", Shown(name)));
+            let is_word = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_'));
+            let path = if is_word { "" } else { &members.path };
+            let place = members.place(&alloc::format!("{}", Given { path, text: name }));
             self.add(&place, alloc::format!("unknown key; known here: {}", known.join(", ")));
         }
     }
@@ -144,7 +146,7 @@ impl Findings {
         let text = self.text(at)?;
         let found = words.iter().position(|word| *word == text);
         if found.is_none() {
-            self.add(&at.path, alloc::format!("`{}` is not one of `{}`", Shown(&text), words.join("`, `")));
+            self.wrong(&at.path, &text, &format_args!("is not one of `{}`", words.join("`, `")));
         }
         found
     }
@@ -152,12 +154,19 @@ impl Findings {
     /// A text in a form of its own; the error follows the value in the finding.
     pub(super) fn parsed<T, E: fmt::Display>(&mut self, at: &At<'_>, parse: fn(&str) -> Result<T, E>) -> Option<T> {
         let text = self.text(at)?;
-        parse(&text).map_err(|error| self.wrong(at, &text, &error)).ok()
+        parse(&text).map_err(|error| self.wrong(&at.path, &text, &error)).ok()
     }
 
     /// What is wrong with a text, after the text.
-    pub(super) fn wrong(&mut self, at: &At<'_>, text: &str, error: &dyn fmt::Display) {
-        self.add(&at.path, alloc::format!("`{}` {error}", Shown(text)));
+    pub(super) fn wrong(&mut self, path: &str, text: &str, error: &dyn fmt::Display) {
+        self.add(path, alloc::format!("`{}` {error}", Given { path, text }));
+    }
+
+    /// What is wrong with an environment variable. What does not look like a name may be the secret.
+    pub(super) fn wrong_variable(&mut self, path: &str, name: &str, error: &dyn fmt::Display) {
+        let is_name = name.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_'));
+        let name = if is_name { name } else { HIDDEN };
+        self.add(path, alloc::format!("the environment variable `{}` {error}", Shown(name)));
     }
 
     pub(super) fn duration(
@@ -169,8 +178,7 @@ impl Findings {
         let Some(at) = at else { return default };
         let Some(text) = self.text(&at) else { return default };
         let Some(duration) = parse_duration(&text) else {
-            let shown = Shown(&text);
-            self.add(&at.path, alloc::format!("`{shown}` is no duration: write a whole number and ms, s, m or h"));
+            self.wrong(&at.path, &text, &"is no duration: write a whole number and ms, s, m or h");
             return default;
         };
         if !range.contains(&duration) {
@@ -186,8 +194,7 @@ impl Findings {
         let Some(at) = at else { return default };
         let Some(text) = self.text(&at) else { return default };
         let Some(size) = parse_size(&text) else {
-            let shown = Shown(&text);
-            self.add(&at.path, alloc::format!("`{shown}` is no size: write a whole number and B, KiB or MiB"));
+            self.wrong(&at.path, &text, &"is no size: write a whole number and B, KiB or MiB");
             return default;
         };
         if !range.contains(&size) {
@@ -237,6 +244,22 @@ impl Findings {
             Kind::Object => "an object",
         };
         self.add(&at.path, alloc::format!("is {found} where {expected} is expected"));
+    }
+}
+
+const HIDDEN: &str = "(not shown)";
+
+/// A value as a finding shows it, and a finding is logged: where secrets are configured, one may stand in the wrong place.
+struct Given<'g> {
+    path: &'g str,
+    text: &'g str,
+}
+
+impl fmt::Display for Given<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SECRET: [&str; 5] = ["static_tokens", "upstream_credential", "introspection", "sessions", "dpop"];
+        let is_shown = self.text.contains("://") || !SECRET.iter().any(|name| self.path.contains(name));
+        if is_shown { ShownUri(self.text).fmt(f) } else { f.write_str(HIDDEN) }
     }
 }
 

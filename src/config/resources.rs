@@ -28,7 +28,6 @@ use crate::{
     routes::is_well_known,
     scope::Scope,
     session::SessionKeys,
-    shown::Shown,
     static_token::{Entry, StaticTokens},
     upstream_credential::UpstreamCredential,
 };
@@ -213,7 +212,7 @@ fn read_issuer_list(at: &At<'_>, policy: &Policy, findings: &mut Findings) -> Ve
         match position {
             Some(index) if issuers.contains(&index) => findings.add(&path, alloc::format!("`{text}` is listed twice")),
             Some(index) => issuers.push(index),
-            None => findings.add(&path, alloc::format!("`{}` is no configured issuer", Shown(&text))),
+            None => findings.wrong(&path, &text, &"is no configured issuer"),
         }
     }
     if issuers.is_empty() && findings.0.len() == before {
@@ -234,11 +233,11 @@ pub(super) fn read_keys(
     };
     let name = findings.text(&at)?;
     let Some(value) = (surroundings.environment)(&name) else {
-        findings.add(&at.path, alloc::format!("the environment variable `{}` is not set", Shown(&name)));
+        findings.wrong_variable(&at.path, &name, &"is not set");
         return None;
     };
     let keys = MacKeys::parse(&value);
-    keys.map_err(|error| findings.add(&at.path, alloc::format!("`{}` {error}", Shown(&name)))).ok()
+    keys.map_err(|error| findings.wrong_variable(&at.path, &name, &error)).ok()
 }
 
 fn read_origins(members: &Members<'_>, findings: &mut Findings) -> Origins {

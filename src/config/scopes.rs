@@ -6,7 +6,6 @@ use super::reader::{At, Findings};
 use crate::{
     scope::{Scope, ScopeSet},
     scope_policy::{ChallengeScopes, ScopePolicy},
-    shown::Shown,
 };
 
 /// What the scopes of a resource come to, and what its metadata shows of them.
@@ -92,7 +91,7 @@ fn read_scope(path: &str, text: &str, findings: &mut Findings) -> Option<Scope> 
         }
         Some(scope) => Some(scope),
         None => {
-            findings.add(path, alloc::format!("`{}` is no scope (RFC 6749 section 3.3)", Shown(text)));
+            findings.wrong(path, text, &"is no scope (RFC 6749 section 3.3)");
             None
         }
     }

@@ -20,7 +20,6 @@ use crate::{
     routes::{Routes, is_well_known},
     scope::ScopeSet,
     secret::Secret,
-    shown::Shown,
     upstream_credential::{
         AUTHORIZATION, ClientCredentials, IdentityJwt, InsecureForwardClientToken, Line, MAX_TOKEN_BYTES, SigningKeys,
         TokenEndpoint, TokenExchange, UpstreamCredential,
@@ -99,9 +98,9 @@ fn read_variable(
     let name = required_text(members, member, findings)?;
     let place = members.place(member);
     match (surroundings.environment)(&name) {
-        None => findings.add(&place, alloc::format!("the environment variable `{}` is not set", Shown(&name))),
+        None => findings.wrong_variable(&place, &name, &"is not set"),
         Some(value) if value.is_empty() => {
-            findings.add(&place, alloc::format!("the environment variable `{}` is empty", Shown(&name)));
+            findings.wrong_variable(&place, &name, &"is empty");
         }
         Some(value) => return Some(Variable { place, name: name.into_owned(), value }),
     }
@@ -119,7 +118,7 @@ impl Variable {
             () if !value.bytes().all(legal) => "has characters other than visible ASCII",
             () => return Some(value),
         };
-        findings.add(&place, alloc::format!("the environment variable `{}` {fault}", Shown(&name)));
+        findings.wrong_variable(&place, &name, &fault);
         None
     }
 }
@@ -229,10 +228,7 @@ fn read_identity_jwt(
     let keys =
         read_variable(&members, "keys_variable", surroundings, findings).and_then(|Variable { place, name, value }| {
             let keys = SigningKeys::parse(&value);
-            keys.map_err(|error| {
-                findings.add(&place, alloc::format!("the environment variable `{}` {error}", Shown(&name)))
-            })
-            .ok()
+            keys.map_err(|error| findings.wrong_variable(&place, &name, &error)).ok()
         });
     let jwks_path = required(&members, "jwks_path", parse_jwks_path, findings);
     let keys = keys?;

@@ -299,3 +299,12 @@ impl HeaderMap {
         named.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect()
     }
 }
+
+/// A URI as findings have it: no user information, no query.
+pub(crate) fn shown_uri(uri: &str) -> String {
+    let uri = match (uri.split_once(':'), uri.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}:...@{host}"),
+        _ => uri.to_owned(),
+    };
+    uri.split_once('?').map(|(uri, _)| format!("{uri}?...")).unwrap_or(uri)
+}

@@ -6,7 +6,7 @@ use mcp_oauth::{
 };
 
 use crate::{
-    http::{Client, Unreachable},
+    http::{self, Client, Unreachable},
     output::Output,
 };
 
@@ -89,7 +89,7 @@ impl Answers {
                 Some(format!("{url} would be asked with a secret that is not set: give {names} with --env NAME=VALUE"));
             return None;
         }
-        out.progress(&format!("asking {url}"));
+        out.progress(&format!("asking {}", http::address(url)));
         let mut headers = vec![("accept", "application/json")];
         let authorization = fetch.post.as_ref().and_then(|post| post.authorization.as_ref());
         headers.extend(authorization.map(|secret| ("authorization", secret.expose())));

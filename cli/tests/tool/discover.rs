@@ -238,3 +238,56 @@ fn endless_and_odd_answers_are_bounded() {
         "{found:?}"
     );
 }
+
+#[test]
+fn what_a_server_says_is_not_obeyed_by_the_terminal() {
+    let title = "\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}";
+    for at in ["jwks", "place"] {
+        let server = serve(move |base, method, path, all| match (method, path) {
+            ("GET", "/.well-known/oauth-authorization-server") if at == "jwks" => {
+                let mut metadata = server(Fault::None, base);
+                metadata["jwks_uri"] = json!(format!("{base}/{title}"));
+                document(&metadata)
+            }
+            ("POST", "/mcp") if at == "place" => {
+                let challenge = format!("www-authenticate: Bearer resource_metadata=\"{base}/\u{9b}31m\u{202e}\"\r\n");
+                (401, challenge, String::new())
+            }
+            _ => answer(Fault::None, base, method, path, all),
+        });
+        for arguments in [&["discover"][..], &["discover", "--json"]] {
+            let url = format!("{}/mcp", server.base);
+            let found = run(&[arguments, &[&url]].concat());
+            assert_eq!(found.code, 1, "an error in metadata, and not a server that is not there: {found:?}");
+            assert!(!found.out.contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}']), "{found:?}");
+            assert!(found.out.contains("is no URL that can be asked"), "{found:?}");
+        }
+    }
+}
+
+/// 0.0.0.0 leads here, and is no loopback address by its looks: a server somewhere else.
+#[test]
+fn a_server_elsewhere_does_not_choose_what_is_asked_here() {
+    let server = deploy(Fault::None);
+    let found = run(&["discover", "--json", &format!("{}/mcp", server.base.replace("127.0.0.1", "0.0.0.0"))]);
+    assert!(found.code == 1 && found.out.contains("is on the machine of whoever asks, and is not asked"), "{found:?}");
+    let seen: Vec<String> = server.seen.lock().expect("a lock").iter().map(|(line, _)| line.clone()).collect();
+    assert!(
+        seen.iter().all(|line| !line.ends_with("/jwks") && !line.ends_with("/oauth-authorization-server")),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn user_information_makes_no_loopback_address() {
+    let server = serve(|base, method, path, all| match (method, path) {
+        ("GET", "/.well-known/oauth-authorization-server") => {
+            let mut metadata = server(Fault::None, base);
+            metadata["jwks_uri"] = json!("http://127.0.0.1:1@evil.invalid/k");
+            document(&metadata)
+        }
+        _ => answer(Fault::None, base, method, path, all),
+    });
+    let found = discover(&server.base);
+    assert!(found.code == 1 && found.out.contains("serve it by https"), "{found:?}");
+}

@@ -25,6 +25,7 @@ fn files_that_are_no_configuration() {
         }
         text
     };
+    let chain = (1..60_000).fold("- &a0 [1]\n".to_owned(), |text, n| format!("{text}- &a{n} [*a{}]\n", n - 1));
     let wasm = |inner: &str| format!("spec:\n  pluginConfig:\n    resources: *a11\n    x: {inner}\n");
     let files: Vec<(&str, Vec<u8>)> = vec![
         ("an empty file", vec![]),
@@ -48,6 +49,14 @@ fn files_that_are_no_configuration() {
         (
             "a bomb that is a configuration",
             format!("{bomb}resources: *a11\nauthorization_servers: *a11\n").into_bytes(),
+        ),
+        ("a chain of aliases", format!("x:\n{chain}").into_bytes()),
+        (
+            "a chain of aliases in a manifest",
+            format!(
+                "kind: WasmPlugin\napiVersion: a\nmetadata:\n{chain}spec:\n  pluginConfig:\n    resources: *a59999\n"
+            )
+            .into_bytes(),
         ),
         ("a circle", b"a: &a [*a]\n".to_vec()),
         ("no such anchor", b"a: *b\n".to_vec()),

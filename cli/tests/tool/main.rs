@@ -19,6 +19,7 @@ mod init;
 mod loopback;
 mod places;
 mod schema;
+mod secrets;
 mod support;
 mod terminal;
 mod usage;

@@ -17,7 +17,7 @@ fn help_says_what_exit_codes_mean() {
 #[test]
 fn misuse_is_two_and_has_a_cure() {
     let config = file("a.json", "{}");
-    let cases: [&[&str]; 16] = [
+    let cases: [&[&str]; 19] = [
         &[],
         &["chekc"],
         &["check"],
@@ -33,6 +33,9 @@ fn misuse_is_two_and_has_a_cure() {
         &["discover"],
         &["discover", "mcp.example.com"],
         &["discover", "https://user@mcp.example.com/"],
+        &["discover", "https://[::1/mcp"],
+        &["discover", "https://mcp.example.com:port/mcp"],
+        &["discover", "https://mcp.example.com/%\"<>"],
         &["discover", "--timeout", "never", "https://mcp.example.com/"],
     ];
     for arguments in cases {
@@ -46,6 +49,14 @@ fn misuse_is_two_and_has_a_cure() {
 fn there_are_no_colours_without_a_terminal() {
     let told = run(&["check", &file("a.json", "{}")]);
     assert!(!told.out.contains('\x1b') && !told.err.contains('\x1b'), "{told:?}");
+}
+
+#[test]
+fn what_cannot_be_written_is_told() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let told = std::process::Command::new(env!("CARGO_BIN_EXE_mcp-oauth")).arg("schema").stdout(full).output();
+    let told = told.expect("it ends");
+    assert!(told.status.code() == Some(2) && String::from_utf8_lossy(&told.stderr).contains("cure: "), "{told:?}");
 }
 
 #[test]

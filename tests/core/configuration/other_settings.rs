@@ -172,7 +172,7 @@ fn the_metadata_has_a_name_and_pages() {
                 vec![
                     (
                         json!("mailto:a@example.com"),
-                        "resources[0].metadata.resource_tos_uri: `mailto:a@example.com` is neither http nor https",
+                        "resources[0].metadata.resource_tos_uri: `mailto:...@example.com` is neither http nor https",
                     ),
                     (json!(false), "resources[0].metadata.resource_tos_uri: is true or false where a text is expected"),
                 ],

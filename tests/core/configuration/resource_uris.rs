@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{ISSUER, ask, findings, gate, inline_config, put, reply, reply_header};
+use crate::support::{ISSUER, ask, findings, gate, inline_config, put, reply, reply_header, shown_uri};
 
 fn config(resource: &str) -> Value {
     put(inline_config(), "/resources", json!([{ "resource": resource }]))
@@ -148,7 +148,7 @@ fn a_uri_that_clients_would_read_in_different_ways_is_refused() {
         ("https://mcp.example.com/mcp\n", normal("https://mcp.example.com/mcp")),
     ];
     for (uri, why) in rows {
-        let shown: String = uri.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect();
+        let shown: String = shown_uri(uri).chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect();
         assert_eq!(findings(&config(uri)), [format!("resources[0].resource: `{shown}` {why}")], "{uri:?}");
     }
 }

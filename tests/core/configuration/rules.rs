@@ -76,7 +76,7 @@ fn resources_are_uris_with_a_star_as_the_last_segment_only() {
         (json!(["x://A/b"]), dots("x://A/b")),
         (json!(["x://A/*"]), dots("x://A/*")),
         (json!(["x://a:/b"]), dots("x://a:/b")),
-        (json!(["x://u@a/*"]), dots("x://u@a/*")),
+        (json!(["x://u@a/*"]), dots("x:...@a/*")),
         (json!(["x://a:080/b"]), dots("x://a:080/b")),
         (json!(["x:/a"]), dots("x:/a")),
         (json!(["https://h.example"]), dots("https://h.example")),

@@ -57,12 +57,12 @@ fn each_mistake_has_its_finding() {
         (
             change("client_authentication", json!("private_key_jwt")),
             format!(
-                "{place}.client_authentication: `private_key_jwt` is not one of `client_secret_basic`, `client_secret_post`"
+                "{place}.client_authentication: `(not shown)` is not one of `client_secret_basic`, `client_secret_post`"
             ),
         ),
         (
             change("form", json!("github")),
-            format!("{place}.form: `github` is not one of `rfc7662`, `google_tokeninfo`"),
+            format!("{place}.form: `(not shown)` is not one of `rfc7662`, `google_tokeninfo`"),
         ),
         (change("timeout", json!("0s")), format!("{place}.timeout: `0s` is not within 100ms and 1m")),
         (change("max_age", json!("0s")), format!("{place}.max_age: `0s` is not within 1s and 1h")),

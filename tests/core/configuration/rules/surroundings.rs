@@ -4,7 +4,7 @@ use mcp_oauth::config;
 use serde_json::{Value, json};
 
 use super::{NONE, Setting, base, check};
-use crate::support::{findings, inline_config, put};
+use crate::support::{findings, inline_config, put, shown_uri};
 
 #[test]
 fn scopes_may_imply_others_and_have_other_names() {
@@ -96,16 +96,36 @@ fn session_keys_come_from_an_environment_variable() {
         ("more bytes", Some("A".repeat(86)), None),
         ("four keys with spaces", Some(format!(" {key} ,{key},\t{key}, {key}\n")), None),
         ("not set", None, Some(format!("{at}: the environment variable `KEYS` is not set"))),
-        ("empty", Some(String::new()), Some(format!("{at}: `KEYS` holds no key, or more than 4 of them"))),
-        ("spaces", Some("  ".into()), Some(format!("{at}: `KEYS` holds no key, or more than 4 of them"))),
-        ("five keys", Some(list(5)), Some(format!("{at}: `KEYS` holds no key, or more than 4 of them"))),
-        ("31 bytes", Some("A".repeat(42)), Some(format!("{at}: `KEYS` holds a key of less than 32 bytes"))),
+        (
+            "empty",
+            Some(String::new()),
+            Some(format!("{at}: the environment variable `KEYS` holds no key, or more than 4 of them")),
+        ),
+        (
+            "spaces",
+            Some("  ".into()),
+            Some(format!("{at}: the environment variable `KEYS` holds no key, or more than 4 of them")),
+        ),
+        (
+            "five keys",
+            Some(list(5)),
+            Some(format!("{at}: the environment variable `KEYS` holds no key, or more than 4 of them")),
+        ),
+        (
+            "31 bytes",
+            Some("A".repeat(42)),
+            Some(format!("{at}: the environment variable `KEYS` holds a key of less than 32 bytes")),
+        ),
         (
             "one of two short",
             Some(format!("{key},AAAA")),
-            Some(format!("{at}: `KEYS` holds a key of less than 32 bytes")),
+            Some(format!("{at}: the environment variable `KEYS` holds a key of less than 32 bytes")),
         ),
-        ("a comma too many", Some(format!("{key},")), Some(format!("{at}: `KEYS` holds a key of less than 32 bytes"))),
+        (
+            "a comma too many",
+            Some(format!("{key},")),
+            Some(format!("{at}: the environment variable `KEYS` holds a key of less than 32 bytes")),
+        ),
     ];
     let encodings = [
         format!("{key}="),
@@ -115,7 +135,11 @@ fn session_keys_come_from_an_environment_variable() {
         format!("{key} {key}"),
     ];
     let encodings = encodings.map(|keys| {
-        ("encoding", Some(keys), Some(format!("{at}: `KEYS` holds a key that is not base64url without padding")))
+        (
+            "encoding",
+            Some(keys),
+            Some(format!("{at}: the environment variable `KEYS` holds a key that is not base64url without padding")),
+        )
     });
     let config = put(inline_config(), "/resources/0/sessions", json!({ "key_variable": "KEYS" })).to_string();
     for (name, keys, expected) in rows.into_iter().chain(encodings) {
@@ -183,7 +207,7 @@ fn origins_are_written_as_browsers_write_them() {
     for (origin, reason) in bad {
         assert_eq!(
             findings(&config(json!(["https://ok", origin]))),
-            [format!("{at}[1]: `{origin}` {reason}")],
+            [format!("{at}[1]: `{}` {reason}", shown_uri(origin))],
             "{origin}"
         );
     }
