@@ -24,38 +24,56 @@ pub(crate) fn advise(plugin: &Plugin<'_>, readable: &Readable) -> Vec<Finding> {
     findings
 }
 
+/// Only what is known to be closed counts: proxies read `fail_open`, `3`, `0x3` and `yes` too.
 fn fail_open(around: &Node, findings: &mut Vec<Finding>) {
     for name in ["failure_policy", "failurePolicy", "failStrategy"] {
         let Some(node) = around.get(&[name]) else { continue };
-        let is_open = match &node.value {
-            Value::Text { text, .. } => text == "FAIL_OPEN",
-            Value::Number(number) => number == "3",
-            _ => false,
+        let (closed, cure): (&[&str], _) = match name {
+            "failStrategy" => (&["FAIL_CLOSE", "FAIL_RELOAD"], "write FAIL_CLOSE or FAIL_RELOAD"),
+            _ => (&["FAIL_RELOAD", "FAIL_CLOSED", "UNSPECIFIED"], "write FAIL_RELOAD"),
         };
-        if is_open {
-            let cure = if name == "failStrategy" { "write FAIL_CLOSE or FAIL_RELOAD" } else { "write FAIL_RELOAD" };
-            findings.push(unsafe_setting(node.at, name, "FAIL_OPEN", cure));
+        if !node.text().is_some_and(|text| closed.contains(&text)) {
+            findings.push(unsafe_setting(node, name, cure));
         }
     }
     for name in ["fail_open", "failOpen"] {
-        if let Some(node) = around.get(&[name]).filter(|node| node.is_true()) {
-            findings.push(unsafe_setting(node.at, name, "true", "write false"));
+        if let Some(node) = around.get(&[name]).filter(|node| !matches!(node.value, Value::Truth(false))) {
+            findings.push(unsafe_setting(node, name, "write false"));
         }
     }
 }
 
-fn unsafe_setting(at: usize, name: &str, value: &str, cure: &str) -> Finding {
+fn unsafe_setting(node: &Node, name: &str, cure: &str) -> Finding {
     let reason = "requests would pass unchecked whenever the filter cannot run or its configuration is refused";
-    Finding { value: Some(value.to_owned()), ..Finding::new(Severity::Error, at, name, reason, cure) }
+    let value = match &node.value {
+        Value::Text { text: value, .. } | Value::Number(value) => shown(value),
+        Value::Truth(truth) => truth.to_string(),
+        _ => "something else".to_owned(),
+    };
+    Finding { value: Some(value), ..Finding::new(Severity::Error, node.at, name, reason, cure) }
 }
 
-/// Envoy hands a `Struct` to a module as protobuf.
+/// What is not handed over as the JSON that it looks like: Envoy takes a text in a `StringValue`, and gives a module any other
+/// message as protobuf; the resources of Kubernetes take an object, and hand over a text with its quotes.
 fn kind_of_value(plugin: &Plugin<'_>, findings: &mut Vec<Finding>) {
-    let typed = plugin.around.get(&["configuration"]).and_then(|any| any.get(&["@type"]));
-    if let Some(node) = typed.filter(|node| node.text().is_some_and(|text| text.ends_with("google.protobuf.Struct"))) {
+    if plugin.holder != Holder::Envoy {
+        let given = plugin.around.get(&["pluginConfig", "defaultConfig", "config"]);
+        if let Some(node) = given.filter(|node| node.text().is_some()) {
+            let reason = "the filter would get a JSON text and not the object in it";
+            let cure = "write the configuration as an object, without quotes around it";
+            findings.push(Finding::new(Severity::Error, node.at, "configuration", reason, cure));
+        }
+        return;
+    }
+    let Some(any) = plugin.around.get(&["configuration"]) else { return };
+    let typed = any.get(&["@type"]);
+    let is_text = typed.and_then(|node| node.text()).is_some_and(|text| text.ends_with("google.protobuf.StringValue"))
+        && any.get(&["value"]).is_some_and(|value| value.text().is_some());
+    if !is_text {
         let reason = "the filter would get protobuf and not JSON";
         let cure = "write the JSON as `value` of a type.googleapis.com/google.protobuf.StringValue";
-        findings.push(Finding::new(Severity::Error, node.at, "configuration.@type", reason, cure));
+        let at = typed.map_or(any.at, |node| node.at);
+        findings.push(Finding::new(Severity::Error, at, "configuration.@type", reason, cure));
     }
 }
 

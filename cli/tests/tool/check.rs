@@ -89,6 +89,22 @@ fn what_is_around_a_configuration_counts() {
             envoy("fail_open: true", TLS, &plain("", "", "")),
             Some("error fail_open: requests would pass"),
         ),
+        (
+            "open in small letters, which Envoy reads",
+            envoy("failure_policy: fail_open", TLS, &plain("", "", "")),
+            Some("error failure_policy: requests would pass"),
+        ),
+        (
+            "open in another number system",
+            envoy("failure_policy: 0x3", TLS, &plain("", "", "")),
+            Some("error failure_policy: requests would pass"),
+        ),
+        (
+            "open in words, which Envoy reads",
+            envoy("fail_open: yes", TLS, &plain("", "", "")),
+            Some("error fail_open: requests would pass"),
+        ),
+        ("closed by another name", envoy("failure_policy: FAIL_CLOSED", TLS, &plain("", "", "")), None),
         ("closed, the old way", envoy("fail_open: false", TLS, &plain("", "", "")), None),
         (
             "no such cluster",
@@ -145,10 +161,26 @@ fn what_is_around_a_configuration_counts() {
             envoy(closed, TLS, &plain("", "", "")).replace("StringValue", "Struct"),
             Some("the filter would get protobuf"),
         ),
+        (
+            "a kind that nobody names",
+            envoy(closed, TLS, &plain("", "", ""))
+                .replace("\"@type\": type.googleapis.com/google.protobuf.StringValue\n", "\n"),
+            Some("the filter would get protobuf"),
+        ),
+        (
+            "an object for a text",
+            envoy(closed, TLS, &plain("", "", "")).replace("value: '", "value: ").replace("}'", "}"),
+            Some("the filter would get protobuf"),
+        ),
         ("Istio", istio("failStrategy: FAIL_CLOSE", r#", "hold_requests": "body""#), None),
         (
             "Istio, open",
             istio("failStrategy: FAIL_OPEN", r#", "hold_requests": "body""#),
+            Some("error failStrategy: requests would pass"),
+        ),
+        (
+            "Istio, open in words",
+            istio("failStrategy: fail_open", r#", "hold_requests": "body""#),
             Some("error failStrategy: requests would pass"),
         ),
         ("Istio, held heads", istio("phase: AUTHN", held), Some("held heads never get their bodies")),
@@ -157,6 +189,16 @@ fn what_is_around_a_configuration_counts() {
             "Envoy Gateway, open",
             gateway("failOpen: true\n    env: { hostKeys: [MCP_KEYS] }"),
             Some("error failOpen: requests would pass"),
+        ),
+        (
+            "Envoy Gateway, open in words",
+            gateway("failOpen: on\n    env: { hostKeys: [MCP_KEYS] }"),
+            Some("error failOpen: requests would pass"),
+        ),
+        (
+            "Envoy Gateway, a text for an object",
+            gateway("env: { hostKeys: [MCP_KEYS] }").replace("config: {", "config: '{").replace("}] }\n", "}] }'\n"),
+            Some("the filter would get a JSON text"),
         ),
         ("Envoy Gateway, no variable", gateway("failOpen: false"), Some("is not passed on")),
         (
