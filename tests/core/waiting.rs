@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 use crate::{
     access_rules::{call, request, ruled},
     support::{
-        NOW, ask_as, gate, good_token, head, inline_config, outcome, put, refusal, remote_config, reply_header, with,
+        NOW, ask_as, claims, gate, good_token, head, header, inline_config, outcome, put, refusal, remote_config,
+        reply_header, sign, with,
     },
 };
 
@@ -88,6 +89,25 @@ fn so_many_requests_are_read_at_a_time_and_those_without_a_token_apart() {
             assert_eq!(outcome(gate.on_request(1, &get, NOW)), Ok(()), "{name}");
         }
     }
+}
+
+/// Of a token its claims are kept besides the head: 2 000 scopes in a token of 15 KiB are several times as much as its text.
+#[test]
+fn what_is_kept_of_a_token_counts_besides_its_head_and_its_body() {
+    let scopes: Vec<String> = (0..2000).map(|n| format!("{n:04}")).collect();
+    let token = sign(&header(), &with(claims(), "scope", json!(format!("mcp:read {}", scopes.join(" ")))));
+    let body = 96 * 1024;
+    let mut gate = gate(&ruled(&rules()));
+    let mut pending = Vec::new();
+    while let Verdict::ReadBody(mut one) = arrive(&mut gate, 1, &token, &[]) {
+        if one.on_arrived(body).is_some() {
+            break;
+        }
+        pending.push(one);
+    }
+    assert!(MAX_READING * (token.len() + 4096 + body) < MAX_READING_BYTES, "without the scopes all of them fit");
+    assert!(pending.len() < MAX_READING, "all of them fit");
+    assert!(pending.len() * (token.len() + body + 2000 * 28) <= MAX_READING_BYTES, "{}", pending.len());
 }
 
 #[test]

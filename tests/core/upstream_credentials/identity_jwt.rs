@@ -105,9 +105,11 @@ fn the_holder_of_a_static_token_has_no_issuer() {
     let sha256: String = Sha256::digest("a-token-of-ci").iter().map(|byte| format!("{byte:02x}")).collect();
     let entry = json!({ "name": "ci", "sha256": sha256, "scopes": ["mcp:read"], "expires": "never" });
     let config = put(with_credential(&identity_jwt()), "/resources/0/static_tokens", json!([entry]));
-    let (_, claims) = read(&jwt_at(&mut gate(&config), "a-token-of-ci", NOW), 7);
+    let mut gate = gate(&config);
+    let first = jwt_at(&mut gate, "a-token-of-ci", NOW);
+    assert_eq!(jwt_at(&mut gate, "a-token-of-ci", later(1)), first, "it is signed once");
     assert_eq!(
-        claims,
+        read(&first, 7).1,
         json!({
             "iss": "https://gateway.example", "aud": "https://upstream.internal", "iat": NOW.0, "exp": NOW.0 + 60,
             "sub": "static:ci", "scope": "mcp:read",
