@@ -17,6 +17,7 @@ mod algorithms;
 mod browser_page;
 mod challenges;
 mod configuration;
+mod counts;
 mod cross_origin;
 mod discovery;
 mod documentation;
