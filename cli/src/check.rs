@@ -172,7 +172,8 @@ fn look_into(source: &Source, options: &Check) -> (Vec<Finding>, usize) {
             count = count.saturating_add(more);
             // A file without anything of ours in it is none of our business.
             let outer = |at: usize| places.get(at).or(places.last()).copied().unwrap_or(node.at);
-            findings.extend(inner.into_iter().filter(|_| more > 0).map(|f| Finding { at: outer(f.at), ..f }));
+            let is_ours = more > 0 || text.contains("authorization_servers");
+            findings.extend(inner.into_iter().filter(|_| is_ours).map(|f| Finding { at: outer(f.at), ..f }));
         }
     }
     (findings, count)

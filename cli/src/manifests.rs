@@ -142,7 +142,7 @@ pub(crate) fn find<'d>(document: &'d Node) -> Vec<Plugin<'d>> {
     let group = document.text_of(&["apiVersion"]).unwrap_or_default().split('/').next().unwrap_or_default();
     let spec = document.get(&["spec"]);
     let mut add = |holder, around: &'d Node, node: Option<&'d Rc<Node>>| {
-        if let Some(configuration) = node.and_then(|node| configuration(node)) {
+        if let Some(configuration) = node.and_then(|node| configuration(node).or_else(|| misspelt(node, around))) {
             found.push(Plugin { holder, around, document, configuration });
         }
     };
@@ -174,7 +174,8 @@ pub(crate) fn find<'d>(document: &'d Node) -> Vec<Plugin<'d>> {
                 if let Some(around) = envoy_plugin(node) {
                     let value = around.get(&["configuration"]);
                     let inner = value.and_then(|any| any.get(&["value"])).or(value);
-                    if let Some(configuration) = inner.and_then(|node| configuration(node)) {
+                    let inner = inner.and_then(|node| configuration(node).or_else(|| misspelt(node, around)));
+                    if let Some(configuration) = inner {
                         found.push(Plugin { holder: Holder::Envoy, around, document, configuration });
                     }
                 }
@@ -201,6 +202,18 @@ fn configuration(node: &Node) -> Option<Configuration<'_>> {
             Some(Configuration::Map(node))
         }
         Value::Text { text, .. } if TELLING.iter().any(|name| text.contains(name)) => Some(Configuration::Text(node)),
+        _ => None,
+    }
+}
+
+/// What nothing in it tells to be for this filter, where what is around it names the filter: its settings are misspelt, or missing.
+fn misspelt<'d>(node: &'d Node, around: &Node) -> Option<Configuration<'d>> {
+    const NAMES: [&str; 3] = ["mcp-oauth-filter", "mcp_oauth_filter", "mcp_resource_server"];
+    let mut is_named = false;
+    around.each(&mut |node| is_named |= node.text().is_some_and(|text| NAMES.iter().any(|name| text.contains(name))));
+    match &node.value {
+        Value::Map(_) if is_named => Some(Configuration::Map(node)),
+        Value::Text { .. } if is_named => Some(Configuration::Text(node)),
         _ => None,
     }
 }

@@ -54,6 +54,35 @@ const TLS: &str = r#"[{ name: idp, transport_socket: { typed_config: { "@type": 
 /// A file, and a part of its findings; `None`: there are none.
 type Row = (&'static str, String, Option<&'static str>);
 
+/// Beside a good one, too, so that the good one does not speak for both.
+#[test]
+fn a_configuration_that_is_not_known_as_one_is_none_of_another_filter() {
+    let plugin = |name: &str, configuration: &str| {
+        format!(
+            "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {{ name: {name} }}\nspec:\n  \
+             url: oci://registry.example.com/{name}@sha256:00\n  pluginConfig: {configuration}\n---\n"
+        )
+    };
+    let good = plugin("mcp-oauth-filter", &plain("", "", r#", "hold_requests": "body""#));
+    let misspelt = r#"{ "authorisation_servers": [], "resource": [] }"#;
+    for (name, more, expected) in [
+        ("ours", plugin("mcp-oauth-filter", misspelt), Some("authorisation_servers: unknown key")),
+        ("ours, empty", plugin("mcp-oauth-filter", "{}"), Some("authorization_servers: is missing")),
+        ("another's", plugin("other", misspelt), None),
+        (
+            "a broken file in a ConfigMap",
+            "kind: ConfigMap\ndata: { a.json: '{ \"authorization_servers\": [,] }' }\n".to_owned(),
+            Some("error"),
+        ),
+        ("another's broken file", "kind: ConfigMap\ndata: { a.json: '{ \"x\": [,] }' }\n".to_owned(), None),
+    ] {
+        let checked = run(&["check", "--json", &file("a.yaml", format!("{good}{more}"))]);
+        let found: Vec<String> = checked.findings().into_iter().filter(|finding| !finding.contains(" note ")).collect();
+        assert_eq!(checked.code, i32::from(expected.is_some()), "{name}: {found:?}");
+        assert!(expected.is_none_or(|part| found.iter().any(|finding| finding.contains(part))), "{name}: {found:?}");
+    }
+}
+
 #[test]
 fn what_is_around_a_configuration_counts() {
     let closed = "failure_policy: FAIL_RELOAD";
