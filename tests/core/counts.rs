@@ -42,3 +42,17 @@ fn fetches_of_keys_and_those_that_brought_none() {
     drop(gate.on_answer(fetch.id, Answer::NoResponse, NOW));
     assert_eq!(told(&mut gate, NOW), [("mcp_oauth.fetch_failures.keys", 1)]);
 }
+
+#[test]
+fn requests_that_wait() {
+    let mut gate = gate(&remote_config());
+    assert_eq!(gate.held(), 0);
+    let authorization = format!("Bearer {}", good_token());
+    for id in 1..=2_u32 {
+        let verdict = ask_as(&mut gate, id, &head("/mcp", &[("authorization", &authorization)]), NOW);
+        assert!(matches!(verdict, Verdict::Hold));
+        assert_eq!(gate.held(), id as usize);
+    }
+    gate.on_gone(1);
+    assert_eq!(gate.held(), 1);
+}
