@@ -126,7 +126,7 @@ pub mod scope;
 mod scope_policy;
 pub mod secret;
 mod session;
-mod shown;
+pub mod shown;
 pub mod signature;
 mod static_token;
 pub mod time;

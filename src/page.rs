@@ -93,6 +93,7 @@ pub(crate) fn is_wanted(method: &[u8], accept: Line<'_>) -> bool {
     wanted
 }
 
+/// Apart, so that the module has it once and not at each place.
 #[inline(never)]
 fn write(page: &mut Vec<u8>, text: &[u8]) {
     page.extend_from_slice(text);

@@ -4,10 +4,12 @@ use core::fmt;
 
 /// Prints at most 80 characters, with everything outside visible ASCII, and the backtick that quotes it, replaced by
 /// `?`: a log line stays one line, whoever chose the value.
-pub(crate) struct Shown<'a>(pub(crate) &'a str);
+#[derive(Clone, Copy)]
+pub struct Shown<'a>(pub &'a str);
 
 /// A URI without its user information and its query, which may be secrets.
-pub(crate) struct ShownUri<'a>(pub(crate) &'a str);
+#[derive(Clone, Copy)]
+pub struct ShownUri<'a>(pub &'a str);
 
 impl fmt::Display for ShownUri<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

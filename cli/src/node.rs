@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use mcp_oauth::shown::{Shown, ShownUri};
+
 /// Deeper documents are refused: nobody writes them by hand, and recursion has an end.
 pub(crate) const MAX_DEPTH: usize = 64;
 /// More values than any configuration has. Aliases count each time, which is what makes "billion laughs" end.
@@ -181,25 +183,10 @@ pub(crate) struct Located<'n> {
 
 /// A URL as the core shows it in findings: its user information and its query may be secrets.
 pub(crate) fn shown_uri(text: &str) -> String {
-    let Some((scheme, after)) = text.split_once(':') else { return shown(text) };
-    let (start, rest) = match after.rsplit_once('@') {
-        Some((user, _)) if user.contains('?') => return format!("{}:...@...", shown(scheme)),
-        Some((_, host)) => (format!("{}:...@", shown(scheme)), host),
-        None => (String::new(), text),
-    };
-    match rest.split_once('?') {
-        Some((uri, _)) => format!("{start}{}?...", shown(uri)),
-        None => format!("{start}{}", shown(rest)),
-    }
+    ShownUri(text).to_string()
 }
 
 /// A text as the core shows it: one line of visible ASCII.
 pub(crate) fn shown(text: &str) -> String {
-    const MOST: usize = 80;
-    let plain = |c: char| if matches!(c, ' '..='~') && c != '`' { c } else { '?' };
-    let mut shown: String = text.chars().take(MOST).map(plain).collect();
-    if text.chars().nth(MOST).is_some() {
-        shown.push_str("...");
-    }
-    shown
+    Shown(text).to_string()
 }

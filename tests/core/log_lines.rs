@@ -10,13 +10,12 @@ use mcp_oauth::{
     jwk::KeySetError,
     jws::{Algorithm, JwsError, Part},
     message::{HeaderMismatch, MessageError},
-    path::PathError,
     refusal::Refusal,
     token::{ClaimFault, TokenError},
     upstream_credential::TokenEndpointError,
 };
 
-use crate::support::NOW;
+use crate::support::{NOW, path_errors};
 
 /// Checks the texts of all faults of one kind.
 #[track_caller]
@@ -64,18 +63,7 @@ fn jws_errors() -> Vec<JwsError> {
 #[test]
 fn what_is_wrong_with_a_request() {
     check(boxed([CredentialsError::Doubled, CredentialsError::Malformed, CredentialsError::TooLong(20_000)]));
-    check(boxed([
-        PathError::NotAbsolute,
-        PathError::NotVisibleAscii,
-        PathError::Backslash,
-        PathError::Semicolon,
-        PathError::Fragment,
-        PathError::EmptySegment,
-        PathError::DotSegment,
-        PathError::PercentForm,
-        PathError::PercentEncoded(b'/'),
-        PathError::Unencoded(b'"'),
-    ]));
+    check(boxed(path_errors()));
     let mut messages = vec![
         MessageError::Variant("Method\u{e9}".to_owned()),
         MessageError::Member("method"),

@@ -5,6 +5,7 @@ use mcp_oauth::{
     config,
     forward::Edit,
     gate::{Gate, Verdict},
+    path::PathError,
     refusal::Refusal,
     reply::Reply,
     request::Request,
@@ -307,4 +308,20 @@ pub(crate) fn shown_uri(uri: &str) -> String {
         _ => uri.to_owned(),
     };
     uri.split_once('?').map(|(uri, _)| format!("{uri}?...")).unwrap_or(uri)
+}
+
+/// Every reason why a path is refused.
+pub(crate) fn path_errors() -> [PathError; 10] {
+    [
+        PathError::NotAbsolute,
+        PathError::NotVisibleAscii,
+        PathError::Backslash,
+        PathError::Semicolon,
+        PathError::Fragment,
+        PathError::EmptySegment,
+        PathError::DotSegment,
+        PathError::PercentForm,
+        PathError::PercentEncoded(b'/'),
+        PathError::Unencoded(b'"'),
+    ]
 }

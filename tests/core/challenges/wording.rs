@@ -4,13 +4,14 @@ use mcp_oauth::{
     bearer::CredentialsError,
     grant::InsufficientScope,
     jws::{Algorithm, JwsError, Part},
-    path::PathError,
     refusal::Refusal,
     reply::Reply,
     scope::ScopeSet,
     time::UnixTime,
     token::{ClaimFault, TokenError},
 };
+
+use crate::support::path_errors;
 
 /// What an attacker may write wherever a value is kept.
 const HOSTILE: &str = "scope=\"x\", error=\\ resource_metadata=\r\nSet-Cookie: a\u{e9}";
@@ -42,17 +43,7 @@ fn refusals() -> Vec<Refusal> {
         TokenError::AmbiguousKey,
         TokenError::Signature,
     ];
-    let paths = [
-        PathError::NotAbsolute,
-        PathError::NotVisibleAscii,
-        PathError::Backslash,
-        PathError::Semicolon,
-        PathError::Fragment,
-        PathError::EmptySegment,
-        PathError::DotSegment,
-        PathError::PercentForm,
-        PathError::PercentEncoded(b'"'),
-    ];
+    let paths = path_errors();
     let mut all = vec![
         Refusal::Head,
         Refusal::Unmatched,
