@@ -238,6 +238,27 @@ fn an_unknown_kid_is_not_called_bad_while_the_keys_cannot_be_refreshed() {
 }
 
 #[test]
+fn an_unknown_kid_does_not_shorten_the_pause_after_a_failed_refresh() {
+    let mut gate = ready_gate();
+    let unknown = token(2, "k2");
+    fail(&mut gate, later(600));
+    assert_eq!(refusal(present_as(&mut gate, 1, &unknown, later(600))), unavailable(1));
+    assert!(gate.poll_fetch(later(600)).is_none());
+    assert_hold(&present_as(&mut gate, 1, &unknown, later(601)));
+    fail(&mut gate, later(601));
+    assert_eq!(refusal(present_as(&mut gate, 1, &unknown, later(602))), unavailable(1), "2 s by now");
+    assert_hold(&present_as(&mut gate, 1, &unknown, later(603)));
+}
+
+#[test]
+fn the_host_is_called_at_once_when_somebody_waits() {
+    let mut gate = ready_gate();
+    assert!(gate.next_call() > Some(later(539)));
+    assert_hold(&present_as(&mut gate, 1, &token(2, "k2"), later(1)));
+    assert_eq!(gate.next_call(), Some(UnixTime(0)));
+}
+
+#[test]
 fn old_keys_serve_while_a_refresh_runs_or_fails_and_not_a_second_too_long() {
     let mut gate = ready_gate();
     let good = token(1, "k1");
@@ -299,6 +320,7 @@ fn an_answer_that_is_not_waited_for_changes_nothing() {
     assert_hold(&present_as(&mut gate, 1, &good_token(), later(9)));
     let second = next(&mut gate, later(9));
     assert_ne!(first.id, second.id);
+    assert_eq!((gate.awaits(first.id), gate.awaits(second.id)), (false, true));
     gate.on_answer(second.id, json_answer(document.as_bytes()), later(9)).resumed.clear();
     let twice = gate.on_answer(second.id, json_answer(document.as_bytes()), later(9));
     assert!(twice.resumed.is_empty() && twice.event.is_none());
