@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{
     Ending, Misuse, advice,
     arguments::Check,
-    assumed::{Environment, is_variable_name},
+    assumed::Environment,
     cures,
     manifests::{self, Holder, Readable},
     node::{Node, SyntaxError, Value, shown, shown_uri},
@@ -189,23 +189,17 @@ fn ask(readable: &Readable, holder: Holder, options: &Check) -> Vec<Finding> {
             let note = |reason: String| Finding::new(Severity::Note, readable.place("", false).0, "", reason, "");
             policy.warnings().map(note).collect()
         }
-        Err(found) => found.into_iter().map(|finding| placed(&finding, readable)).collect(),
+        Err(found) => found.into_iter().map(|finding| placed(&finding, readable, holder)).collect(),
     };
-    let assumed = environment.assumed();
-    if !assumed.is_empty() {
-        let (named, odd): (Vec<_>, Vec<_>) = assumed.into_iter().partition(|name| is_variable_name(name));
-        let odd = if odd.is_empty() { String::new() } else { format!(" (and {} with odd names)", odd.len()) };
-        let reason = format!("assumed to be set and right: {}{odd}", named.join(", "));
+    if let Some(reason) = environment.note() {
         let cure = "give values with --env NAME=VALUE, or see what fails without with --strict-env";
         let at = readable.place("", false).0;
-        // Where the manifest says what is passed on, that was looked at.
-        let _ = holder;
         findings.push(Finding::new(Severity::Note, at, "environment", reason, cure));
     }
     findings
 }
 
-fn placed(finding: &config::Finding, readable: &Readable) -> Finding {
+fn placed(finding: &config::Finding, readable: &Readable, holder: Holder) -> Finding {
     let config::Finding { path, reason } = finding;
     if path.is_empty()
         && let Err(SyntaxError { at, reason }) = readable.tree()
@@ -220,7 +214,8 @@ fn placed(finding: &config::Finding, readable: &Readable) -> Finding {
     let is_below = path.split(['.', '[']).any(|name| SECRET.contains(&name));
     let is_secret = is_unknown || is_below || path.ends_with("_variable");
     let value = node.filter(|_| !is_secret && !path.is_empty()).map(show);
-    Finding { value, ..Finding::new(Severity::Error, at, path, reason, cures::cure(path, reason)) }
+    let cure = cures::variable(reason, holder).unwrap_or_else(|| cures::cure(path, reason));
+    Finding { value, ..Finding::new(Severity::Error, at, path, reason, cure) }
 }
 
 /// A value in one short line.
