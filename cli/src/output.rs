@@ -48,7 +48,8 @@ impl Output {
     pub(crate) fn keep_secret(&mut self, secret: &str) {
         const LEAST: usize = 6;
         let parts = std::iter::once(secret).chain(secret.split(['.', ' ', ',', '=', ';']));
-        self.secrets.extend(parts.filter(|part| part.len() >= LEAST).map(str::to_owned));
+        let is_secret = |part: &&str| part.len() >= LEAST && !part.eq_ignore_ascii_case("bearer");
+        self.secrets.extend(parts.filter(is_secret).map(str::to_owned));
         self.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         self.secrets.dedup();
     }
@@ -71,14 +72,35 @@ impl Output {
     /// A document for machines.
     pub(crate) fn document(&self, value: &Value) {
         if self.json {
-            self.plain(&serde_json::to_string_pretty(value).unwrap_or_default());
+            let mut value = value.clone();
+            self.hide(&mut value);
+            self.write(&visible(&serde_json::to_string_pretty(&value).unwrap_or_default(), &[]));
+        }
+    }
+
+    /// Hides in the values: names, and the words by which a machine tells one case from another, are the tool's own.
+    fn hide(&self, value: &mut Value) {
+        const OWN: [&str; 7] = ["check", "clause", "rating", "severity", "status", "step", "verdict"];
+        match value {
+            Value::String(text) => *text = self.without_secrets(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.hide(item)),
+            Value::Object(members) => {
+                let others =
+                    members.iter_mut().filter(|(name, value)| !OWN.contains(&name.as_str()) || !value.is_string());
+                others.for_each(|(_, value)| self.hide(value));
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
 
     /// Text as it is, for people and machines.
     pub(crate) fn plain(&self, text: &str) {
+        self.write(&self.clean(text));
+    }
+
+    fn write(&self, text: &str) {
         let mut stdout = std::io::stdout().lock();
-        let written = writeln!(stdout, "{}", self.clean(text)).and_then(|()| stdout.flush());
+        let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
         // Whoever reads may have had enough.
         if written.is_err_and(|error| error.kind() != std::io::ErrorKind::BrokenPipe) {
             self.failed.set(true);
@@ -108,8 +130,12 @@ impl Output {
         format!("{colour}{text}{plain}")
     }
 
-    pub(crate) fn clean(&self, text: &str) -> String {
-        let mut text = visible(&without_tokens(text), if self.colour { &COLOURS } else { &[] });
+    fn clean(&self, text: &str) -> String {
+        visible(&self.without_secrets(text), if self.colour { &COLOURS } else { &[] })
+    }
+
+    fn without_secrets(&self, text: &str) -> String {
+        let mut text = without_tokens(text);
         for secret in &self.secrets {
             if text.contains(secret.as_str()) {
                 text = text.replace(secret.as_str(), HIDDEN);

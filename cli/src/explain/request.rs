@@ -32,7 +32,7 @@ pub(crate) struct Asked {
 }
 
 /// Headers that are secrets.
-const SECRET: [&str; 4] = ["authorization", "cookie", "dpop", "mcp-session-id"];
+const SECRET: [&str; 3] = ["authorization", "dpop", "mcp-session-id"];
 
 pub(crate) fn read(options: &Explain, out: &mut Output) -> Result<Asked, Misuse> {
     let token = token(options)?;
@@ -62,8 +62,11 @@ pub(crate) fn read(options: &Explain, out: &mut Output) -> Result<Asked, Misuse>
             return Err(Misuse::new("a --header without a name", "write --header 'name: value'"));
         };
         let (name, value) = (name.trim().to_ascii_lowercase(), value.trim().to_owned());
-        if SECRET.contains(&name.as_str()) {
-            out.keep_secret(&value);
+        match name.as_str() {
+            // The name of a cookie is none of its secrets.
+            "cookie" => value.split(';').for_each(|pair| out.keep_secret(pair.split_once('=').unwrap_or(("", pair)).1)),
+            name if SECRET.contains(&name) => out.keep_secret(&value),
+            _ => {}
         }
         head.push((name, value));
     }
