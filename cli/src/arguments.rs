@@ -162,6 +162,12 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<(Comman
     })
 }
 
+        // Whatever else begins with `--` may be a secret.
+        Failure::Syntax(lexopt::Error::UnexpectedOption(option)) => {
+            let is_word = option.len() <= 20 && option.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+            let which = if is_word { format!(": {option}") } else { String::new() };
+            Misuse::new(format!("an option that there is not{which}"), "see mcp-oauth COMMAND --help")
+        }
 enum Failure {
     Misuse(Misuse),
     Syntax(lexopt::Error),

@@ -10,7 +10,7 @@ use crate::{
     cures,
     manifests::{self, Holder, Readable},
     node::{Node, SyntaxError, Value, shown, shown_uri},
-    output::{Ink, Output},
+    output::{self, Ink, Output},
     source::{self, ReadError, Source},
 };
 
@@ -68,7 +68,7 @@ pub(crate) fn run(options: &Check, out: &mut Output) -> Result<Ending, Misuse> {
         let report = match source::read(name) {
             Ok(source) => look(&source, options),
             Err(ReadError::Unreadable(why)) => {
-                let what = format!("{name}: {why}");
+                let what = format!("{}: {why}", output::name_of_file(name));
                 return Err(Misuse::new(what, "name a file that can be read, or `-` for standard input"));
             }
             Err(ReadError::Content(why)) => {

@@ -12,7 +12,7 @@ use ureq::{
     tls::{PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
-use crate::{Misuse, node::shown};
+use crate::{Misuse, node::shown, output, source::MAX_FILE_BYTES};
 
 /// More is cut off: no document that is read here is longer.
 const MAX_BODY_BYTES: u64 = 256 * 1024;
@@ -73,8 +73,11 @@ impl Client {
     /// `ca` is a file of certificates to trust instead of the public ones.
     pub(crate) fn new(ca: Option<&str>, timeout: Duration) -> Result<Self, Misuse> {
         let roots = ca.map(|name| {
-            let misuse = |why: String| Misuse::new(format!("--ca {name}: {why}"), "name a file with PEM certificates");
-            let pem = std::fs::read(name).map_err(|error| misuse(error.to_string()))?;
+            let cure = "name a file with PEM certificates";
+            let unreadable = |error| Misuse::new(format!("--ca {}: {error}", output::name_of_file(name)), cure);
+            let mut pem = Vec::new();
+            let read = std::fs::File::open(name).and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut pem));
+            read.map_err(unreadable)?;
             let certificates: Vec<_> = parse_pem(&pem)
                 .filter_map(|item| match item {
                     Ok(PemItem::Certificate(certificate)) => Some(certificate),
@@ -82,7 +85,7 @@ impl Client {
                 })
                 .collect();
             if certificates.is_empty() {
-                return Err(misuse("has no certificate".to_owned()));
+                return Err(Misuse::new(format!("--ca {name}: has no certificate"), cure));
             }
             Ok(RootCerts::new_with_certs(&certificates))
         });

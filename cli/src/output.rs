@@ -172,24 +172,39 @@ const HIDDEN: &str = "<hidden>";
 
 /// To standard error. Whatever was given may have been a token in the wrong place.
 pub(crate) fn complain(misuse: &Misuse) {
-    let text = format!("mcp-oauth: {}\n   cure: {}", misuse.what, misuse.cure);
-    let _ = writeln!(std::io::stderr().lock(), "{}", visible(&without_tokens(&text), &[]));
+    let line = |text: &str| visible(&without_tokens(text), &[]).replace('\n', "?");
+    let _ = writeln!(std::io::stderr().lock(), "mcp-oauth: {}\n   cure: {}", line(&misuse.what), line(&misuse.cure));
+}
+
+/// The name of a file that cannot be read: what has neither a folder nor an ending may be a secret in a wrong argument.
+pub(crate) fn name_of_file(name: &str) -> &str {
+    let is_name = name.len() < 16 || name.starts_with(['/', '~']) || name.contains('.') || name.contains(' ');
+    let is_word = !name.bytes().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
+    if is_name || is_word { name } else { HIDDEN }
 }
 
 /// Text without anything that looks like a JWT, or the beginning of one: wherever it was put by mistake, it is not repeated.
 fn without_tokens(text: &str) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "-_.=~+".contains(c);
     let (mut clean, mut rest) = (String::with_capacity(text.len()), text);
-    while let Some((before, after)) = rest.split_once("eyJ") {
-        clean.push_str(before);
-        let end = after.find(|c| !is_part(c)).unwrap_or(after.len());
-        let (token, left) = after.split_at_checked(end).unwrap_or((after, ""));
-        clean.push_str(if token.len() >= 5 { HIDDEN } else { "eyJ" });
-        if token.len() < 5 {
-            clean.push_str(token);
+    while let Some(c) = rest.chars().next() {
+        let end = if begins_token(rest) { rest.find(|c| !is_part(c)).unwrap_or(rest.len()) } else { 0 };
+        if end >= LEAST_TOKEN {
+            clean.push_str(HIDDEN);
+            rest = rest.get(end..).unwrap_or_default();
+        } else {
+            clean.push(c);
+            rest = rest.get(c.len_utf8()..).unwrap_or_default();
         }
-        rest = left;
     }
-    clean.push_str(rest);
     clean
+}
+
+/// No header of a JWT is shorter.
+const LEAST_TOKEN: usize = 8;
+
+/// An object in base64url: `{"`, or `{` and white space twice, or white space and `"`.
+fn begins_token(text: &str) -> bool {
+    let spaced = ["eyA", "ewk", "ewo", "ew0"].into_iter().find_map(|start| text.strip_prefix(start));
+    text.starts_with("eyJ") || spaced.is_some_and(|rest| rest.starts_with(['g', 'i', 'J', 'K', 'N']))
 }

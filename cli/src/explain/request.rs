@@ -9,7 +9,7 @@ use crate::{
     arguments::Explain,
     assumed::Environment,
     manifests,
-    output::Output,
+    output::{self, Output},
     source::{self, ReadError},
 };
 
@@ -122,7 +122,9 @@ fn policy(options: &Explain, notes: &mut Vec<String>) -> Result<(Policy, Vec<Str
     let name = &options.config;
     let cure = format!("see what is wrong with: mcp-oauth check {name}");
     let source = source::read(name).map_err(|error| match error {
-        ReadError::Unreadable(why) => Misuse::new(format!("{name}: {why}"), "name a file that can be read"),
+        ReadError::Unreadable(why) => {
+            Misuse::new(format!("{}: {why}", output::name_of_file(name)), "name a file that can be read")
+        }
         ReadError::Content(why) => Misuse::new(format!("{name}: {why}"), &*cure),
     })?;
     let documents =
@@ -187,7 +189,9 @@ fn body(options: &Explain, method: &str, notes: &mut Vec<String>) -> Result<Opti
     } else {
         std::fs::File::open(name).and_then(|file| file.take(MOST).read_to_end(&mut body))
     };
-    let misuse = |error: std::io::Error| Misuse::new(format!("--body {name}: {error}"), "name a file that can be read");
+    let misuse = |error: std::io::Error| {
+        Misuse::new(format!("--body {}: {error}", output::name_of_file(name)), "name a file that can be read")
+    };
     read.map_err(misuse)?;
     Ok(Some(body))
 }
@@ -195,7 +199,8 @@ fn body(options: &Explain, method: &str, notes: &mut Vec<String>) -> Result<Opti
 pub(super) fn read_keys(name: &str) -> Result<String, Misuse> {
     let cure = "name a file with a JWK Set: { \"keys\": [ ... ] }";
     let source = source::read(name).map_err(|error| match error {
-        ReadError::Unreadable(why) | ReadError::Content(why) => Misuse::new(format!("--keys {name}: {why}"), cure),
+        ReadError::Unreadable(why) => Misuse::new(format!("--keys {}: {why}", output::name_of_file(name)), cure),
+        ReadError::Content(why) => Misuse::new(format!("--keys {name}: {why}"), cure),
     })?;
     let set: Option<serde_json::Value> = serde_json::from_str(&source.text).ok();
     if !set.is_some_and(|set| set.get("keys").is_some_and(serde_json::Value::is_array)) {
