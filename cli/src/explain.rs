@@ -153,7 +153,7 @@ fn report(
     };
     let ending = if answers.unreachable.is_empty() { ending } else { Ending::Unreachable };
     for server in &answers.unreachable {
-        out.line(&out.paint(Ink::Red, &server.to_string()));
+        out.line(&out.paint(Ink::Red, &format!("{}: {server}", server.step)));
         let cure = server
             .cure("see whether the address is right and can be reached from here; or give the keys with --keys FILE");
         out.line(&format!("   cure: {cure}"));
