@@ -37,7 +37,8 @@ pub(crate) fn run(options: &Explain, out: &mut Output) -> Result<Ending, Misuse>
     let client = options.fetch.then(|| Client::new(options.ca.as_deref(), Duration::from_secs(10))).transpose()?;
     let exchange = options.exchange;
     let (issuers, made_up) = (asked.issuers.clone(), asked.made_up.clone());
-    let mut answers = Answers { keys, client, exchange, issuers, made_up, unreachable: Vec::new(), open: None };
+    let mut answers =
+        Answers { keys, client, exchange, issuers, made_up, unreachable: Vec::new(), open: None, events: Vec::new() };
     let policy = asked.policy.clone();
     explain::start();
     let verdict = decide(policy, &asked, &mut answers, out);
@@ -68,9 +69,7 @@ fn decide(policy: Policy, asked: &Asked, answers: &mut Answers, out: &Output) ->
         let fetch = gate.poll_fetch(now)?;
         let answer = answers.to(&fetch, out)?;
         let outcome = gate.on_answer(fetch.id, answer.answer(), now);
-        if let Some(event) = outcome.event.map(|event| event.to_string()).or(outcome.remote.map(|e| e.to_string())) {
-            out.progress(&event);
-        }
+        answers.note(&fetch, outcome.event, outcome.remote);
         verdict = outcome.resumed.into_iter().next().map_or(Verdict::Hold, |resumed| resumed.verdict);
     }
     None
@@ -101,12 +100,15 @@ fn report(
     steps.iter().for_each(|step| print(step, why.as_deref(), out));
     out.line("");
     let mut document = json!({
+    for event in &answers.events {
+        out.line(&out.paint(Ink::Dim, event));
+    }
         "steps": steps.iter().map(|step| {
             let (what, clause) = steps::describe(step.check);
             let check = format!("{:?}", step.check);
             json!({ "check": check, "what": what, "clause": clause, "status": step.status.name() })
         }).collect::<Vec<_>>(),
-        "why": why, "notes": asked.notes,
+        "why": why, "notes": asked.notes, "events": answers.events,
         "unreachable": answers.unreachable.iter().map(|server| json!({
             "step": server.step, "address": server.address,
             "waited_ms": u64::try_from(server.waited.as_millis()).unwrap_or(u64::MAX), "why": server.why,
