@@ -2,6 +2,7 @@
 //! what the gate's own checks noted.
 
 mod answers;
+mod cures;
 mod request;
 mod steps;
 
@@ -120,9 +121,9 @@ fn report(
             let refusal = forward.refusal();
             if let Some(refusal) = refusal {
                 out.line(&out.paint(Ink::Red, &format!("would be refused: {} ({refusal})", refusal.reason())));
-                out.line(&format!("   cure: {}", steps::cure(refusal.reason())));
+                advise(refusal.reason(), out);
                 set(&mut document, "reason", json!(refusal.reason()));
-                set(&mut document, "cure", json!(steps::cure(refusal.reason())));
+                set(&mut document, "cure", json!(cures::cure(refusal.reason())));
             }
             let (ink, why) = match refusal {
                 Some(_) => (Ink::Yellow, "forwarded all the same, because the resource is `report_only`"),
@@ -141,12 +142,15 @@ fn report(
             ("not ours", Ending::Good)
         }
         Some(Verdict::Reply(reply)) => {
-            let is_refusal = reply.refusal().is_some();
             told(reply, out);
             set(&mut document, "reason", json!(reply.reason()));
-            set(&mut document, "cure", json!(steps::cure(reply.reason())));
             set(&mut document, "reply", reply_document(reply));
-            if is_refusal { ("refuse", Ending::Findings) } else { ("answer", Ending::Good) }
+            if reply.refusal().is_some() {
+                set(&mut document, "cure", json!(cures::cure(reply.reason())));
+                ("refuse", Ending::Findings)
+            } else {
+                ("answer", Ending::Good)
+            }
         }
         Some(Verdict::Hold | Verdict::ReadBody(_)) | None => {
             out.line(&out.paint(Ink::Yellow, "undecided"));
@@ -193,12 +197,15 @@ fn print(step: &Step, why: Option<&str>, out: &Output) {
 fn told(reply: &Reply, out: &Output) {
     match reply.refusal() {
         Some(refusal) => {
+fn advise(reason: &str, out: &Output) {
+    if let Some(cure) = cures::cure(reason) {
+        out.line(&format!("   cure: {cure}"));
+    }
+    out.line(&format!("   more: docs/guides/troubleshooting.md#{reason}"));
+}
+
             out.line(&out.paint(Ink::Red, &format!("refused: {} ({refusal})", reply.reason())));
-            let cure = steps::cure(reply.reason());
-            if !cure.is_empty() {
-                out.line(&format!("   cure: {cure}"));
-            }
-            out.line(&format!("   more: docs/guides/troubleshooting.md#{}", reply.reason()));
+            advise(reply.reason(), out);
         }
         None => out.line(&out.paint(Ink::Green, &format!("answered by the filter itself: {}", reply.reason()))),
     }

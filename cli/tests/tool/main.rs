@@ -11,6 +11,7 @@
 )]
 
 mod check;
+mod cures;
 mod discover;
 mod explain;
 mod fetching;
