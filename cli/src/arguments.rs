@@ -27,6 +27,7 @@ pub(crate) struct Check {
 #[derive(Default)]
 pub(crate) struct Explain {
     pub(crate) config: String,
+    pub(crate) at: Option<String>,
     pub(crate) token: Option<String>,
     pub(crate) scheme: Option<String>,
     pub(crate) method: Option<String>,
@@ -100,7 +101,8 @@ Asks the filter's own code about one request, and prints every check that it ran
 specification, and the answer that the client gets. `--token -` reads the token from standard input, so that it stays out
 of the shell's history; without --token the request has none. The token is never printed.
 
-  --config FILE        a plugin configuration, or a manifest with exactly one in it
+  --config FILE        what check takes, with a plugin configuration in it
+  --at LINE[:COLUMN]   where the configuration begins, if there are several in the file
   --scheme SCHEME      how the token is presented: Bearer (default) or DPoP
   --method METHOD      default POST
   --path PATH          a path of the first resource's host, or a whole URL; default the first resource
@@ -266,6 +268,7 @@ fn set(command: &mut Command, option: &str, parser: &mut lexopt::Parser) -> Resu
         (Command::Explain(o), "token") => o.token = Some(text(parser)?),
         (Command::Explain(o), "scheme") => o.scheme = Some(text(parser)?),
         (Command::Explain(o), "method") => o.method = Some(text(parser)?),
+        (Command::Explain(o), "at") => o.at = Some(text(parser)?),
         (Command::Explain(o), "path") => o.path = Some(text(parser)?),
         (Command::Explain(o), "header") => o.headers.push(text(parser)?),
         (Command::Explain(o), "body") => o.body = Some(text(parser)?),

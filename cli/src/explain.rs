@@ -2,6 +2,7 @@
 //! what the gate's own checks noted.
 
 mod answers;
+mod chosen;
 mod cures;
 mod request;
 mod steps;

@@ -4,11 +4,11 @@ use std::io::Read as _;
 
 use mcp_oauth::{config, policy::Policy, request::Certificate, time::UnixTime};
 
+use super::chosen;
 use crate::{
     Misuse,
     arguments::Explain,
     assumed::Environment,
-    manifests,
     output::{self, Output},
     source::{self, ReadError},
 };
@@ -121,21 +121,7 @@ fn token(options: &Explain) -> Result<Option<String>, Misuse> {
 fn policy(options: &Explain, notes: &mut Vec<String>) -> Result<(Policy, Vec<String>, String, Vec<String>), Misuse> {
     let name = &options.config;
     let cure = format!("see what is wrong with: mcp-oauth check {name}");
-    let source = source::read(name).map_err(|error| match error {
-        ReadError::Unreadable(why) => {
-            Misuse::new(format!("{}: {why}", output::name_of_file(name)), "name a file that can be read")
-        }
-        ReadError::Content(why) => Misuse::new(format!("{name}: {why}"), &*cure),
-    })?;
-    let documents =
-        manifests::documents(&source).map_err(|_| Misuse::new(format!("{name}: no JSON, no YAML"), &*cure))?;
-    let mut plugins: Vec<_> = documents.iter().flat_map(manifests::find).collect();
-    let (Some(plugin), None) = (plugins.pop(), plugins.pop()) else {
-        let what = format!("{name}: there is not exactly one plugin configuration in it");
-        return Err(Misuse::new(what, "name a file with one"));
-    };
-    let readable = plugin.configuration.read(&source);
-    let readable = readable.ok_or_else(|| Misuse::new(format!("{name}: too large"), &*cure))?;
+    let readable = chosen::configuration(options)?;
     let tree = readable.tree().map_err(|_| Misuse::new(format!("{name}: no JSON"), &*cure))?;
     let environment = Environment::new(&options.environment, true, tree);
     let policy = config::parse_in(readable.json.as_bytes(), &|name| environment.value(name)).map_err(|findings| {

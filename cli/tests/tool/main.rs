@@ -11,6 +11,7 @@
 )]
 
 mod check;
+mod chosen;
 mod cures;
 mod discover;
 mod explain;
