@@ -99,11 +99,12 @@ mcp-oauth explain --config FILE --token TOKEN|-
 
 Asks the filter's own code about one request, and prints every check that it ran, in order, with the clause of the
 specification, and the answer that the client gets. `--token -` reads the token from standard input, so that it stays out
-of the shell's history; without --token the request has none. The token is never printed.
+of the shell's history; without --token the request has none. `Bearer` or `DPoP` before it is taken for its scheme. The
+token is never printed.
 
   --config FILE        what check takes, with a plugin configuration in it
   --at LINE[:COLUMN]   where the configuration begins, if there are several in the file
-  --scheme SCHEME      how the token is presented: Bearer (default) or DPoP
+  --scheme SCHEME      how the token is presented: Bearer or DPoP; default what is before it, else Bearer
   --method METHOD      default POST
   --path PATH          a path of the first resource's host, or a whole URL; default the first resource
   --header 'N: V'      another header, any number of times

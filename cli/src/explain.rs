@@ -4,6 +4,7 @@
 mod answers;
 mod chosen;
 mod cures;
+mod presented;
 mod request;
 mod steps;
 
@@ -99,12 +100,12 @@ fn report(
     for note in &asked.notes {
         out.line(&out.paint(Ink::Dim, &format!("note: {note}")));
     }
-    steps.iter().for_each(|step| print(step, why.as_deref(), out));
-    out.line("");
-    let mut document = json!({
     for event in &answers.events {
         out.line(&out.paint(Ink::Dim, event));
     }
+    steps.iter().for_each(|step| print(step, why.as_deref(), out));
+    out.line("");
+    let mut document = json!({
         "steps": steps.iter().map(|step| {
             let (what, clause) = steps::describe(step.check);
             let check = format!("{:?}", step.check);
@@ -195,9 +196,6 @@ fn print(step: &Step, why: Option<&str>, out: &Output) {
     }
 }
 
-fn told(reply: &Reply, out: &Output) {
-    match reply.refusal() {
-        Some(refusal) => {
 fn advise(reason: &str, out: &Output) {
     if let Some(cure) = cures::cure(reason) {
         out.line(&format!("   cure: {cure}"));
@@ -205,6 +203,9 @@ fn advise(reason: &str, out: &Output) {
     out.line(&format!("   more: docs/guides/troubleshooting.md#{reason}"));
 }
 
+fn told(reply: &Reply, out: &Output) {
+    match reply.refusal() {
+        Some(refusal) => {
             out.line(&out.paint(Ink::Red, &format!("refused: {} ({refusal})", reply.reason())));
             advise(reply.reason(), out);
         }

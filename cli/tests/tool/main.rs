@@ -20,6 +20,7 @@ mod hostile;
 mod init;
 mod loopback;
 mod places;
+mod presented;
 mod schema;
 mod secrets;
 mod support;
