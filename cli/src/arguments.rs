@@ -144,9 +144,10 @@ Writes the least that is needed, and checks it. Asks on a terminal for what is n
   --for KIND         envoy, istio, traffic-extension, envoy-gateway, higress or json
   --resource URL     the MCP server's URL as users type it
   --issuer URL       the authorization server, exactly as its tokens say in `iss`
-  --cluster NAME     the proxy's cluster that reaches the issuer; has a default for each KIND
+  --cluster NAME     the proxy's cluster that reaches the issuer; has a default for each KIND. With another one, nothing
+                     is written that makes a cluster
   --scopes 'A B'     what a token must carry; may be empty
-  --output FILE      a new file; default standard output
+  --output FILE      a new file; default `-`, which is standard output
 
 exit codes: 0 written, 1 findings in what would be written, 2 misuse
 ";
@@ -161,16 +162,16 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<(Comman
         Failure::Syntax(lexopt::Error::UnexpectedValue { option, .. }) => {
             Misuse::new(format!("{option} takes no value"), "see mcp-oauth --help")
         }
-        Failure::Syntax(error) => Misuse::new(error.to_string(), "see mcp-oauth --help"),
-    })
-}
-
         // Whatever else begins with `--` may be a secret.
         Failure::Syntax(lexopt::Error::UnexpectedOption(option)) => {
             let is_word = option.len() <= 20 && option.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
             let which = if is_word { format!(": {option}") } else { String::new() };
             Misuse::new(format!("an option that there is not{which}"), "see mcp-oauth COMMAND --help")
         }
+        Failure::Syntax(error) => Misuse::new(error.to_string(), "see mcp-oauth --help"),
+    })
+}
+
 enum Failure {
     Misuse(Misuse),
     Syntax(lexopt::Error),
@@ -266,10 +267,10 @@ fn set(command: &mut Command, option: &str, parser: &mut lexopt::Parser) -> Resu
         (Command::Check(o), "assume-env") => o.strict_environment = false,
         (Command::Check(o), "strict-env") => o.strict_environment = true,
         (Command::Explain(o), "config") => o.config = text(parser)?,
+        (Command::Explain(o), "at") => o.at = Some(text(parser)?),
         (Command::Explain(o), "token") => o.token = Some(text(parser)?),
         (Command::Explain(o), "scheme") => o.scheme = Some(text(parser)?),
         (Command::Explain(o), "method") => o.method = Some(text(parser)?),
-        (Command::Explain(o), "at") => o.at = Some(text(parser)?),
         (Command::Explain(o), "path") => o.path = Some(text(parser)?),
         (Command::Explain(o), "header") => o.headers.push(text(parser)?),
         (Command::Explain(o), "body") => o.body = Some(text(parser)?),
