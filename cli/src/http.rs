@@ -76,8 +76,15 @@ impl Client {
             let cure = "name a file with PEM certificates";
             let unreadable = |error| Misuse::new(format!("--ca {}: {error}", output::name_of_file(name)), cure);
             let mut pem = Vec::new();
-            let read = std::fs::File::open(name).and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut pem));
+            let read = std::fs::File::open(name)
+                .and_then(|file| file.take(MAX_FILE_BYTES.saturating_add(1)).read_to_end(&mut pem));
             read.map_err(unreadable)?;
+            if u64::try_from(pem.len()).map_or(true, |size| size > MAX_FILE_BYTES) {
+                return Err(Misuse::new(
+                    format!("--ca {name}: is larger than {} MiB", MAX_FILE_BYTES / 1024 / 1024),
+                    cure,
+                ));
+            }
             let certificates: Vec<_> = parse_pem(&pem)
                 .filter_map(|item| match item {
                     Ok(PemItem::Certificate(certificate)) => Some(certificate),
