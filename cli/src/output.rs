@@ -81,7 +81,11 @@ impl Output {
     /// Hides in the values: names, and the words by which a machine tells one case from another, are the tool's own.
     fn hide(&self, value: &mut Value) {
         const OWN: [&str; 7] = ["check", "clause", "rating", "severity", "status", "step", "verdict"];
+        let is_reason = |text: &str| {
+            text.starts_with("mcp_oauth_") && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        };
         match value {
+            Value::String(text) if is_reason(text) => {}
             Value::String(text) => *text = self.without_secrets(text),
             Value::Array(items) => items.iter_mut().for_each(|item| self.hide(item)),
             Value::Object(members) => {
