@@ -68,6 +68,12 @@ fn of_several_one_is_chosen_by_its_place() {
         let told = explain(&path, &["--at", at]);
         assert!(told.code == 2 && told.out.is_empty() && told.err.contains("--at "), "{at}: {told:?}");
     }
+    // Places are those of the file, also inside a text of it.
+    let map = format!("kind: ConfigMap\ndata:\n  a.yaml: |\n{}", indented(&text));
+    let path = file("a.yaml", &map);
+    for (at, expected) in [("7:21", "forward"), ("12:21", "refuse")] {
+        assert_eq!(explain(&path, &["--at", at]).json()["verdict"], expected, "{at}: {map}");
+    }
     // On one line the column tells.
     let list = format!(
         "kind: List\nitems: [{{kind: WasmPlugin, apiVersion: extensions.istio.io/v1alpha1, spec: {{pluginConfig: {}}}}}, {{kind: WasmPlugin, apiVersion: extensions.istio.io/v1alpha1, spec: {{pluginConfig: {}}}}}]\n",
