@@ -27,6 +27,7 @@ pub(crate) struct Check {
 #[derive(Default)]
 pub(crate) struct Explain {
     pub(crate) config: String,
+    pub(crate) at: Option<String>,
     pub(crate) token: Option<String>,
     pub(crate) scheme: Option<String>,
     pub(crate) method: Option<String>,
@@ -98,10 +99,12 @@ mcp-oauth explain --config FILE --token TOKEN|-
 
 Asks the filter's own code about one request, and prints every check that it ran, in order, with the clause of the
 specification, and the answer that the client gets. `--token -` reads the token from standard input, so that it stays out
-of the shell's history; without --token the request has none. The token is never printed.
+of the shell's history; without --token the request has none. `Bearer` or `DPoP` before it is taken for its scheme. The
+token is never printed.
 
-  --config FILE        a plugin configuration, or a manifest with exactly one in it
-  --scheme SCHEME      how the token is presented: Bearer (default) or DPoP
+  --config FILE        what check takes, with a plugin configuration in it
+  --at LINE[:COLUMN]   where the configuration begins, if there are several in the file
+  --scheme SCHEME      how the token is presented: Bearer or DPoP; default what is before it, else Bearer
   --method METHOD      default POST
   --path PATH          a path of the first resource's host, or a whole URL; default the first resource
   --header 'N: V'      another header, any number of times
@@ -141,9 +144,10 @@ Writes the least that is needed, and checks it. Asks on a terminal for what is n
   --for KIND         envoy, istio, traffic-extension, envoy-gateway, higress or json
   --resource URL     the MCP server's URL as users type it
   --issuer URL       the authorization server, exactly as its tokens say in `iss`
-  --cluster NAME     the proxy's cluster that reaches the issuer; has a default for each KIND
+  --cluster NAME     the proxy's cluster that reaches the issuer; has a default for each KIND. With another one, nothing
+                     is written that makes a cluster
   --scopes 'A B'     what a token must carry; may be empty
-  --output FILE      a new file; default standard output
+  --output FILE      a new file; default `-`, which is standard output
 
 exit codes: 0 written, 1 findings in what would be written, 2 misuse
 ";
@@ -157,6 +161,12 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<(Comman
         }
         Failure::Syntax(lexopt::Error::UnexpectedValue { option, .. }) => {
             Misuse::new(format!("{option} takes no value"), "see mcp-oauth --help")
+        }
+        // Whatever else begins with `--` may be a secret.
+        Failure::Syntax(lexopt::Error::UnexpectedOption(option)) => {
+            let is_word = option.len() <= 20 && option.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+            let which = if is_word { format!(": {option}") } else { String::new() };
+            Misuse::new(format!("an option that there is not{which}"), "see mcp-oauth COMMAND --help")
         }
         Failure::Syntax(error) => Misuse::new(error.to_string(), "see mcp-oauth --help"),
     })
@@ -257,6 +267,7 @@ fn set(command: &mut Command, option: &str, parser: &mut lexopt::Parser) -> Resu
         (Command::Check(o), "assume-env") => o.strict_environment = false,
         (Command::Check(o), "strict-env") => o.strict_environment = true,
         (Command::Explain(o), "config") => o.config = text(parser)?,
+        (Command::Explain(o), "at") => o.at = Some(text(parser)?),
         (Command::Explain(o), "token") => o.token = Some(text(parser)?),
         (Command::Explain(o), "scheme") => o.scheme = Some(text(parser)?),
         (Command::Explain(o), "method") => o.method = Some(text(parser)?),

@@ -57,6 +57,18 @@ impl Environment {
     pub(crate) fn assumed(&self) -> Vec<String> {
         self.assumed.borrow().clone()
     }
+
+    /// What was assumed, in words; `None`: nothing.
+    pub(crate) fn note(&self) -> Option<String> {
+        let (named, odd): (Vec<_>, Vec<_>) = self.assumed().into_iter().partition(|name| is_variable_name(name));
+        let number = match odd.len() {
+            0 => None,
+            1 => Some("one with an odd name".to_owned()),
+            number => Some(format!("{number} with odd names")),
+        };
+        let all: Vec<String> = named.into_iter().chain(number).collect();
+        (!all.is_empty()).then(|| format!("assumed to be set and right: {}", all.join(", ")))
+    }
 }
 
 impl Environment {

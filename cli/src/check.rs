@@ -6,11 +6,11 @@ use serde_json::json;
 use crate::{
     Ending, Misuse, advice,
     arguments::Check,
-    assumed::{Environment, is_variable_name},
+    assumed::Environment,
     cures,
     manifests::{self, Holder, Readable},
     node::{Node, SyntaxError, Value, shown, shown_uri},
-    output::{Ink, Output},
+    output::{self, Ink, Output},
     source::{self, ReadError, Source},
 };
 
@@ -68,7 +68,7 @@ pub(crate) fn run(options: &Check, out: &mut Output) -> Result<Ending, Misuse> {
         let report = match source::read(name) {
             Ok(source) => look(&source, options),
             Err(ReadError::Unreadable(why)) => {
-                let what = format!("{name}: {why}");
+                let what = format!("{}: {why}", output::name_of_file(name));
                 return Err(Misuse::new(what, "name a file that can be read, or `-` for standard input"));
             }
             Err(ReadError::Content(why)) => {
@@ -77,7 +77,7 @@ pub(crate) fn run(options: &Check, out: &mut Output) -> Result<Ending, Misuse> {
                 Report::only(&empty, Finding::new(Severity::Error, 0, "", why, cure))
             }
         };
-        configurations = configurations.saturating_add(report.configurations);
+        configurations = configurations.saturating_add(report.found.len());
         count = count.saturating_add(report.placed.iter().filter(|(_, f)| f.severity != Severity::Note).count());
         print(&report, out);
         documents.extend(report.placed.iter().map(|((line, column), finding)| {
@@ -123,60 +123,73 @@ fn print(report: &Report, out: &Output) {
 pub(crate) struct Report {
     file: String,
     pub(crate) placed: Vec<((usize, usize), Finding)>,
-    configurations: usize,
+    pub(crate) found: Vec<Found>,
+}
+
+/// A plugin configuration.
+pub(crate) struct Found {
+    /// In characters from the beginning of the file.
+    pub(crate) at: usize,
+    /// `None`: it is too large.
+    pub(crate) readable: Option<Readable>,
 }
 
 impl Report {
     fn only(source: &Source, finding: Finding) -> Self {
-        Self { file: source.name.clone(), placed: vec![(source.place(finding.at), finding)], configurations: 0 }
+        Self { file: source.name.clone(), placed: vec![(source.place(finding.at), finding)], found: Vec::new() }
     }
 }
 
 /// Everything that is wrong with a file.
 pub(crate) fn look(source: &Source, options: &Check) -> Report {
-    let (mut findings, configurations) = look_into(source, options);
-    if configurations == 0 && findings.is_empty() {
+    let (mut findings, found) = look_into(source, options);
+    if found.is_empty() && findings.is_empty() {
         let reason = "there is no plugin configuration of this filter here";
         let cure = "name a file with `authorization_servers` and `resources`, or with a manifest that holds them";
         findings.push(Finding::new(Severity::Error, 0, "", reason, cure));
     }
     let mut placed: Vec<_> = findings.into_iter().map(|finding| (source.place(finding.at), finding)).collect();
     placed.sort_by_key(|(place, _)| *place);
-    Report { file: source.name.clone(), placed, configurations }
+    Report { file: source.name.clone(), placed, found }
 }
 
-fn look_into(source: &Source, options: &Check) -> (Vec<Finding>, usize) {
+fn look_into(source: &Source, options: &Check) -> (Vec<Finding>, Vec<Found>) {
     let documents = match manifests::documents(source) {
         Ok(documents) => documents,
         Err(SyntaxError { at, reason }) => {
-            return (vec![Finding::new(Severity::Error, at, "", reason, "mend the syntax here, or just before")], 0);
+            return (
+                vec![Finding::new(Severity::Error, at, "", reason, "mend the syntax here, or just before")],
+                Vec::new(),
+            );
         }
     };
-    let (mut findings, mut count) = (Vec::new(), 0_usize);
+    let (mut findings, mut found) = (Vec::new(), Vec::new());
     for document in &documents {
         for plugin in manifests::find(document) {
-            count = count.saturating_add(1);
+            let at = plugin.configuration.node().at;
             let Some(readable) = plugin.configuration.read(source) else {
-                let (at, cure) = (plugin.configuration.node().at, "write less, or without aliases");
+                found.push(Found { at, readable: None });
+                let cure = "write less, or without aliases";
                 findings.push(Finding::new(Severity::Error, at, "", "the configuration is too large", cure));
                 continue;
             };
             findings.extend(ask(&readable, plugin.holder, options));
             findings.extend(advice::advise(&plugin, &readable));
+            found.push(Found { at, readable: Some(readable) });
         }
         for (name, node) in manifests::inner_files(document) {
             let Value::Text { text, style } = &node.value else { continue };
             let inner = Source::new(name, text.clone());
             let places = source.align(node.at, *style, text);
             let (inner, more) = look_into(&inner, options);
-            count = count.saturating_add(more);
             // A file without anything of ours in it is none of our business.
             let outer = |at: usize| places.get(at).or(places.last()).copied().unwrap_or(node.at);
-            let is_ours = more > 0 || text.contains("authorization_servers");
+            let is_ours = !more.is_empty() || text.contains("authorization_servers");
             findings.extend(inner.into_iter().filter(|_| is_ours).map(|f| Finding { at: outer(f.at), ..f }));
+            found.extend(more.into_iter().map(|f| Found { at: outer(f.at), ..f }));
         }
     }
-    (findings, count)
+    (findings, found)
 }
 
 /// What the core says.
@@ -189,23 +202,17 @@ fn ask(readable: &Readable, holder: Holder, options: &Check) -> Vec<Finding> {
             let note = |reason: String| Finding::new(Severity::Note, readable.place("", false).0, "", reason, "");
             policy.warnings().map(note).collect()
         }
-        Err(found) => found.into_iter().map(|finding| placed(&finding, readable)).collect(),
+        Err(found) => found.into_iter().map(|finding| placed(&finding, readable, holder)).collect(),
     };
-    let assumed = environment.assumed();
-    if !assumed.is_empty() {
-        let (named, odd): (Vec<_>, Vec<_>) = assumed.into_iter().partition(|name| is_variable_name(name));
-        let odd = if odd.is_empty() { String::new() } else { format!(" (and {} with odd names)", odd.len()) };
-        let reason = format!("assumed to be set and right: {}{odd}", named.join(", "));
+    if let Some(reason) = environment.note() {
         let cure = "give values with --env NAME=VALUE, or see what fails without with --strict-env";
         let at = readable.place("", false).0;
-        // Where the manifest says what is passed on, that was looked at.
-        let _ = holder;
         findings.push(Finding::new(Severity::Note, at, "environment", reason, cure));
     }
     findings
 }
 
-fn placed(finding: &config::Finding, readable: &Readable) -> Finding {
+fn placed(finding: &config::Finding, readable: &Readable, holder: Holder) -> Finding {
     let config::Finding { path, reason } = finding;
     if path.is_empty()
         && let Err(SyntaxError { at, reason }) = readable.tree()
@@ -220,7 +227,8 @@ fn placed(finding: &config::Finding, readable: &Readable) -> Finding {
     let is_below = path.split(['.', '[']).any(|name| SECRET.contains(&name));
     let is_secret = is_unknown || is_below || path.ends_with("_variable");
     let value = node.filter(|_| !is_secret && !path.is_empty()).map(show);
-    Finding { value, ..Finding::new(Severity::Error, at, path, reason, cures::cure(path, reason)) }
+    let cure = cures::variable(reason, holder).unwrap_or_else(|| cures::cure(path, reason));
+    Finding { value, ..Finding::new(Severity::Error, at, path, reason, cure) }
 }
 
 /// A value in one short line.

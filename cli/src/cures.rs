@@ -1,6 +1,6 @@
 //! What to do about a finding: from what is wrong, and from what the setting is for.
 
-use crate::schema;
+use crate::{manifests::Holder, schema};
 
 /// The cure for a finding of the core.
 pub(crate) fn cure(path: &str, reason: &str) -> String {
@@ -22,10 +22,6 @@ pub(crate) fn cure(path: &str, reason: &str) -> String {
         ("has user information", "leave out the part before `@`"),
         ("names the default port", "leave the port out"),
         ("is in neither", "see what is known above"),
-        (
-            "is not set",
-            "list the variable in `vm_config.environment_variables.host_env_keys`, and set it where Envoy runs",
-        ),
         ("is empty: leave it out", "leave it out"),
         ("is listed twice", "delete one of the two"),
         ("is never reached", "put it above that rule, or delete it"),
@@ -61,6 +57,22 @@ pub(crate) fn cure(path: &str, reason: &str) -> String {
     }
     about().unwrap_or_else(|| "see the table of settings in README.md".to_owned())
 }
+
+/// The cure for an environment variable that is not set, by where it has to be passed on.
+pub(crate) fn variable(reason: &str, holder: Holder) -> Option<String> {
+    let place = match holder {
+        _ if !reason.contains("is not set") => return None,
+        Holder::Envoy => "`vm_config.environment_variables.host_env_keys`",
+        Holder::Istio => "`vmConfig.env` with `valueFrom: HOST`",
+        Holder::EnvoyGateway => "`env.hostKeys`",
+        Holder::Higress | Holder::Itself => {
+            return Some(format!("set it where the proxy runs, and pass it on to the module; {HERE}"));
+        }
+    };
+    Some(format!("set it where the proxy runs, and pass it on in {place}; {HERE}"))
+}
+
+const HERE: &str = "here give it with --env NAME=VALUE";
 
 /// How many letters must change to make one name of another.
 fn distance(one: &str, other: &str) -> usize {

@@ -2,6 +2,9 @@
 //! what the gate's own checks noted.
 
 mod answers;
+mod chosen;
+mod cures;
+mod presented;
 mod request;
 mod steps;
 
@@ -37,7 +40,8 @@ pub(crate) fn run(options: &Explain, out: &mut Output) -> Result<Ending, Misuse>
     let client = options.fetch.then(|| Client::new(options.ca.as_deref(), Duration::from_secs(10))).transpose()?;
     let exchange = options.exchange;
     let (issuers, made_up) = (asked.issuers.clone(), asked.made_up.clone());
-    let mut answers = Answers { keys, client, exchange, issuers, made_up, unreachable: Vec::new(), open: None };
+    let mut answers =
+        Answers { keys, client, exchange, issuers, made_up, unreachable: Vec::new(), open: None, events: Vec::new() };
     let policy = asked.policy.clone();
     explain::start();
     let verdict = decide(policy, &asked, &mut answers, out);
@@ -68,9 +72,7 @@ fn decide(policy: Policy, asked: &Asked, answers: &mut Answers, out: &Output) ->
         let fetch = gate.poll_fetch(now)?;
         let answer = answers.to(&fetch, out)?;
         let outcome = gate.on_answer(fetch.id, answer.answer(), now);
-        if let Some(event) = outcome.event.map(|event| event.to_string()).or(outcome.remote.map(|e| e.to_string())) {
-            out.progress(&event);
-        }
+        answers.note(&fetch, outcome.event, outcome.remote);
         verdict = outcome.resumed.into_iter().next().map_or(Verdict::Hold, |resumed| resumed.verdict);
     }
     None
@@ -98,6 +100,9 @@ fn report(
     for note in &asked.notes {
         out.line(&out.paint(Ink::Dim, &format!("note: {note}")));
     }
+    for event in &answers.events {
+        out.line(&out.paint(Ink::Dim, event));
+    }
     steps.iter().for_each(|step| print(step, why.as_deref(), out));
     out.line("");
     let mut document = json!({
@@ -106,7 +111,7 @@ fn report(
             let check = format!("{:?}", step.check);
             json!({ "check": check, "what": what, "clause": clause, "status": step.status.name() })
         }).collect::<Vec<_>>(),
-        "why": why, "notes": asked.notes,
+        "why": why, "notes": asked.notes, "events": answers.events,
         "unreachable": answers.unreachable.iter().map(|server| json!({
             "step": server.step, "address": server.address,
             "waited_ms": u64::try_from(server.waited.as_millis()).unwrap_or(u64::MAX), "why": server.why,
@@ -118,9 +123,9 @@ fn report(
             let refusal = forward.refusal();
             if let Some(refusal) = refusal {
                 out.line(&out.paint(Ink::Red, &format!("would be refused: {} ({refusal})", refusal.reason())));
-                out.line(&format!("   cure: {}", steps::cure(refusal.reason())));
+                advise(refusal.reason(), out);
                 set(&mut document, "reason", json!(refusal.reason()));
-                set(&mut document, "cure", json!(steps::cure(refusal.reason())));
+                set(&mut document, "cure", json!(cures::cure(refusal.reason())));
             }
             let (ink, why) = match refusal {
                 Some(_) => (Ink::Yellow, "forwarded all the same, because the resource is `report_only`"),
@@ -139,12 +144,15 @@ fn report(
             ("not ours", Ending::Good)
         }
         Some(Verdict::Reply(reply)) => {
-            let is_refusal = reply.refusal().is_some();
             told(reply, out);
             set(&mut document, "reason", json!(reply.reason()));
-            set(&mut document, "cure", json!(steps::cure(reply.reason())));
             set(&mut document, "reply", reply_document(reply));
-            if is_refusal { ("refuse", Ending::Findings) } else { ("answer", Ending::Good) }
+            if reply.refusal().is_some() {
+                set(&mut document, "cure", json!(cures::cure(reply.reason())));
+                ("refuse", Ending::Findings)
+            } else {
+                ("answer", Ending::Good)
+            }
         }
         Some(Verdict::Hold | Verdict::ReadBody(_)) | None => {
             out.line(&out.paint(Ink::Yellow, "undecided"));
@@ -153,7 +161,7 @@ fn report(
     };
     let ending = if answers.unreachable.is_empty() { ending } else { Ending::Unreachable };
     for server in &answers.unreachable {
-        out.line(&out.paint(Ink::Red, &server.to_string()));
+        out.line(&out.paint(Ink::Red, &format!("{}: {server}", server.step)));
         let cure = server
             .cure("see whether the address is right and can be reached from here; or give the keys with --keys FILE");
         out.line(&format!("   cure: {cure}"));
@@ -188,15 +196,18 @@ fn print(step: &Step, why: Option<&str>, out: &Output) {
     }
 }
 
+fn advise(reason: &str, out: &Output) {
+    if let Some(cure) = cures::cure(reason) {
+        out.line(&format!("   cure: {cure}"));
+    }
+    out.line(&format!("   more: docs/guides/troubleshooting.md#{reason}"));
+}
+
 fn told(reply: &Reply, out: &Output) {
     match reply.refusal() {
         Some(refusal) => {
             out.line(&out.paint(Ink::Red, &format!("refused: {} ({refusal})", reply.reason())));
-            let cure = steps::cure(reply.reason());
-            if !cure.is_empty() {
-                out.line(&format!("   cure: {cure}"));
-            }
-            out.line(&format!("   more: docs/guides/troubleshooting.md#{}", reply.reason()));
+            advise(reply.reason(), out);
         }
         None => out.line(&out.paint(Ink::Green, &format!("answered by the filter itself: {}", reply.reason()))),
     }

@@ -12,7 +12,7 @@ use ureq::{
     tls::{PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
-use crate::{Misuse, node::shown};
+use crate::{Misuse, node::shown, output, source::MAX_FILE_BYTES};
 
 /// More is cut off: no document that is read here is longer.
 const MAX_BODY_BYTES: u64 = 256 * 1024;
@@ -64,8 +64,8 @@ impl Unreachable {
 
 impl std::fmt::Display for Unreachable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { step, address, waited, why } = self;
-        write!(f, "{step}: {address} could not be reached in {:.1} s: {why}", waited.as_secs_f64())
+        let Self { address, waited, why, .. } = self;
+        write!(f, "{address}: {why}, after {:.1} s", waited.as_secs_f64())
     }
 }
 
@@ -73,8 +73,18 @@ impl Client {
     /// `ca` is a file of certificates to trust instead of the public ones.
     pub(crate) fn new(ca: Option<&str>, timeout: Duration) -> Result<Self, Misuse> {
         let roots = ca.map(|name| {
-            let misuse = |why: String| Misuse::new(format!("--ca {name}: {why}"), "name a file with PEM certificates");
-            let pem = std::fs::read(name).map_err(|error| misuse(error.to_string()))?;
+            let cure = "name a file with PEM certificates";
+            let unreadable = |error| Misuse::new(format!("--ca {}: {error}", output::name_of_file(name)), cure);
+            let mut pem = Vec::new();
+            let read = std::fs::File::open(name)
+                .and_then(|file| file.take(MAX_FILE_BYTES.saturating_add(1)).read_to_end(&mut pem));
+            read.map_err(unreadable)?;
+            if u64::try_from(pem.len()).map_or(true, |size| size > MAX_FILE_BYTES) {
+                return Err(Misuse::new(
+                    format!("--ca {name}: is larger than {} MiB", MAX_FILE_BYTES / 1024 / 1024),
+                    cure,
+                ));
+            }
             let certificates: Vec<_> = parse_pem(&pem)
                 .filter_map(|item| match item {
                     Ok(PemItem::Certificate(certificate)) => Some(certificate),
@@ -82,7 +92,7 @@ impl Client {
                 })
                 .collect();
             if certificates.is_empty() {
-                return Err(misuse("has no certificate".to_owned()));
+                return Err(Misuse::new(format!("--ca {name}: has no certificate"), cure));
             }
             Ok(RootCerts::new_with_certs(&certificates))
         });
@@ -137,7 +147,7 @@ impl Client {
             return Ok(response);
         }
         let mut reader = answer.into_body().into_reader().take(MAX_BODY_BYTES.saturating_add(1));
-        reader.read_to_end(&mut response.body).map_err(|error| failed(error.to_string()))?;
+        reader.read_to_end(&mut response.body).map_err(|error| failed(why_cut(error)))?;
         response.too_large = u64::try_from(response.body.len()).is_ok_and(|size| size > MAX_BODY_BYTES);
         Ok(response)
     }
@@ -151,7 +161,44 @@ fn why(error: &ureq::Error) -> String {
         ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
             "nothing listens there".to_owned()
         }
-        other => other.to_string(),
+        other => {
+            let text = other.to_string();
+            text.split_once(NO_CERTIFICATE).map_or(text.clone(), |(_, fault)| certificate(fault))
+        }
+    }
+}
+
+/// Why a body did not end.
+fn why_cut(error: std::io::Error) -> String {
+    match ureq::Error::from(error) {
+        ureq::Error::Timeout(_) => "the body did not end in time".to_owned(),
+        other => format!("the body was cut off: {}", why(&other)),
+    }
+}
+
+/// What rustls writes before the fault of a certificate.
+const NO_CERTIFICATE: &str = "invalid peer certificate: ";
+
+/// rustls has words for some faults, and the names of its variants for the others.
+fn certificate(fault: &str) -> String {
+    let known = [
+        ("UnknownIssuer", "its certificate is of an authority that is not trusted"),
+        ("CaUsedAsEndEntity", "its certificate is an authority's and not a server's"),
+        ("BadSignature", "its certificate has a wrong signature"),
+        ("Revoked", "its certificate was revoked"),
+        ("BadEncoding", "its certificate cannot be read"),
+        ("UnsupportedCertVersion", "its certificate is of an old version"),
+        ("InvalidPurpose", "its certificate is not one for servers"),
+    ];
+    if let Some((_, text)) = known.into_iter().find(|(name, _)| fault.contains(name)) {
+        return text.to_owned();
+    }
+    // Behind `;` the names of the certificate follow, as variants too.
+    let words = fault.split(';').next().and_then(|fault| fault.strip_prefix("certificate "));
+    match words {
+        Some(words) if words.starts_with("does not ") => format!("its certificate {words}"),
+        Some(words) => format!("its certificate is {words}"),
+        None => "its certificate is not valid".to_owned(),
     }
 }
 

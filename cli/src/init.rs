@@ -1,6 +1,9 @@
 //! `mcp-oauth init`: the least that is needed, for each place where it can stand. What is written was checked.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::{
+    io::{BufRead as _, ErrorKind, IsTerminal as _, Write as _},
+    net::IpAddr,
+};
 
 use mcp_oauth::config;
 use serde_json::{Value, json};
@@ -9,7 +12,7 @@ use crate::{
     Ending, Misuse,
     arguments::{Check, Init},
     check::{self, Severity},
-    cures,
+    cures, http,
     output::{Ink, Output},
     source::Source,
 };
@@ -50,7 +53,9 @@ pub(crate) fn run(options: Init, out: &mut Output) -> Result<Ending, Misuse> {
     let resource = answer(options.resource, "--resource", "The MCP server's URL, as users type it?", None)?;
     let issuer = answer(options.issuer, "--issuer", "The authorization server, as its tokens say in `iss`?", None)?;
     let scopes = answer(options.scopes, "--scopes", "What must a token carry (scopes, may be empty)?", Some(""))?;
-    let cluster = options.cluster.unwrap_or_else(|| default_cluster(kind, &issuer));
+    let server = Server::of(&issuer);
+    let own_cluster = default_cluster(kind, &server);
+    let cluster = options.cluster.unwrap_or_else(|| own_cluster.clone());
 
     let scopes: Vec<&str> = scopes.split_whitespace().collect();
     let configuration = json!({
@@ -58,35 +63,59 @@ pub(crate) fn run(options: Init, out: &mut Output) -> Result<Ending, Misuse> {
         "resources": [{ "resource": resource, "scopes": { "required": scopes } }],
     });
     if let Err(findings) = config::parse(configuration.to_string().as_bytes()) {
-        for config::Finding { path, reason } in &findings {
+        let findings = findings.iter().map(|config::Finding { path, reason }| {
             let option = match path.as_str() {
                 path if path.starts_with("authorization_servers[0].issuer") => "--issuer",
                 path if path.starts_with("authorization_servers[0].cluster") => "--cluster",
                 path if path.contains(".scopes") => "--scopes",
                 _ => "--resource",
             };
-            out.line(&format!("{option}: {reason}\n   cure: {}", cures::cure(path, reason)));
-        }
-        out.line(&out.paint(Ink::Red, &format!("{} findings: nothing was written", findings.len())));
-        return Ok(Ending::Findings);
+            (option, reason.clone(), cures::cure(path, reason))
+        });
+        return Ok(not_written(&findings.collect::<Vec<_>>(), out));
     }
-    let text = write(kind, &configuration, &issuer);
+    let needs_mesh = matches!(kind, Kind::Istio | Kind::TrafficExtension) && cluster == own_cluster;
+    if needs_mesh && http::is_loopback(&issuer) {
+        let reason = format!("`{issuer}` is on the machine of whoever asks, which in a mesh is the gateway's own pod");
+        let cure = "name it by the https URL at which the gateway reaches it, or the cluster that does with --cluster";
+        return Ok(not_written(&[("--issuer", reason, cure.to_owned())], out));
+    }
+    let text = write(kind, &configuration, needs_mesh.then_some(&server));
     let wrong = check::look(&Source::new("output", text.clone()), &Check::default()).placed;
     if let Some((_, finding)) = wrong.iter().find(|(_, finding)| finding.severity != Severity::Note) {
         let what = format!("what would be written has a finding: {}", finding.reason);
         return Err(Misuse::new(what, finding.cure.clone()));
     }
-    match options.output {
-        None => out.plain(text.trim_end()),
+    match options.output.as_deref() {
+        None | Some("-") => out.plain(text.trim_end()),
         Some(name) => {
-            let misuse =
-                |error: std::io::Error| Misuse::new(format!("{name}: {error}"), "name a file that is not there yet");
-            let file = std::fs::OpenOptions::new().write(true).create_new(true).open(&name);
+            let misuse = |error: std::io::Error| {
+                let cure = match error.kind() {
+                    ErrorKind::AlreadyExists => "name a file that is not there yet",
+                    ErrorKind::NotFound => "make its folder first, or name a file in one that is there",
+                    _ => "name a file that can be written",
+                };
+                Misuse::new(format!("{name}: {error}"), cure)
+            };
+            let file = std::fs::OpenOptions::new().write(true).create_new(true).open(name);
             file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(misuse)?;
             out.line(&format!("{name} is written; next: mcp-oauth check {name}"));
         }
     }
     Ok(Ending::Good)
+}
+
+/// Says what is wrong: option, reason and cure of each.
+fn not_written(findings: &[(&str, String, String)], out: &Output) -> Ending {
+    for (option, reason, cure) in findings {
+        out.line(&format!("{option}: {reason}\n   cure: {cure}"));
+    }
+    let count = if findings.len() == 1 { "1 finding".to_owned() } else { format!("{} findings", findings.len()) };
+    out.line(&out.paint(Ink::Red, &format!("{count}: nothing was written")));
+    let one =
+        |(option, reason, cure): &(&str, String, String)| json!({ "option": option, "reason": reason, "cure": cure });
+    out.document(&json!({ "findings": findings.iter().map(one).collect::<Vec<_>>() }));
+    Ending::Findings
 }
 
 /// What was given, else what is typed.
@@ -113,38 +142,95 @@ fn answer(given: Option<String>, option: &str, question: &str, default: Option<&
     }
 }
 
-fn host_of(issuer: &str) -> (&str, u16) {
-    let rest = issuer.split_once("://").map_or(issuer, |(_, rest)| rest);
-    let authority = rest.split('/').next().unwrap_or_default();
-    match authority.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?))) {
-        Some((host, port)) => (host, port),
-        None => (authority, 443),
+/// Where an issuer is.
+struct Server {
+    /// Without the brackets of an IPv6 address.
+    host: String,
+    port: u16,
+}
+
+impl Server {
+    fn of(issuer: &str) -> Self {
+        let (scheme, rest) = issuer.split_once("://").unwrap_or(("https", issuer));
+        let authority = rest.split('/').next().unwrap_or_default();
+        let default = if scheme == "http" { 80 } else { 443 };
+        let is_port = |port: &str| port.parse::<u16>().ok();
+        // The colons of an IPv6 address are in brackets, so the last one is not one of them if a number follows.
+        let (host, port) = match authority.rsplit_once(':').and_then(|(host, port)| Some((host, is_port(port)?))) {
+            Some(found) => found,
+            None => (authority, default),
+        };
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        Self { host: host.to_owned(), port }
+    }
+
+    fn is_address(&self) -> bool {
+        self.host.parse::<IpAddr>().is_ok()
+    }
+
+    /// What a `ServiceEntry` calls it. Istio takes no address for a name.
+    fn name(&self) -> &str {
+        if self.is_address() { "mcp-oauth-idp.internal" } else { &self.host }
     }
 }
 
-fn default_cluster(kind: Kind, issuer: &str) -> String {
-    let (host, port) = host_of(issuer);
+fn default_cluster(kind: Kind, server: &Server) -> String {
     match kind {
         Kind::Envoy | Kind::EnvoyGateway | Kind::Json => "idp".to_owned(),
-        Kind::Istio | Kind::TrafficExtension => format!("outbound|{port}||{host}"),
-        Kind::Higress => format!("outbound|{port}||idp.dns"),
+        Kind::Istio | Kind::TrafficExtension => format!("outbound|{}||{}", server.port, server.name()),
+        Kind::Higress => format!("outbound|{}||idp.dns", server.port),
     }
 }
 
-fn write(kind: Kind, configuration: &Value, issuer: &str) -> String {
+/// JSON that YAML reads alike, where more characters end a line or must not be there; and that a terminal shows as it is.
+fn escaped(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\u{7f}'..='\u{9f}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}' => escaped.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+fn quoted(text: &str) -> String {
+    escaped(&Value::from(text).to_string())
+}
+
+/// A value in one line, as JSON and as YAML.
+fn line(value: &Value) -> String {
+    match value {
+        Value::String(text) => quoted(text),
+        Value::Array(items) => format!("[{}]", items.iter().map(line).collect::<Vec<_>>().join(", ")),
+        Value::Object(members) => {
+            let one = |(name, value): (&String, &Value)| format!("{}: {}", quoted(name), line(value));
+            format!("{{{}}}", members.iter().map(one).collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+fn write(kind: Kind, configuration: &Value, mesh: Option<&Server>) -> String {
     let one = |name: &str| {
         let value = configuration.get(name).and_then(|list| list.get(0)).unwrap_or(&Value::Null);
-        value.to_string().replace("\":", "\": ").replace(",\"", ", \"")
+        line(value)
     };
     let (server, resource) = (one("authorization_servers"), one("resources"));
     let map = |indent: usize| {
         let space = " ".repeat(indent);
         format!("{space}authorization_servers:\n{space}- {server}\n{space}resources:\n{space}- {resource}\n")
     };
-    let (host, port) = host_of(issuer);
-    let quoted = |text: &str| Value::from(text).to_string();
+    let mesh = mesh.map(in_mesh).unwrap_or_default();
     match kind {
-        Kind::Json => format!("{}\n", serde_json::to_string_pretty(configuration).unwrap_or_default()),
+        Kind::Json => format!("{}\n", escaped(&serde_json::to_string_pretty(configuration).unwrap_or_default())),
         Kind::Envoy => {
             let quote = |text: &str| text.replace('\'', "''");
             format!(
@@ -175,7 +261,7 @@ spec:
   pluginConfig:
 {}{}",
             map(4),
-            mesh(&quoted(host), port)
+            mesh
         ),
         Kind::TrafficExtension => format!(
             "{GATEWAY_OF_ITS_OWN}apiVersion: extensions.istio.io/v1alpha1
@@ -190,7 +276,7 @@ spec:
     pluginConfig:
 {}{}",
             map(6),
-            mesh(&quoted(host), port)
+            mesh
         ),
         Kind::EnvoyGateway => format!(
             "# The rest is in deploy/envoy-gateway.yaml: the cluster of the name in `cluster`, which EnvoyProxy adds to the bootstrap, and a
@@ -226,25 +312,33 @@ spec:
 }
 
 /// How a mesh reaches the issuer: over TLS, with its certificate checked.
-fn mesh(host: &str, port: u16) -> String {
+fn in_mesh(server: &Server) -> String {
+    let (name, port) = (quoted(server.name()), server.port);
+    // RFC 6066 section 3: no address in `sni`.
+    let (resolution, endpoints, sni) = if server.is_address() {
+        ("STATIC", format!("\n  endpoints: [{{ address: {} }}]", quoted(&server.host)), String::new())
+    } else {
+        ("DNS", String::new(), format!(" sni: {name},"))
+    };
+    let host = quoted(&server.host);
     format!(
         "---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {{ name: mcp-oauth-idp, namespace: mcp }}
 spec:
-  hosts: [{host}]
+  hosts: [{name}]
   location: MESH_EXTERNAL
-  resolution: DNS
-  ports: [{{ number: {port}, name: https, protocol: HTTPS }}]
+  resolution: {resolution}
+  ports: [{{ number: {port}, name: https, protocol: HTTPS }}]{endpoints}
 ---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {{ name: mcp-oauth-idp, namespace: mcp }}
 spec:
-  host: {host}
+  host: {name}
   trafficPolicy:
-    tls: {{ mode: SIMPLE, sni: {host}, subjectAltNames: [{host}] }}
+    tls: {{ mode: SIMPLE,{sni} subjectAltNames: [{host}] }}
 "
     )
 }

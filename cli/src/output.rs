@@ -48,7 +48,8 @@ impl Output {
     pub(crate) fn keep_secret(&mut self, secret: &str) {
         const LEAST: usize = 6;
         let parts = std::iter::once(secret).chain(secret.split(['.', ' ', ',', '=', ';']));
-        self.secrets.extend(parts.filter(|part| part.len() >= LEAST).map(str::to_owned));
+        let is_secret = |part: &&str| part.len() >= LEAST && !part.eq_ignore_ascii_case("bearer");
+        self.secrets.extend(parts.filter(is_secret).map(str::to_owned));
         self.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         self.secrets.dedup();
     }
@@ -71,14 +72,39 @@ impl Output {
     /// A document for machines.
     pub(crate) fn document(&self, value: &Value) {
         if self.json {
-            self.plain(&serde_json::to_string_pretty(value).unwrap_or_default());
+            let mut value = value.clone();
+            self.hide(&mut value);
+            self.write(&visible(&serde_json::to_string_pretty(&value).unwrap_or_default(), &[]));
+        }
+    }
+
+    /// Hides in the values: names, and the words by which a machine tells one case from another, are the tool's own.
+    fn hide(&self, value: &mut Value) {
+        const OWN: [&str; 7] = ["check", "clause", "rating", "severity", "status", "step", "verdict"];
+        let is_reason = |text: &str| {
+            text.starts_with("mcp_oauth_") && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        };
+        match value {
+            Value::String(text) if is_reason(text) => {}
+            Value::String(text) => *text = self.without_secrets(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.hide(item)),
+            Value::Object(members) => {
+                let others =
+                    members.iter_mut().filter(|(name, value)| !OWN.contains(&name.as_str()) || !value.is_string());
+                others.for_each(|(_, value)| self.hide(value));
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
 
     /// Text as it is, for people and machines.
     pub(crate) fn plain(&self, text: &str) {
+        self.write(&self.clean(text));
+    }
+
+    fn write(&self, text: &str) {
         let mut stdout = std::io::stdout().lock();
-        let written = writeln!(stdout, "{}", self.clean(text)).and_then(|()| stdout.flush());
+        let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
         // Whoever reads may have had enough.
         if written.is_err_and(|error| error.kind() != std::io::ErrorKind::BrokenPipe) {
             self.failed.set(true);
@@ -108,8 +134,12 @@ impl Output {
         format!("{colour}{text}{plain}")
     }
 
-    pub(crate) fn clean(&self, text: &str) -> String {
-        let mut text = visible(&without_tokens(text), if self.colour { &COLOURS } else { &[] });
+    fn clean(&self, text: &str) -> String {
+        visible(&self.without_secrets(text), if self.colour { &COLOURS } else { &[] })
+    }
+
+    fn without_secrets(&self, text: &str) -> String {
+        let mut text = without_tokens(text);
         for secret in &self.secrets {
             if text.contains(secret.as_str()) {
                 text = text.replace(secret.as_str(), HIDDEN);
@@ -146,24 +176,39 @@ const HIDDEN: &str = "<hidden>";
 
 /// To standard error. Whatever was given may have been a token in the wrong place.
 pub(crate) fn complain(misuse: &Misuse) {
-    let text = format!("mcp-oauth: {}\n   cure: {}", misuse.what, misuse.cure);
-    let _ = writeln!(std::io::stderr().lock(), "{}", visible(&without_tokens(&text), &[]));
+    let line = |text: &str| visible(&without_tokens(text), &[]).replace('\n', "?");
+    let _ = writeln!(std::io::stderr().lock(), "mcp-oauth: {}\n   cure: {}", line(&misuse.what), line(&misuse.cure));
+}
+
+/// The name of a file that cannot be read: what has neither a folder nor an ending may be a secret in a wrong argument.
+pub(crate) fn name_of_file(name: &str) -> &str {
+    let is_name = name.len() < 16 || name.starts_with(['/', '~']) || name.contains('.') || name.contains(' ');
+    let is_word = !name.bytes().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
+    if is_name || is_word { name } else { HIDDEN }
 }
 
 /// Text without anything that looks like a JWT, or the beginning of one: wherever it was put by mistake, it is not repeated.
 fn without_tokens(text: &str) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "-_.=~+".contains(c);
     let (mut clean, mut rest) = (String::with_capacity(text.len()), text);
-    while let Some((before, after)) = rest.split_once("eyJ") {
-        clean.push_str(before);
-        let end = after.find(|c| !is_part(c)).unwrap_or(after.len());
-        let (token, left) = after.split_at_checked(end).unwrap_or((after, ""));
-        clean.push_str(if token.len() >= 5 { HIDDEN } else { "eyJ" });
-        if token.len() < 5 {
-            clean.push_str(token);
+    while let Some(c) = rest.chars().next() {
+        let end = if begins_token(rest) { rest.find(|c| !is_part(c)).unwrap_or(rest.len()) } else { 0 };
+        if end >= LEAST_TOKEN {
+            clean.push_str(HIDDEN);
+            rest = rest.get(end..).unwrap_or_default();
+        } else {
+            clean.push(c);
+            rest = rest.get(c.len_utf8()..).unwrap_or_default();
         }
-        rest = left;
     }
-    clean.push_str(rest);
     clean
+}
+
+/// No header of a JWT is shorter.
+const LEAST_TOKEN: usize = 8;
+
+/// An object in base64url: `{"`, or `{` and white space twice, or white space and `"`.
+fn begins_token(text: &str) -> bool {
+    let spaced = ["eyA", "ewk", "ewo", "ew0"].into_iter().find_map(|start| text.strip_prefix(start));
+    text.starts_with("eyJ") || spaced.is_some_and(|rest| rest.starts_with(['g', 'i', 'J', 'K', 'N']))
 }

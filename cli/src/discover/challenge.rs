@@ -1,7 +1,7 @@
 //! The answer to a request without a token, read as the official clients read it.
 
 use super::{Look, PROTOCOL, Rating, origin_of};
-use crate::node::shown;
+use crate::{http, node::shown};
 
 /// What the challenge says.
 #[derive(Default)]
@@ -66,7 +66,8 @@ pub(super) fn ask(look: &mut Look<'_>, url: &str) -> Option<Challenged> {
         }
         Some(place) => {
             look.good(STEP, format!("the metadata is at {}", shown(place)));
-            if origin_of(place) != origin_of(url) {
+            // What is no URL has no origin, and is an error of its own when it is asked.
+            if http::is_url(place) && origin_of(place) != origin_of(url) {
                 let cure = "serve it on the host of the server: clients may not trust another one";
                 look.add(Rating::Warning, STEP, format!("that is another origin than {}", origin_of(url)), cure);
             }

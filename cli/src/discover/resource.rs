@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Look, Rating, is_open_to, is_protected, origin_of, texts};
-use crate::node::shown;
+use crate::{http, node::shown};
 
 const STEP: &str = "resource metadata";
 
@@ -22,7 +22,7 @@ pub(super) fn find(look: &mut Look<'_>, url: &str, challenged: Option<&str>) -> 
     }
     let mut taken: Option<Value> = None;
     for place in places {
-        if !is_protected(place) && origin_of(place) != origin {
+        if http::is_url(place) && !is_protected(place) && origin_of(place) != origin {
             let what = format!("{} is neither https nor on this machine, and is not asked", shown(place));
             look.add(Rating::Error, STEP, what, "serve it by https");
             continue;

@@ -1,7 +1,7 @@
 //! What the gate asks other servers, answered from files or by those servers.
 
 use mcp_oauth::{
-    fetch::{Answer, Fetch, MAX_DOCUMENT_BYTES},
+    fetch::{Answer, Fetch, KeyEvent, KeyEventKind, MAX_DOCUMENT_BYTES, RemoteEvent},
     issuer::Issuer,
 };
 
@@ -23,6 +23,8 @@ pub(crate) struct Answers {
     pub(crate) unreachable: Vec<Unreachable>,
     /// What was asked and not answered.
     pub(crate) open: Option<String>,
+    /// What came of the answers.
+    pub(crate) events: Vec<String>,
 }
 
 /// An answer that is kept while the gate reads it.
@@ -70,26 +72,31 @@ impl Answers {
         }
         let is_for_upstream = fetch.post.as_ref().is_some_and(|post| !post.form.expose().contains("token_type_hint="))
             && !self.is_tokeninfo(fetch);
+        let address = http::address(url);
         let Some(client) = self.client.as_ref() else {
             self.open = Some(match &fetch.post {
-                None => format!("the keys of {url} are needed: give them with --keys FILE, or get them with --fetch"),
-                Some(_) => format!("{url} would have to be asked: with --fetch it is"),
+                None => {
+                    format!("the keys of {address} are needed: give them with --keys FILE, or get them with --fetch")
+                }
+                Some(_) => format!("{address} would have to be asked: with --fetch it is"),
             });
             return None;
         };
         if is_for_upstream && !self.exchange {
-            self.open = Some(format!("{url} would have to issue a credential for the server: with --exchange it does"));
+            self.open =
+                Some(format!("{address} would have to issue a credential for the server: with --exchange it does"));
             return None;
         }
         if let (Some(_), [_, ..]) = (&fetch.post, &self.made_up[..])
             && !self.is_tokeninfo(fetch)
         {
             let names = self.made_up.join(", ");
-            self.open =
-                Some(format!("{url} would be asked with a secret that is not set: give {names} with --env NAME=VALUE"));
+            self.open = Some(format!(
+                "{address} would be asked with a secret that is not set: give {names} with --env NAME=VALUE"
+            ));
             return None;
         }
-        out.progress(&format!("asking {}", http::address(url)));
+        out.progress(&format!("asking {address}"));
         let mut headers = vec![("accept", "application/json")];
         let authorization = fetch.post.as_ref().and_then(|post| post.authorization.as_ref());
         headers.extend(authorization.map(|secret| ("authorization", secret.expose())));
@@ -116,6 +123,23 @@ impl Answers {
                 Kept { failed: true, ..Kept::default() }
             }
         })
+    }
+
+    /// What the gate says of an answer. The place is left out where a file answered: nobody was asked there.
+    pub(crate) fn note(&mut self, fetch: &Fetch, keys: Option<KeyEvent>, remote: Option<RemoteEvent>) {
+        let is_file = fetch.post.is_none() && self.keys.is_some();
+        let told = |event: KeyEvent| match event.kind {
+            KeyEventKind::Fetched { usable, skipped, .. } if is_file => {
+                format!("keys: --keys has `{usable}` usable keys, `{skipped}` were left out")
+            }
+            KeyEventKind::Failed { error, .. } | KeyEventKind::TriedElsewhere { error, .. } if is_file => {
+                format!("keys: --keys: {error}")
+            }
+            _ => event.to_string(),
+        };
+        let told = keys.map(told).into_iter().chain(remote.map(|event| event.to_string()));
+        let uri = fetch.uri.as_str();
+        self.events.extend(told.map(|event| event.replace(uri, &http::address(uri))));
     }
 
     fn is_tokeninfo(&self, fetch: &Fetch) -> bool {

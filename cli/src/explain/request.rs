@@ -4,17 +4,14 @@ use std::io::Read as _;
 
 use mcp_oauth::{config, policy::Policy, request::Certificate, time::UnixTime};
 
+use super::{chosen, presented};
 use crate::{
     Misuse,
     arguments::Explain,
     assumed::Environment,
-    manifests,
-    output::Output,
+    output::{self, Output},
     source::{self, ReadError},
 };
-
-/// A token is never longer; the core says so too.
-const MAX_TOKEN_BYTES: u64 = 64 * 1024;
 
 /// What is asked.
 pub(crate) struct Asked {
@@ -32,12 +29,16 @@ pub(crate) struct Asked {
 }
 
 /// Headers that are secrets.
-const SECRET: [&str; 4] = ["authorization", "cookie", "dpop", "mcp-session-id"];
+const SECRET: [&str; 3] = ["authorization", "dpop", "mcp-session-id"];
 
 pub(crate) fn read(options: &Explain, out: &mut Output) -> Result<Asked, Misuse> {
-    let token = token(options)?;
-    if let Some(token) = &token {
-        out.keep_secret(token);
+    let inputs = [Some(&options.config), options.token.as_ref(), options.body.as_ref(), options.keys.as_ref()];
+    if inputs.into_iter().flatten().filter(|input| *input == "-").count() > 1 {
+        return Err(Misuse::new("standard input can be one thing only", "put the other one into a file"));
+    }
+    let presented = presented::read(options)?;
+    if let Some(presented) = &presented {
+        out.keep_secret(&presented.token);
     }
     options.environment.iter().for_each(|(_, value)| out.keep_secret(value));
     let mut notes = Vec::new();
@@ -48,13 +49,7 @@ pub(crate) fn read(options: &Explain, out: &mut Output) -> Result<Asked, Misuse>
     let pseudo = [(":method", method.as_str()), (":authority", authority.as_str()), (":path", path.as_str())];
     let mut head: Vec<(String, String)> =
         pseudo.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    if let Some(token) = token {
-        let scheme = match options.scheme.as_deref() {
-            None => "Bearer",
-            Some(scheme) if scheme.eq_ignore_ascii_case("bearer") => "Bearer",
-            Some(scheme) if scheme.eq_ignore_ascii_case("dpop") => "DPoP",
-            Some(_) => return Err(Misuse::new("an unknown --scheme", "write Bearer or DPoP")),
-        };
+    if let Some(presented::Presented { scheme, token }) = presented {
         head.push(("authorization".to_owned(), format!("{scheme} {token}")));
     }
     for line in &options.headers {
@@ -62,8 +57,11 @@ pub(crate) fn read(options: &Explain, out: &mut Output) -> Result<Asked, Misuse>
             return Err(Misuse::new("a --header without a name", "write --header 'name: value'"));
         };
         let (name, value) = (name.trim().to_ascii_lowercase(), value.trim().to_owned());
-        if SECRET.contains(&name.as_str()) {
-            out.keep_secret(&value);
+        match name.as_str() {
+            // The name of a cookie is none of its secrets.
+            "cookie" => value.split(';').for_each(|pair| out.keep_secret(pair.split_once('=').unwrap_or(("", pair)).1)),
+            name if SECRET.contains(&name) => out.keep_secret(&value),
+            _ => {}
         }
         head.push((name, value));
     }
@@ -95,42 +93,11 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
-fn token(options: &Explain) -> Result<Option<String>, Misuse> {
-    let Some(given) = options.token.as_deref() else { return Ok(None) };
-    if given != "-" {
-        return Ok(Some(given.to_owned()));
-    }
-    if options.config == "-" || options.body.as_deref() == Some("-") || options.keys.as_deref() == Some("-") {
-        return Err(Misuse::new("standard input can be one thing only", "put the other one into a file"));
-    }
-    let mut text = String::new();
-    let read = std::io::stdin().take(MAX_TOKEN_BYTES).read_to_string(&mut text);
-    read.map_err(|_| Misuse::new("standard input is no text", "give it the token and nothing else"))?;
-    let text = text.trim_end_matches(['\r', '\n']);
-    let text = ["Bearer ", "bearer ", "DPoP "].iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or(text);
-    if text.is_empty() {
-        return Err(Misuse::new("standard input is empty", "pipe the token into it, or leave out --token"));
-    }
-    Ok(Some(text.to_owned()))
-}
-
 /// The policy, its issuers, its first resource, and the secrets that are not set.
 fn policy(options: &Explain, notes: &mut Vec<String>) -> Result<(Policy, Vec<String>, String, Vec<String>), Misuse> {
     let name = &options.config;
     let cure = format!("see what is wrong with: mcp-oauth check {name}");
-    let source = source::read(name).map_err(|error| match error {
-        ReadError::Unreadable(why) => Misuse::new(format!("{name}: {why}"), "name a file that can be read"),
-        ReadError::Content(why) => Misuse::new(format!("{name}: {why}"), &*cure),
-    })?;
-    let documents =
-        manifests::documents(&source).map_err(|_| Misuse::new(format!("{name}: no JSON, no YAML"), &*cure))?;
-    let mut plugins: Vec<_> = documents.iter().flat_map(manifests::find).collect();
-    let (Some(plugin), None) = (plugins.pop(), plugins.pop()) else {
-        let what = format!("{name}: there is not exactly one plugin configuration in it");
-        return Err(Misuse::new(what, "name a file with one"));
-    };
-    let readable = plugin.configuration.read(&source);
-    let readable = readable.ok_or_else(|| Misuse::new(format!("{name}: too large"), &*cure))?;
+    let readable = chosen::configuration(options)?;
     let tree = readable.tree().map_err(|_| Misuse::new(format!("{name}: no JSON"), &*cure))?;
     let environment = Environment::new(&options.environment, true, tree);
     let policy = config::parse_in(readable.json.as_bytes(), &|name| environment.value(name)).map_err(|findings| {
@@ -179,20 +146,28 @@ fn body(options: &Explain, method: &str, notes: &mut Vec<String>) -> Result<Opti
         return Ok(Some(br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#.to_vec()));
     };
     let mut body = Vec::new();
+    let most = MOST.saturating_add(1);
     let read = if name == "-" {
-        std::io::stdin().take(MOST).read_to_end(&mut body)
+        std::io::stdin().take(most).read_to_end(&mut body)
     } else {
-        std::fs::File::open(name).and_then(|file| file.take(MOST).read_to_end(&mut body))
+        std::fs::File::open(name).and_then(|file| file.take(most).read_to_end(&mut body))
     };
-    let misuse = |error: std::io::Error| Misuse::new(format!("--body {name}: {error}"), "name a file that can be read");
+    let misuse = |error: std::io::Error| {
+        Misuse::new(format!("--body {}: {error}", output::name_of_file(name)), "name a file that can be read")
+    };
     read.map_err(misuse)?;
+    if u64::try_from(body.len()).map_or(true, |size| size > MOST) {
+        let what = format!("--body {name}: is longer than {} MiB", MOST / 1024 / 1024);
+        return Err(Misuse::new(what, "name a file with less in it"));
+    }
     Ok(Some(body))
 }
 
 pub(super) fn read_keys(name: &str) -> Result<String, Misuse> {
     let cure = "name a file with a JWK Set: { \"keys\": [ ... ] }";
     let source = source::read(name).map_err(|error| match error {
-        ReadError::Unreadable(why) | ReadError::Content(why) => Misuse::new(format!("--keys {name}: {why}"), cure),
+        ReadError::Unreadable(why) => Misuse::new(format!("--keys {}: {why}", output::name_of_file(name)), cure),
+        ReadError::Content(why) => Misuse::new(format!("--keys {name}: {why}"), cure),
     })?;
     let set: Option<serde_json::Value> = serde_json::from_str(&source.text).ok();
     if !set.is_some_and(|set| set.get("keys").is_some_and(serde_json::Value::is_array)) {

@@ -1,5 +1,10 @@
 //! `discover`: servers on this machine, right and wrong in one thing each.
 
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpListener,
+};
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -203,6 +208,57 @@ fn nobody_waits_for_long() {
     let server = &found.json()["unreachable"][0];
     assert_eq!((found.code, server["why"].as_str()), (3, Some("no answer in time")), "{found:?}");
     assert!((250..3000).contains(&server["waited_ms"].as_u64().expect("a number")), "{server}");
+}
+
+/// Answers begin and do not end: the listener is kept, and so are its streams.
+fn unfinished(head: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]).and_then(|_| stream.write_all(head.as_bytes()));
+            if head.contains("keep-alive") {
+                kept.push(stream);
+            }
+        }
+    });
+    format!("http://{address}/mcp")
+}
+
+#[test]
+fn an_answer_that_does_not_end_is_told_with_step_place_and_time() {
+    let rows = [
+        ("HTTP/1.1 401 x\r\nconnection: keep-alive\r\ncontent-length: 100\r\n\r\nabc", "the body did not end in time"),
+        ("HTTP/1.1 401 x\r\nconnection: close\r\ncontent-length: 100\r\n\r\nabc", "the body was cut off: "),
+        ("HTTP/1.1 401 x\r\nconnection: keep-alive\r\n", "no answer in time"),
+    ];
+    for (head, why) in rows {
+        let url = unfinished(head);
+        let found = run(&["discover", "--timeout", "300ms", &url]);
+        let line = found.out.lines().find(|line| line.contains(why)).unwrap_or_else(|| panic!("{why}: {found:?}"));
+        assert!(found.code == 3 && line.contains(&format!(" challenge: {url}: {why}")), "{found:?}");
+        assert!(line.contains(" s") && line.contains(", after 0.") && !line.contains("challenge: challenge"), "{line}");
+    }
+}
+
+#[test]
+fn a_place_that_is_no_url_has_no_origin() {
+    for (place, expected) in [
+        ("/metadata", "`/metadata` is no URL that can be asked"),
+        ("https://127.0.0.2:1/x", "that is another origin than"),
+    ] {
+        let server = serve(move |base, method, path, all| match (method, path) {
+            ("POST", "/mcp") => {
+                (401, format!("www-authenticate: Bearer resource_metadata=\"{place}\"\r\n"), String::new())
+            }
+            _ => answer(Fault::None, base, method, path, all),
+        });
+        let found = discover(&server.base);
+        assert!(found.out.contains(expected), "{found:?}");
+        assert_eq!(found.out.contains("another origin"), expected.contains("another origin"), "{found:?}");
+        assert!(!found.out.contains("neither https nor on this machine"), "{found:?}");
+    }
 }
 
 #[test]

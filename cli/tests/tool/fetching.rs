@@ -53,6 +53,57 @@ fn metadata_of_another_issuer_is_not_taken() {
     assert_eq!((told.code, told.json()["reason"].as_str()), (1, Some("mcp_oauth_keys_unavailable")), "{told:?}");
 }
 
+/// Why there are no keys is said to whoever reads, and not only on a terminal.
+#[test]
+fn what_came_of_the_answers_is_told() {
+    let (issuers, keys) = (["right", "other"], [jwks(), json!({ "keys": [] }), json!({ "keys": [{ "kty": "oct" }] })]);
+    for (issuer, set) in issuers.iter().flat_map(|issuer| keys.iter().map(move |set| (*issuer, set.clone()))) {
+        let is_good = issuer == "right" && set == jwks();
+        let expected = match issuer {
+            "other" => "the metadata is of issuer `https://other.example`",
+            _ if is_good => "has `1` usable keys, `0` were left out",
+            _ => "/jwks`: ",
+        };
+        let answer = set.clone();
+        let server = serve(move |base, _, path, _| match path {
+            "/jwks" => document(&answer),
+            _ if issuer == "other" => {
+                document(&json!({ "issuer": "https://other.example", "jwks_uri": format!("{base}/jwks") }))
+            }
+            _ => document(&json!({ "issuer": base, "jwks_uri": format!("{base}/jwks") })),
+        });
+        let token = token_of(&server.base);
+        let told = explain(&remote(&server.base), &token, &["--fetch"]);
+        let events = told.json()["events"].to_string();
+        assert!(events.contains(expected) && (told.code == 0) == is_good, "{expected}: {told:?}");
+        let path = file("config.json", remote(&server.base).to_string());
+        let told =
+            run_with(&["explain", "--config", &path, "--token", "-", "--now", &NOW.to_string(), "--fetch"], &token);
+        assert!(told.out.contains(expected), "{expected}: {told:?}");
+        assert_hidden(&told, &token);
+    }
+    let base = nobody();
+    let none = file("jwks.json", r#"{ "keys": [] }"#);
+    for (keys, expected) in
+        [(none, "keys: --keys: "), (file("jwks.json", jwks().to_string()), "keys: --keys has `1` usable")]
+    {
+        let told = explain(&remote(&base), &token_of(&base), &["--keys", &keys]);
+        let events = told.json()["events"].to_string();
+        assert!(events.contains(expected) && !events.contains("keys-of-the-file"), "{told:?}");
+    }
+    // A query may be a secret.
+    let server = serve(|base, _, _, _| document(&json!({ "issuer": base, "jwks_uri": format!("{base}/x") })));
+    let mut configuration = remote(&server.base);
+    configuration["authorization_servers"][0]["jwks_uri"] = json!(format!("{}/keys?key=S3cr3tV4lue", server.base));
+    for more in [&["--fetch"][..], &[]] {
+        let told = explain(&configuration, &token_of(&server.base), more);
+        let place = format!("{}/keys", server.base);
+        assert!(told.code > 0 && told.out.contains(&place) && !told.out.contains("S3cr3tV4lue"), "{told:?}");
+    }
+    // Nobody was asked.
+    assert_eq!(explain(&remote(&base), &token_of(&base), &[]).json()["events"], json!([]));
+}
+
 #[test]
 fn a_server_that_is_not_there_is_named() {
     let base = nobody();
@@ -141,13 +192,18 @@ fn an_authority_of_ones_own_is_trusted_when_it_is_named() {
     let stranger = format!("{folder}/stranger.pem");
     for more in [&["--fetch"][..], &["--fetch", "--ca", &stranger]] {
         let told = explain(&remote(&base), &token, more);
-        let why = told.json()["unreachable"][0]["why"].to_string();
-        assert!(told.code == 3 && why.contains("certificate"), "{told:?}");
+        let why = told.json()["unreachable"][0]["why"].clone();
+        assert_eq!((told.code, why.as_str()), (3, Some("its certificate is of an authority that is not trusted")));
         let path = file("config.json", remote(&base).to_string());
         let now = NOW.to_string();
         let told = run_with(&[&["explain", "--config", &path, "--token", "-", "--now", &now], more].concat(), &token);
         assert!(told.out.contains("cure: if its certificate is of your own CA, name that with --ca FILE"), "{told:?}");
     }
+    // The certificate is for 127.0.0.1 only.
+    let named = base.replace("127.0.0.1", "localhost");
+    let told = explain(&remote(&named), &token_of(&named), &["--fetch", "--ca", &authority]);
+    let why = told.json()["unreachable"][0]["why"].clone();
+    assert_eq!((told.code, why.as_str()), (3, Some("its certificate is not valid for name \"localhost\"")), "{told:?}");
     for wrong in ["/no/such/file", &format!("{folder}/server.key")] {
         let path = file("config.json", remote(&base).to_string());
         let told = run_with(&["explain", "--config", &path, "--fetch", "--ca", wrong], "");

@@ -1,5 +1,7 @@
 //! What `init` writes passes `check`, and is refused where it would not.
 
+use serde_json::{Value, json};
+
 use crate::support::{file, own, run};
 
 const KINDS: [&str; 6] = ["envoy", "istio", "traffic-extension", "envoy-gateway", "higress", "json"];
@@ -10,8 +12,12 @@ fn what_is_written_has_no_findings() {
         for (issuer, scopes) in [
             ("https://idp.example.com/realms/mcp", "mcp:read mcp:write"),
             ("https://idp.example.com:8443", ""),
+            ("https://[2001:db8::1]:8443", "it's"),
             ("http://127.0.0.1:9400", "it's"),
         ] {
+            if issuer.starts_with("http:") && matches!(kind, "istio" | "traffic-extension") {
+                continue;
+            }
             let arguments = [
                 "init",
                 "--for",
@@ -82,7 +88,8 @@ fn for_envoy_it_is_the_ten_lines_of_the_readme() {
 fn what_would_not_load_is_not_written() {
     let target = file("there.yaml", "mine");
     let good = ["--resource", "https://mcp.example.com/mcp", "--issuer", "https://idp.example.com"];
-    let cases: [(&[&str], i32, &str); 6] = [
+    let nowhere = format!("{target}.d/x");
+    let cases: [(&[&str], i32, &str); 8] = [
         (&["--resource", "http://mcp.example.com/mcp", "--issuer", "https://idp.example.com"], 1, "--resource: "),
         (&["--resource", "https://mcp.example.com/mcp", "--issuer", "idp"], 1, "--issuer: "),
         (
@@ -93,6 +100,8 @@ fn what_would_not_load_is_not_written() {
         (&["--resource", "https://mcp.example.com/mcp"], 2, "--issuer is missing"),
         (&[&good[..], &["--for", "nginx"]].concat(), 2, "an unknown kind"),
         (&[&good[..], &["--output", &target]].concat(), 2, "name a file that is not there yet"),
+        (&[&good[..], &["--output", &nowhere]].concat(), 2, "make its folder first"),
+        (&[&good[..], &["--output", "/proc/version.new/x"]].concat(), 2, "make its folder first"),
     ];
     for (arguments, code, part) in cases {
         let written = run(&[&["init"], arguments].concat());
@@ -100,7 +109,113 @@ fn what_would_not_load_is_not_written() {
         assert!(written.out.contains(part) || written.err.contains(part), "{part}: {written:?}");
     }
     assert_eq!(std::fs::read_to_string(&target).expect("it is there"), "mine");
+    let stdout = run(&[&["init", "--output", "-"], &good[..]].concat());
+    assert_eq!((stdout.code, stdout.out), (0, run(&[&["init"], &good[..]].concat()).out));
+    assert!(!std::path::Path::new("-").exists());
     let fresh = format!("{target}.new");
     assert_eq!(run(&[&["init", "--output", &fresh], &good[..]].concat()).code, 0);
     assert_eq!(run(&["check", &fresh]).code, 0);
+}
+
+/// The two values of what was written, from wherever they stand in it.
+fn values(kind: &str, written: &str) -> (Value, Value) {
+    let text = match kind {
+        "json" => written.to_owned(),
+        "envoy" => {
+            let (_, value) = written.split_once("value: '").expect("a value");
+            value.trim_end().trim_end_matches('\'').replace("''", "'")
+        }
+        _ => {
+            let items: Vec<&str> = written.lines().filter_map(|line| line.trim_start().strip_prefix("- {")).collect();
+            format!(r#"{{ "authorization_servers": [{{{}], "resources": [{{{}] }}"#, items[0], items[1])
+        }
+    };
+    let all: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    (all["authorization_servers"][0].clone(), all["resources"][0].clone())
+}
+
+#[test]
+fn values_are_written_as_they_were_given() {
+    let issuer = "https://idp.example.com";
+    let rows = [
+        ("a,", "x"),
+        ("a,\"b", "x"),
+        ("a\":b", "x"),
+        ("a'b''c", "it's"),
+        ("a\nb: c", ":read"),
+        ("{{.Values.x}} # c: *x", "a' : - {x} &y *z !w |"),
+        ("\u{85}\u{2028}\u{202e}\u{feff}\u{7f}é😀\u{7}", ",read :write"),
+    ];
+    for kind in KINDS {
+        for (cluster, scopes) in rows {
+            let resource = "https://mcp.example.com/mcp";
+            let given = ["--resource", resource, "--issuer", issuer, "--cluster", cluster, "--scopes", scopes];
+            let written = run(&[&["init", "--for", kind][..], &given].concat());
+            assert_eq!(written.code, 0, "{kind} {cluster:?} {scopes:?}: {written:?}");
+            let scopes: Vec<&str> = scopes.split_whitespace().collect();
+            let expected = (
+                json!({ "issuer": issuer, "cluster": cluster }),
+                json!({ "resource": resource, "scopes": { "required": scopes } }),
+            );
+            assert_eq!(values(kind, &written.out), expected, "{kind}: {}", written.out);
+            let checked = run(&["check", &file("a.yaml", &written.out)]);
+            assert_eq!(checked.code, 0, "{kind}: {checked:?}");
+        }
+    }
+}
+
+/// Istio makes a cluster of a name only: an address needs one, and a loopback address is the gateway's own.
+#[test]
+fn a_mesh_reaches_the_issuer_or_is_not_written() {
+    let init = |kind: &str, issuer: &str, more: &[&str]| {
+        let given = ["init", "--for", kind, "--resource", "https://mcp.example.com/mcp", "--issuer", issuer];
+        run(&[&given, more].concat())
+    };
+    for kind in ["istio", "traffic-extension"] {
+        let named = init(kind, "https://idp.example.com/x", &[]);
+        for part in [
+            "\"outbound|443||idp.example.com\"",
+            "hosts: [\"idp.example.com\"]",
+            "resolution: DNS\n  ports: [{ number: 443, name: https, protocol: HTTPS }]\n---",
+            "tls: { mode: SIMPLE, sni: \"idp.example.com\", subjectAltNames: [\"idp.example.com\"] }",
+        ] {
+            assert!(named.out.contains(part), "{part}: {named:?}");
+        }
+        for (issuer, address, port) in [
+            ("https://[2001:db8::1]", "2001:db8::1", 443),
+            ("https://[2001:db8::1]:8443/x", "2001:db8::1", 8443),
+            ("https://192.0.2.1:8443", "192.0.2.1", 8443),
+        ] {
+            let written = init(kind, issuer, &[]);
+            for part in [
+                format!("\"outbound|{port}||mcp-oauth-idp.internal\""),
+                "hosts: [\"mcp-oauth-idp.internal\"]".to_owned(),
+                "resolution: STATIC".to_owned(),
+                format!("number: {port}, "),
+                format!("endpoints: [{{ address: \"{address}\" }}]"),
+                format!("tls: {{ mode: SIMPLE, subjectAltNames: [\"{address}\"] }}"),
+            ] {
+                assert!(written.code == 0 && written.out.contains(&part), "{part}: {written:?}");
+            }
+        }
+        for issuer in ["http://127.0.0.1:9400", "http://localhost:9400", "https://[::1]:8443"] {
+            let refused = init(kind, issuer, &[]);
+            assert!(refused.code == 1 && refused.out.contains("--issuer: "), "{refused:?}");
+            assert!(refused.out.contains("the cluster that does with --cluster"), "{refused:?}");
+            // What makes a cluster of one's own is there already.
+            let written = init(kind, issuer, &["--cluster", "mine"]);
+            assert!(written.code == 0 && !written.out.contains("ServiceEntry"), "{written:?}");
+        }
+    }
+}
+
+#[test]
+fn machines_are_told_what_is_wrong_too() {
+    let given = ["init", "--json", "--for", "json", "--resource", "https://mcp.example.com/mcp", "--issuer"];
+    let told = run(&[&given[..], &["idp"]].concat());
+    assert_eq!((told.code, &told.json()["findings"][0]["option"]), (1, &json!("--issuer")), "{told:?}");
+    let finding = &told.json()["findings"][0];
+    assert!(finding["reason"].as_str().is_some_and(|text| text.contains("`idp`")) && finding["cure"].is_string());
+    let told = run(&[&given[..], &["https://idp.example.com"]].concat());
+    assert!(told.code == 0 && told.json()["resources"].is_array(), "{told:?}");
 }

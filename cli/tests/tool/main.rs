@@ -11,6 +11,8 @@
 )]
 
 mod check;
+mod chosen;
+mod cures;
 mod discover;
 mod explain;
 mod fetching;
@@ -18,6 +20,7 @@ mod hostile;
 mod init;
 mod loopback;
 mod places;
+mod presented;
 mod schema;
 mod secrets;
 mod support;

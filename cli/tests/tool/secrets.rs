@@ -1,8 +1,9 @@
 //! Secrets in the wrong place of a configuration, and in URLs: they are in no output.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::support::{configuration, file, run};
+use crate::support::{NOW, assert_hidden, claims, configuration, file, good_token, run, run_with};
 
 const SECRET: &str = "S3cr3tV4lueXYZ";
 
@@ -52,4 +53,133 @@ fn a_secret_in_the_wrong_place_is_not_repeated() {
     }
     let told = run(&["check", &file("a.json", changed(server, "issuer", json!(with_query)).to_string())]);
     assert!(told.out.contains(r#"value: "https://idp.example.com/x?...""#), "{told:?}");
+}
+
+/// Hidden is the secret, and not the words around it: machines read the same document, whatever the token is.
+#[test]
+fn only_values_are_hidden() {
+    let path = file("a.json", configuration().to_string());
+    let now = NOW.to_string();
+    let of = |token: &str, more: &[&str]| {
+        let arguments = ["explain", "--json", "--config", &path, "--now", &now, "--token", token];
+        run(&[&arguments, more].concat()).json()
+    };
+    let usual = of("another-token", &[]);
+    for word in ["verdict", "status", "passed", "failed", "reached", "refuse", "clause", "Credentials", "malformed"] {
+        let told = of(word, &[]);
+        let names =
+            |document: &Value| -> Vec<String> { document.as_object().expect("an object").keys().cloned().collect() };
+        assert_eq!((names(&told), &told["verdict"]), (names(&usual), &json!("refuse")), "{word}: {told}");
+        assert_eq!(told["reason"], usual["reason"], "{word}: {told}");
+        let steps = |document: &Value| -> Vec<Value> {
+            let steps = document["steps"].as_array().expect("a list").iter();
+            steps.map(|step| json!([step["check"], step["clause"], step["status"]])).collect()
+        };
+        assert_eq!(steps(&told), steps(&usual), "{word}");
+    }
+    let token = good_token();
+    let challenge = |document: &Value| {
+        let headers = document["reply"]["headers"].as_array().expect("a list").clone();
+        headers.iter().find(|header| header[0] == "www-authenticate").expect("a challenge")[1].to_string()
+    };
+    let bearer = format!("Bearer {token}");
+    let header = format!("authorization: Bearer {token}");
+    let scheme = run(&["explain", "--json", "--config", &path, "--now", "1", "--token", &bearer]);
+    assert!(challenge(&scheme.json()).starts_with("\"Bearer "), "{scheme:?}");
+    let doubled = run(&["explain", "--config", &path, "--now", "1", "--token", &token, "--header", &header]);
+    assert!(doubled.code == 1 && doubled.out.contains("`Authorization: Bearer`"), "{doubled:?}");
+    // A cookie has a name and a secret.
+    let cookie = "cookie: verdict=S3cr3tV4lueXYZ; other=S3cr3tV4lueXYZ";
+    let told = run(&["explain", "--config", &path, "--header", cookie, "--path", "/verdict/S3cr3tV4lueXYZ"]);
+    assert!(!told.out.contains(SECRET), "{told:?}");
+    for told in [scheme, doubled] {
+        assert_hidden(&told, &token);
+    }
+}
+
+/// However the header of a JWT is laid out, what begins with it is no text to repeat.
+#[test]
+fn any_layout_of_a_token_is_known() {
+    let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    for header in [
+        "{\"alg\":\"ES256\"}",
+        "{ \"alg\": \"ES256\" }",
+        "{  \"alg\": \"ES256\" }",
+        "{\n  \"alg\": \"ES256\"\n}",
+        "{\n\"alg\":\"ES256\"}",
+        "{\r\n  \"alg\": \"ES256\"}",
+        "{\n\t\"alg\": \"ES256\"}",
+        "{\t\"alg\": \"ES256\"}",
+    ] {
+        let token = format!("{}.{}.c2lnbmF0dXJl", part(header), part(&claims().to_string()));
+        for arguments in [
+            &["check", &token][..],
+            &["explain", "--config", &token],
+            &[
+                "explain",
+                "--config",
+                &file("a.json", configuration().to_string()),
+                "--path",
+                &format!("/mcp?t={token}"),
+            ],
+            &["init", "--for", "json", "--resource", &token, "--issuer", &token],
+        ] {
+            assert_hidden(&run_with(arguments, ""), &token);
+        }
+    }
+    // What only looks a little like it is repeated.
+    for name in ["framework-of-mine.yaml", "eyebrow-of-mine.yaml", "renewo-and-more.yaml", "eyJ.yml"] {
+        let told = run(&["check", name]);
+        assert!(told.code == 2 && told.err.contains(name), "{told:?}");
+    }
+}
+
+#[test]
+fn an_opaque_secret_in_a_wrong_argument_is_not_repeated() {
+    let good = file("a.json", configuration().to_string());
+    let secret = format!("{SECRET}-and-more");
+    let option = format!("--{secret}");
+    let rows: [&[&str]; 9] = [
+        &["check", &secret],
+        &["explain", "--config", &secret],
+        &["explain", "--config", &good, "--keys", &secret],
+        &["explain", "--config", &good, "--body", &secret],
+        &["explain", "--config", &good, "--fetch", "--ca", &secret],
+        &["explain", "--config", &good, &option],
+        &["explain", "--config", &good, &secret],
+        &[&option],
+        &["discover", &secret],
+    ];
+    for arguments in rows {
+        let told = run(arguments);
+        assert!(told.code == 2 && !(told.out + &told.err).contains(SECRET), "{arguments:?}: {}", told.err);
+    }
+    // Names that are none are repeated: they are what has to be put right.
+    let rows: [(&[&str], &str); 4] = [
+        (&["explain", "--config", "no/such/Manifest2.yaml"], "no/such/Manifest2.yaml: "),
+        (&["explain", "--config", "/no/such/Manifest2026"], "/no/such/Manifest2026: "),
+        (&["explain", "--config", "manifests-of-mine"], "manifests-of-mine: "),
+        (&["explain", "--confg", "x"], "an option that there is not: --confg"),
+    ];
+    for (arguments, expected) in rows {
+        let told = run(arguments);
+        assert!(told.code == 2 && told.err.contains(expected), "{told:?}");
+    }
+}
+
+#[test]
+fn arguments_are_not_obeyed_by_the_terminal() {
+    let odd = "/no/\u{1b}[31m\u{9b}x\nforged: line";
+    for arguments in [
+        &["check", odd][..],
+        &["explain", "--config", odd],
+        &["explain", "--config", &file("a.json", configuration().to_string()), "--body", odd],
+        &["init", "--resource", "https://mcp.example.com/mcp", "--issuer", "https://idp.example.com", "--output", odd],
+        &["check", &format!("--{odd}")],
+        &["check", "--env", odd],
+    ] {
+        let told = run(arguments);
+        assert!(told.code == 2 && told.err.lines().count() == 2, "{told:?}");
+        assert!(!told.err.contains(['\u{1b}', '\u{9b}']) && !told.err.contains("\nforged"), "{told:?}");
+    }
 }

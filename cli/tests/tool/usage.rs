@@ -17,7 +17,7 @@ fn help_says_what_exit_codes_mean() {
 #[test]
 fn misuse_is_two_and_has_a_cure() {
     let config = file("a.json", "{}");
-    let cases: [&[&str]; 19] = [
+    let cases: [&[&str]; 20] = [
         &[],
         &["chekc"],
         &["check"],
@@ -30,6 +30,7 @@ fn misuse_is_two_and_has_a_cure() {
         &["explain", "--config", &config],
         &["explain", "--config", &config, "--exchange"],
         &["explain", "--config", &config, "--ca", &config],
+        &["explain", "--config", &config, "--fetch", "--ca", "/dev/zero"],
         &["discover"],
         &["discover", "mcp.example.com"],
         &["discover", "https://user@mcp.example.com/"],
