@@ -34,6 +34,8 @@ pub(crate) enum Style {
     Single,
     Double,
     Block,
+    /// Without quotes, and with a tag that makes it a text.
+    Tagged,
 }
 
 /// A name and its value.

@@ -38,7 +38,8 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Node>, SyntaxError> {
                 None => return fail("an alias of a value that it is part of"),
             },
             Event::Scalar(value, style, anchor, tag) => {
-                let is_text = tag.is_some_and(|tag| tag.suffix == "str");
+                let is_text =
+                    tag.is_some_and(|tag| tag.suffix == "str" || (tag.handle.is_empty() && tag.suffix == "!"));
                 (Rc::new(Node { at, value: scalar(&value, style, is_text) }), 0, anchor)
             }
             Event::SequenceStart(anchor, _) => {
@@ -128,12 +129,13 @@ impl Open {
 /// YAML 1.2, core schema.
 fn scalar(text: &str, style: ScalarStyle, is_text: bool) -> Value {
     let style = match style {
+        ScalarStyle::Plain if is_text => Style::Tagged,
         ScalarStyle::Plain => Style::Plain,
         ScalarStyle::SingleQuoted => Style::Single,
         ScalarStyle::DoubleQuoted => Style::Double,
         ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
     };
-    if style == Style::Plain && !is_text {
+    if style == Style::Plain {
         match text {
             "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
             "true" | "True" | "TRUE" => return Value::Truth(true),
