@@ -90,7 +90,7 @@ is around them: fail-open settings, clusters that are missing, secrets in plain 
   --strict-env       assume nothing: a variable that is not there is a finding
   --json
 
-exit codes: 0 no findings, 1 findings, 2 misuse (such as a file that is not there)
+exit codes: 0 no findings, 1 findings, 2 misuse (such as a file that is not there; the others are checked)
 ";
 
 const EXPLAIN: &str = "\

@@ -10,7 +10,7 @@ use crate::{
     cures,
     manifests::{self, Holder, Readable},
     node::{Node, SyntaxError, Value, shown, shown_uri},
-    output::{Ink, Output},
+    output::{self, Ink, Output},
     source::{self, ReadError, Source},
 };
 
@@ -62,14 +62,17 @@ const MAX_SHOWN: usize = 200;
 
 pub(crate) fn run(options: &Check, out: &mut Output) -> Result<Ending, Misuse> {
     options.environment.iter().for_each(|(_, value)| out.keep_secret(value));
-    let (mut documents, mut count, mut configurations) = (Vec::new(), 0_usize, 0_usize);
+    let (mut documents, mut unread) = (Vec::new(), Vec::new());
+    let (mut count, mut configurations) = (0_usize, 0_usize);
     for name in &options.files {
         out.progress(&format!("reading {name}"));
         let report = match source::read(name) {
             Ok(source) => look(&source, options),
             Err(ReadError::Unreadable(why)) => {
-                let what = format!("{name}: {why}");
-                return Err(Misuse::new(what, "name a file that can be read, or `-` for standard input"));
+                let cure = "name a file that can be read, or `-` for standard input";
+                output::complain(&Misuse::new(format!("{name}: {why}"), cure));
+                unread.push(json!({ "file": name, "reason": why, "cure": cure }));
+                continue;
             }
             Err(ReadError::Content(why)) => {
                 let empty = Source::new(name, String::new());
@@ -87,14 +90,23 @@ pub(crate) fn run(options: &Check, out: &mut Output) -> Result<Ending, Misuse> {
             })
         }));
     }
-    out.document(&json!({ "findings": documents, "count": count, "configurations": configurations }));
-    let files = options.files.len();
-    out.line(&match count {
-        0 => out.paint(Ink::Green, &format!("no findings: {configurations} configurations in {files} files")),
-        1 => out.paint(Ink::Red, "1 finding"),
-        count => out.paint(Ink::Red, &format!("{count} findings")),
-    });
-    Ok(if count == 0 { Ending::Good } else { Ending::Findings })
+    out.document(&json!({
+        "findings": documents, "count": count, "configurations": configurations, "unread": unread,
+    }));
+    let files = options.files.len().saturating_sub(unread.len());
+    if files > 0 {
+        out.line(&match count {
+            0 => out.paint(Ink::Green, &format!("no findings: {configurations} configurations in {files} files")),
+            1 => out.paint(Ink::Red, "1 finding"),
+            count => out.paint(Ink::Red, &format!("{count} findings")),
+        });
+    }
+    Ok(match count {
+        // Whatever the others are like: this is not the answer that was asked for.
+        _ if !unread.is_empty() => Ending::Misuse,
+        0 => Ending::Good,
+        _ => Ending::Findings,
+    })
 }
 
 fn print(report: &Report, out: &Output) {
