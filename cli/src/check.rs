@@ -1,5 +1,7 @@
 //! `mcp-oauth check`: what is wrong with a configuration, with place and cure.
 
+use std::{borrow::Cow, collections::HashSet};
+
 use mcp_oauth::config;
 use serde_json::json;
 
@@ -7,10 +9,13 @@ use crate::{
     Ending, Misuse, advice,
     arguments::Check,
     assumed::{Environment, is_variable_name},
+    budget::{Budget, MAX_CONFIGURATIONS, MAX_NESTING, MAX_TEXT_BYTES},
+    configuration::{Readable, Unreadable},
     cures,
-    manifests::{self, Holder, Readable},
+    manifests::{self, Documents, Holder, Inner},
     node::{Node, SyntaxError, Value, shown, shown_uri},
     output::{self, Ink, Output},
+    recognise,
     source::{self, ReadError, Source},
 };
 
@@ -146,7 +151,16 @@ impl Report {
 
 /// Everything that is wrong with a file.
 pub(crate) fn look(source: &Source, options: &Check) -> Report {
-    let (mut findings, configurations) = look_into(source, options);
+    let mut search = Search { options, budget: Budget::default(), configurations: 0, telling: 0 };
+    let mut findings = search.look_into(source, 0);
+    if search.budget.is_spent() {
+        let reason = format!(
+            "there is more here than is looked at: {MAX_CONFIGURATIONS} configurations, {} MiB of texts",
+            MAX_TEXT_BYTES / 1024 / 1024
+        );
+        findings.push(Finding::new(Severity::Error, 0, "", reason, "check its parts as files of their own"));
+    }
+    let configurations = search.configurations;
     if configurations == 0 && findings.is_empty() {
         let reason = "there is no plugin configuration of this filter here";
         let cure = "name a file with `authorization_servers` and `resources`, or with a manifest that holds them";
@@ -157,42 +171,83 @@ pub(crate) fn look(source: &Source, options: &Check) -> Report {
     Report { file: source.name.clone(), placed, configurations }
 }
 
-fn look_into(source: &Source, options: &Check) -> (Vec<Finding>, usize) {
-    let documents = match manifests::documents(source) {
-        Ok(documents) => documents,
-        Err(SyntaxError { at, reason }) => {
-            return (vec![Finding::new(Severity::Error, at, "", reason, "mend the syntax here, or just before")], 0);
+/// One file, and the files in it.
+struct Search<'o> {
+    options: &'o Check,
+    budget: Budget,
+    configurations: usize,
+    /// Texts in it that name this filter's settings, readable or not.
+    telling: usize,
+}
+
+impl Search<'_> {
+    fn look_into(&mut self, source: &Source, nesting: usize) -> Vec<Finding> {
+        let Documents { nodes: documents, no_json } = match manifests::documents(source) {
+            Ok(documents) => documents,
+            Err(SyntaxError { at, reason }) => {
+                return vec![Finding::new(Severity::Error, at, "", reason, "mend the syntax here, or just before")];
+            }
+        };
+        let (mut findings, mut arounds) = (Vec::new(), HashSet::new());
+        for document in &documents {
+            for plugin in manifests::find(document) {
+                if !self.budget.has_configuration() {
+                    return findings;
+                }
+                self.configurations = self.configurations.saturating_add(1);
+                if let Some(SyntaxError { at, reason }) = no_json.as_ref().filter(|_| plugin.holder == Holder::Itself) {
+                    let reason = format!("no JSON, only YAML, which the filter does not read: {reason}");
+                    let cure = "mend the JSON here, or just before";
+                    findings.push(Finding::new(Severity::Error, *at, "", reason, cure));
+                }
+                let readable = plugin.configuration.read(source, &mut self.budget);
+                match &readable {
+                    Ok(readable) => findings.extend(ask(readable, self.options)),
+                    Err(Unreadable { reason, cure }) => {
+                        let at = plugin.configuration.node().at;
+                        findings.push(Finding::new(Severity::Error, at, "configuration", *reason, *cure));
+                    }
+                }
+                findings.extend(advice::advise(&plugin, readable.as_ref().ok()));
+                if arounds.insert(std::ptr::from_ref(plugin.around)) {
+                    findings.extend(advice::advise_around(&plugin));
+                }
+            }
+            for inner in manifests::inner_files(document) {
+                findings.extend(self.look_inside(source, &inner, nesting));
+            }
         }
-    };
-    let (mut findings, mut count) = (Vec::new(), 0_usize);
-    for document in &documents {
-        for plugin in manifests::find(document) {
-            count = count.saturating_add(1);
-            let Some(readable) = plugin.configuration.read(source) else {
-                let (at, cure) = (plugin.configuration.node().at, "write less, or without aliases");
-                findings.push(Finding::new(Severity::Error, at, "", "the configuration is too large", cure));
-                continue;
-            };
-            findings.extend(ask(&readable, plugin.holder, options));
-            findings.extend(advice::advise(&plugin, &readable));
-        }
-        for (name, node) in manifests::inner_files(document) {
-            let Value::Text { text, style } = &node.value else { continue };
-            let inner = Source::new(name, text.clone());
-            let places = source.align(node.at, *style, text);
-            let (inner, more) = look_into(&inner, options);
-            count = count.saturating_add(more);
-            // A file without anything of ours in it is none of our business.
-            let outer = |at: usize| places.get(at).or(places.last()).copied().unwrap_or(node.at);
-            let is_ours = more > 0 || text.contains("authorization_servers");
-            findings.extend(inner.into_iter().filter(|_| is_ours).map(|f| Finding { at: outer(f.at), ..f }));
-        }
+        findings
     }
-    (findings, count)
+
+    fn look_inside(&mut self, source: &Source, inner: &Inner<'_>, nesting: usize) -> Vec<Finding> {
+        let Inner { name, node, text } = inner;
+        let is_telling = recognise::is_telling_text(text);
+        self.telling = self.telling.saturating_add(usize::from(is_telling));
+        if nesting >= MAX_NESTING {
+            let (reason, cure) = ("a file in files is not looked at so deep", "check it as a file of its own");
+            let finding = || Finding::new(Severity::Error, node.at, name, reason, cure);
+            return is_telling.then(finding).into_iter().collect();
+        }
+        if !self.budget.has_text(text.len()) {
+            return Vec::new();
+        }
+        let places = match (&node.value, text) {
+            (Value::Text { style, .. }, Cow::Borrowed(text)) => source.align(node.at, *style, text),
+            // What was base64: all places are that of the value.
+            _ => Vec::new(),
+        };
+        let before = (self.configurations, self.telling);
+        let found = self.look_into(&Source::new(name, text.clone().into_owned()), nesting.saturating_add(1));
+        let outer = |at: usize| places.get(at).or(places.last()).copied().unwrap_or(node.at);
+        // A file without anything of ours in it is none of our business.
+        let is_ours = is_telling || (self.configurations, self.telling) != before;
+        found.into_iter().filter(|_| is_ours).map(|f| Finding { at: outer(f.at), ..f }).collect()
+    }
 }
 
 /// What the core says.
-fn ask(readable: &Readable, holder: Holder, options: &Check) -> Vec<Finding> {
+fn ask(readable: &Readable, options: &Check) -> Vec<Finding> {
     let nothing = Node { at: 0, value: Value::Null };
     let tree = readable.tree().unwrap_or(&nothing);
     let environment = Environment::new(&options.environment, !options.strict_environment, tree);
@@ -210,8 +265,6 @@ fn ask(readable: &Readable, holder: Holder, options: &Check) -> Vec<Finding> {
         let reason = format!("assumed to be set and right: {}{odd}", named.join(", "));
         let cure = "give values with --env NAME=VALUE, or see what fails without with --strict-env";
         let at = readable.place("", false).0;
-        // Where the manifest says what is passed on, that was looked at.
-        let _ = holder;
         findings.push(Finding::new(Severity::Note, at, "environment", reason, cure));
     }
     findings

@@ -8,7 +8,8 @@ use crate::{
     Misuse,
     arguments::Explain,
     assumed::Environment,
-    manifests,
+    budget::Budget,
+    manifests::{self, Holder},
     output::Output,
     source::{self, ReadError},
 };
@@ -124,13 +125,16 @@ fn policy(options: &Explain, notes: &mut Vec<String>) -> Result<(Policy, Vec<Str
     })?;
     let documents =
         manifests::documents(&source).map_err(|_| Misuse::new(format!("{name}: no JSON, no YAML"), &*cure))?;
-    let mut plugins: Vec<_> = documents.iter().flat_map(manifests::find).collect();
+    let mut plugins: Vec<_> = documents.nodes.iter().flat_map(manifests::find).collect();
     let (Some(plugin), None) = (plugins.pop(), plugins.pop()) else {
         let what = format!("{name}: there is not exactly one plugin configuration in it");
         return Err(Misuse::new(what, "name a file with one"));
     };
-    let readable = plugin.configuration.read(&source);
-    let readable = readable.ok_or_else(|| Misuse::new(format!("{name}: too large"), &*cure))?;
+    if plugin.holder == Holder::Itself && documents.no_json.is_some() {
+        return Err(Misuse::new(format!("{name}: no JSON"), &*cure));
+    }
+    let readable = plugin.configuration.read(&source, &mut Budget::default());
+    let readable = readable.map_err(|why| Misuse::new(format!("{name}: {}", why.reason), &*cure))?;
     let tree = readable.tree().map_err(|_| Misuse::new(format!("{name}: no JSON"), &*cure))?;
     let environment = Environment::new(&options.environment, true, tree);
     let policy = config::parse_in(readable.json.as_bytes(), &|name| environment.value(name)).map_err(|findings| {

@@ -14,6 +14,7 @@ mod check;
 mod discover;
 mod explain;
 mod fetching;
+mod forms;
 mod hostile;
 mod init;
 mod loopback;
