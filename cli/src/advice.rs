@@ -7,7 +7,8 @@ use crate::{
     check::{Finding, Severity},
     configuration::{Configuration, Readable},
     manifests::{Holder, Plugin},
-    node::{Node, Value, shown},
+    node::{Node, Style, Value, shown},
+    yaml,
 };
 
 /// Everything that can be said of a plugin without asking the core.
@@ -15,6 +16,9 @@ pub(crate) fn advise(plugin: &Plugin<'_>, readable: Option<&Readable>) -> Vec<Fi
     let mut findings = Vec::new();
     findings.extend(plugin.disabled.and_then(|node| switched_off("disabled", node)));
     kind_of_value(plugin, &mut findings);
+    if let Configuration::Map(node) = plugin.configuration {
+        read_otherwise(node, &mut findings);
+    }
     if let Some(readable) = readable
         && let Ok(tree) = readable.tree()
     {
@@ -79,6 +83,20 @@ fn written(node: &Node) -> String {
         Value::Truth(truth) => truth.to_string(),
         _ => "something else".to_owned(),
     }
+}
+
+/// What is here another configuration than in the cluster: `kubectl` and most others read YAML 1.1.
+fn read_otherwise(configuration: &Node, findings: &mut Vec<Finding>) {
+    configuration.each(&mut |node| {
+        let Value::Text { text, style: Style::Plain } = &node.value else { return };
+        if yaml::is_read_otherwise(text) {
+            let reason = "this is a text for some readers of YAML, and a truth value or a number for others";
+            let cure = "put it in quotes if it is a text, else write true, false or a decimal number";
+            // What is longer than `false` may be a secret in digits.
+            let value = Some(text).filter(|text| text.len() <= 5).map(|text| shown(text));
+            findings.push(Finding { value, ..Finding::new(Severity::Error, node.at, "", reason, cure) });
+        }
+    });
 }
 
 /// What is not handed over as the JSON that it looks like: Envoy takes a text in a `StringValue` or bytes in a `BytesValue`, and gives a module any other

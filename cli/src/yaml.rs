@@ -148,3 +148,15 @@ fn scalar(text: &str, style: ScalarStyle, is_text: bool) -> Value {
     }
     Value::Text { text: text.to_owned(), style }
 }
+
+/// Whether Kubernetes' YAML (1.1) or Envoy's makes a truth value or a number of what is a text in YAML 1.2 and its JSON schema.
+pub(crate) fn is_read_otherwise(text: &str) -> bool {
+    const TRUTHS: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
+    let number = text.strip_prefix(['+', '-']).unwrap_or(text).replace('_', "").to_ascii_lowercase();
+    let has_base = ["0x", "0o", "0b"].iter().filter_map(|base| number.strip_prefix(base));
+    let is_number = number.starts_with(|c: char| c.is_ascii_digit() || c == '.') && number.parse::<f64>().is_ok();
+    TRUTHS.iter().any(|word| text.eq_ignore_ascii_case(word))
+        || matches!(number.as_str(), ".inf" | ".nan")
+        || has_base.filter(|digits| !digits.is_empty()).any(|digits| digits.bytes().all(|c| c.is_ascii_hexdigit()))
+        || is_number
+}

@@ -267,6 +267,38 @@ fn lists_streams_and_secrets_hold_manifests() {
 }
 
 #[test]
+fn what_yaml_1_1_reads_otherwise_wants_quotes() {
+    let scopes = |value: &str| {
+        let configuration = good().replace("\"mcp:read\"", value);
+        istio(&format!("pluginConfig: {configuration}"))
+    };
+    for value in ["yes", "No", "ON", "off", "y", "N", "0x10", "0o7", "0b1", "010", "1_000", "+1", ".5", "-.inf", ".NaN"]
+    {
+        let found = findings("a.yaml", &scopes(value));
+        assert!(
+            found.len() == 1 && found[0].contains("error : this is a text for some readers of YAML"),
+            "{value}: {found:?}"
+        );
+        for quoted in [format!("\"{value}\""), format!("'{value}'"), format!("!!str {value}"), format!("! {value}")] {
+            assert_eq!(findings("a.yaml", &scopes(&quoted)), Vec::<String>::new(), "{quoted}");
+        }
+    }
+    for text in ["yess", "none", "1.2.3", "127.0.0.1", "2027-01-31", "12:30", "0x", "0xg", "on_", "a1"] {
+        assert_eq!(findings("a.yaml", &scopes(text)), Vec::<String>::new(), "{text}");
+    }
+    // The tag makes a text, which is where a truth value is none.
+    for text in ["! true", "!!str true", "! null", "! 1"] {
+        assert_eq!(findings("a.yaml", &scopes(text)), Vec::<String>::new(), "{text}");
+    }
+    assert_eq!(findings("a.yaml", &scopes("true")).len(), 1);
+    // Elsewhere in a file it is none of this filter's business.
+    assert_eq!(findings("a.yaml", &istio(&format!("verbose: yes, pluginConfig: {}", good()))), Vec::<String>::new());
+    // A number may be a secret in the wrong place.
+    let checked = run(&["check", &file("a.yaml", scopes("0x5ec4e7"))]);
+    assert!(checked.code == 1 && !checked.out.contains("5ec4e7"), "{checked:?}");
+}
+
+#[test]
 fn yaml_where_json_is_read_is_a_finding() {
     let trailing = good().replace("}]}", "},]}");
     assert_ne!(trailing, good());
