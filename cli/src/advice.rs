@@ -99,8 +99,9 @@ fn read_otherwise(configuration: &Node, findings: &mut Vec<Finding>) {
     });
 }
 
-/// What is not handed over as the JSON that it looks like: Envoy takes a text in a `StringValue` or bytes in a `BytesValue`, and gives a module any other
-/// message as protobuf; the resources of Kubernetes take an object, and hand over a text with its quotes.
+/// What is not handed over as the JSON that it looks like: Envoy takes a text in a `StringValue` or bytes in a `BytesValue`,
+/// and gives a module any other message as protobuf; the resources of Kubernetes take an object, and hand over a text with its
+/// quotes.
 fn kind_of_value(plugin: &Plugin<'_>, findings: &mut Vec<Finding>) {
     if plugin.holder != Holder::Envoy {
         if let Configuration::Text(node) = plugin.configuration {
