@@ -321,4 +321,9 @@ fn yaml_where_json_is_read_is_a_finding() {
         ),
         ("a manifest of many lines", istio(&format!("pluginConfig: {trailing}")), None),
     ]);
+    // Nor is a request explained by what the filter would refuse.
+    let explained = |text: &str| run(&["explain", "--config", &file("a.yaml", text), "--now", "1800000000"]);
+    let told = explained(&trailing);
+    assert!(told.code == 2 && told.err.contains("a.yaml: no JSON\n"), "{told:?}");
+    assert_eq!(explained(&good()).code, 1, "without a token it is refused");
 }
