@@ -1,20 +1,27 @@
 //! What is around a plugin configuration and makes the filter unsafe or useless.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 
 use crate::{
-    assumed::{is_variable_name, variables},
+    assumed::{Variable, is_variable_name, variables},
     check::{Finding, Severity},
-    manifests::{Holder, Plugin, Readable},
-    node::{Node, Value, shown},
+    configuration::{Configuration, Readable},
+    manifests::{Holder, Plugin},
+    node::{Node, Style, Value, shown},
+    yaml,
 };
 
 /// Everything that can be said of a plugin without asking the core.
-pub(crate) fn advise(plugin: &Plugin<'_>, readable: &Readable) -> Vec<Finding> {
+pub(crate) fn advise(plugin: &Plugin<'_>, readable: Option<&Readable>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    fail_open(plugin.around, &mut findings);
+    findings.extend(plugin.disabled.and_then(|node| switched_off("disabled", node)));
     kind_of_value(plugin, &mut findings);
-    if let Ok(tree) = readable.tree() {
+    if let Configuration::Map(node) = plugin.configuration {
+        read_otherwise(node, &mut findings);
+    }
+    if let Some(readable) = readable
+        && let Ok(tree) = readable.tree()
+    {
         hold_requests(plugin, tree, readable, &mut findings);
         environment(plugin, tree, readable, &mut findings);
         if plugin.holder == Holder::Envoy {
@@ -22,6 +29,28 @@ pub(crate) fn advise(plugin: &Plugin<'_>, readable: &Readable) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// What can be said of the settings beside it, which several configurations may share.
+pub(crate) fn advise_around(plugin: &Plugin<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    fail_open(plugin.around, &mut findings);
+    if plugin.holder == Holder::Higress {
+        let switch = |node: &Node, name| switched_off(name, node.get(&[name])?);
+        let rules = plugin.around.get(&["matchRules"]).map(|rules| rules.items()).unwrap_or_default();
+        findings.extend(switch(plugin.around, "defaultConfigDisable"));
+        findings.extend(rules.iter().filter_map(|rule| switch(rule, "configDisable")));
+    }
+    findings
+}
+
+/// Off by default and on for some routes is off for all routes that come later.
+fn switched_off(name: &str, node: &Node) -> Option<Finding> {
+    let reason = "requests pass unchecked wherever this filter is not switched on again";
+    let cure = "write false; what needs no token is for `unmatched`, `anonymous_methods` or a listener of its own";
+    let is_off = !matches!(node.value, Value::Truth(false) | Value::Null);
+    let finding = || Finding::new(Severity::Warning, node.at, name, reason, cure);
+    is_off.then(|| Finding { value: Some(written(node)), ..finding() })
 }
 
 /// Only what is known to be closed counts: proxies read `fail_open`, `3`, `0x3` and `yes` too.
@@ -45,29 +74,50 @@ fn fail_open(around: &Node, findings: &mut Vec<Finding>) {
 
 fn unsafe_setting(node: &Node, name: &str, cure: &str) -> Finding {
     let reason = "requests would pass unchecked whenever the filter cannot run or its configuration is refused";
-    let value = match &node.value {
+    Finding { value: Some(written(node)), ..Finding::new(Severity::Error, node.at, name, reason, cure) }
+}
+
+fn written(node: &Node) -> String {
+    match &node.value {
         Value::Text { text: value, .. } | Value::Number(value) => shown(value),
         Value::Truth(truth) => truth.to_string(),
         _ => "something else".to_owned(),
-    };
-    Finding { value: Some(value), ..Finding::new(Severity::Error, node.at, name, reason, cure) }
+    }
 }
 
-/// What is not handed over as the JSON that it looks like: Envoy takes a text in a `StringValue`, and gives a module any other
-/// message as protobuf; the resources of Kubernetes take an object, and hand over a text with its quotes.
+/// What is here another configuration than in the cluster: `kubectl` and most others read YAML 1.1.
+fn read_otherwise(configuration: &Node, findings: &mut Vec<Finding>) {
+    configuration.each(&mut |node| {
+        let Value::Text { text, style: Style::Plain } = &node.value else { return };
+        if yaml::is_read_otherwise(text) {
+            let reason = "this is a text for some readers of YAML, and a truth value or a number for others";
+            let cure = "put it in quotes if it is a text, else write true, false or a decimal number";
+            // What is longer than `false` may be a secret in digits.
+            let value = Some(text).filter(|text| text.len() <= 5).map(|text| shown(text));
+            findings.push(Finding { value, ..Finding::new(Severity::Error, node.at, "", reason, cure) });
+        }
+    });
+}
+
+/// What is not handed over as the JSON that it looks like: Envoy takes a text in a `StringValue` or bytes in a `BytesValue`,
+/// and gives a module any other message as protobuf; the resources of Kubernetes take an object, and hand over a text with its
+/// quotes.
 fn kind_of_value(plugin: &Plugin<'_>, findings: &mut Vec<Finding>) {
     if plugin.holder != Holder::Envoy {
-        let given = plugin.around.get(&["pluginConfig", "defaultConfig", "config"]);
-        if let Some(node) = given.filter(|node| node.text().is_some()) {
+        if let Configuration::Text(node) = plugin.configuration {
             let reason = "the filter would get a JSON text and not the object in it";
             let cure = "write the configuration as an object, without quotes around it";
             findings.push(Finding::new(Severity::Error, node.at, "configuration", reason, cure));
         }
         return;
     }
-    let Some(any) = plugin.around.get(&["configuration"]) else { return };
+    let is_missing = matches!(plugin.configuration, Configuration::Missing(_));
+    let Some(any) = plugin.around.get(&["configuration"]).filter(|_| !is_missing) else { return };
     let typed = any.get(&["@type"]);
-    let is_text = typed.and_then(|node| node.text()).is_some_and(|text| text.ends_with("google.protobuf.StringValue"))
+    let is_value = |text: &str| {
+        ["StringValue", "BytesValue"].iter().any(|kind| text.ends_with(&format!("google.protobuf.{kind}")))
+    };
+    let is_text = typed.and_then(|node| node.text()).is_some_and(is_value)
         && any.get(&["value"]).is_some_and(|value| value.text().is_some());
     if !is_text {
         let reason = "the filter would get protobuf and not JSON";
@@ -136,52 +186,41 @@ fn passed_on<'n>(plugin: &Plugin<'n>) -> Option<Vec<(&'n str, Option<usize>)>> {
 }
 
 fn environment(plugin: &Plugin<'_>, tree: &Node, readable: &Readable, findings: &mut Vec<Finding>) {
-    // Each once, however many resources name it.
-    let named: BTreeSet<(&str, &str)> = variables(tree).into_iter().collect();
-    for (setting, variable) in &named {
-        if !is_variable_name(variable) {
+    let named = variables(tree);
+    for Variable { setting, name, at } in &named {
+        if !is_variable_name(name) {
             let reason = "this does not look like the name of an environment variable, and is not shown in case it is the secret";
             let cure = "write the name, in capitals, and put the secret into the proxy's environment";
-            let at = place_of_text(tree, variable).map_or(0, |at| readable.in_file(at));
-            findings.push(Finding::new(Severity::Warning, at, setting, reason, cure));
+            findings.push(Finding::new(Severity::Warning, readable.in_file(*at), setting, reason, cure));
         }
     }
-    let Some(passed) = passed_on(plugin) else { return };
+    let Some(all) = passed_on(plugin) else { return };
+    let mut passed: HashMap<&str, Option<usize>> = HashMap::new();
+    for (name, value) in all {
+        passed.entry(name).or_insert(value);
+    }
     let how = match plugin.holder {
         Holder::Istio => "`vmConfig.env` with `valueFrom: HOST`",
         Holder::EnvoyGateway => "`env.hostKeys`",
         _ => "`vm_config.environment_variables.host_env_keys`",
     };
-    for (setting, variable) in named.iter().filter(|(_, variable)| is_variable_name(variable)) {
-        match passed.iter().find(|(name, _)| name == variable) {
+    for Variable { setting, name: variable, at } in named.iter().filter(|variable| is_variable_name(variable.name)) {
+        match passed.get(variable) {
             None => {
-                let at = place_of_text(tree, variable).map_or(0, |at| readable.in_file(at));
                 let reason = format!("the environment variable `{variable}` is not passed on to the module");
                 let cure = format!("name it in {how}");
-                findings.push(Finding::new(Severity::Error, at, setting, reason, cure));
+                findings.push(Finding::new(Severity::Error, readable.in_file(*at), setting, reason, cure));
             }
-            Some((_, Some(at))) => {
+            Some(Some(at)) => {
                 let reason = format!(
                     "the secret `{variable}` stands in the manifest, for everybody who may read it or the proxy's config dump"
                 );
                 let cure = format!("put it into the proxy's environment and name it in {how}");
                 findings.push(Finding::new(Severity::Error, *at, variable, reason, cure));
             }
-            Some((_, None)) => {}
+            Some(None) => {}
         }
     }
-}
-
-fn place_of_text(tree: &Node, text: &str) -> Option<usize> {
-    let mut found = None;
-    tree.each(&mut |node| {
-        for member in node.members().iter().filter(|member| member.name.ends_with("_variable")) {
-            if found.is_none() && member.node.text() == Some(text) {
-                found = Some(member.node.at);
-            }
-        }
-    });
-    found
 }
 
 /// The clusters of a bootstrap: those that the configuration names must be there, and reach https over TLS.
@@ -197,17 +236,22 @@ fn clusters(plugin: &Plugin<'_>, tree: &Node, readable: &Readable, findings: &mu
             named.push((node, &member.node));
         }
     });
+    let mut by_name: HashMap<&str, &Node> = HashMap::new();
+    for cluster in known {
+        cluster.text_of(&["name"]).map(|name| by_name.entry(name).or_insert(cluster));
+    }
     for (user, node) in named {
         let Some(name) = node.text() else { continue };
         let at = readable.in_file(node.at);
-        let found = known.iter().find(|cluster| cluster.text_of(&["name"]) == Some(name));
+        let found = by_name.get(name);
         let value = Some(format!("\"{}\"", shown(name)));
         let Some(cluster) = found else {
             if !has_others {
                 let reason = "no cluster of this name is in `static_resources.clusters`";
                 let names: Vec<String> =
-                    known.iter().filter_map(|cluster| cluster.text_of(&["name"])).map(shown).collect();
-                let cure = format!("add it, or name one of those that are there: {}", names.join(", "));
+                    known.iter().filter_map(|cluster| cluster.text_of(&["name"])).map(shown).take(10).collect();
+                let more = if known.len() > names.len() { ", and others" } else { "" };
+                let cure = format!("add it, or name one of those that are there: {}{more}", names.join(", "));
                 findings.push(Finding { value, ..Finding::new(Severity::Error, at, "cluster", reason, cure) });
             }
             continue;

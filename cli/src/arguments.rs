@@ -82,8 +82,8 @@ const CHECK: &str = "\
 mcp-oauth check FILE...    (`-` is standard input)
 
 Finds the plugin configurations in a JSON file, an envoy.yaml, or the manifests WasmPlugin (Istio, Higress),
-TrafficExtension, EnvoyExtensionPolicy, EnvoyFilter and ConfigMap, asks the filter's own code about each, and looks at what
-is around them: fail-open settings, clusters that are missing, secrets in plain sight.
+TrafficExtension, EnvoyExtensionPolicy, EnvoyFilter, ConfigMap and Secret, asks the filter's own code about each, and looks
+at what is around them: fail-open settings, clusters that are missing, secrets in plain sight.
 
   --env NAME=VALUE   a value for an environment variable that the configuration names. Those that are neither given nor
                      in this process's environment are assumed to be right, and named as assumed
@@ -91,7 +91,7 @@ is around them: fail-open settings, clusters that are missing, secrets in plain 
   --strict-env       assume nothing: a variable that is not there is a finding
   --json
 
-exit codes: 0 no findings, 1 findings, 2 misuse (such as a file that is not there)
+exit codes: 0 no findings, 1 findings, 2 misuse (such as a file that is not there; the others are checked)
 ";
 
 const EXPLAIN: &str = "\

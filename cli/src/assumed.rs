@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use crate::node::{Node, Value};
+use crate::node::Node;
 
 /// Where the values come from.
 pub(crate) struct Environment {
@@ -27,13 +27,13 @@ const SIGNING_KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","d":"jpsQnnGQmL
 impl Environment {
     pub(crate) fn new(given: &[(String, String)], assume: bool, configuration: &Node) -> Self {
         let mut kinds = BTreeMap::new();
-        for (setting, variable) in variables(configuration) {
+        for Variable { setting, name, .. } in variables(configuration) {
             let kind = match setting {
                 "key_variable" => Kind::MacKeys,
                 "keys_variable" => Kind::SigningKeys,
                 _ => Kind::Secret,
             };
-            kinds.insert(variable.to_owned(), kind);
+            kinds.insert(name.to_owned(), kind);
         }
         Self { given: given.iter().cloned().collect(), assume, kinds, assumed: RefCell::default() }
     }
@@ -81,16 +81,26 @@ impl Environment {
     }
 }
 
-/// The environment variables that a configuration names, each with the setting that does.
-pub(crate) fn variables(configuration: &Node) -> Vec<(&str, &str)> {
+/// An environment variable that a configuration names.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Variable<'c> {
+    pub(crate) setting: &'c str,
+    pub(crate) name: &'c str,
+    /// Where it is named.
+    pub(crate) at: usize,
+}
+
+/// The environment variables that a configuration names, each with the setting that does, in their order; each once.
+pub(crate) fn variables(configuration: &Node) -> Vec<Variable<'_>> {
     let mut found = Vec::new();
     configuration.each(&mut |node| {
-        if let Value::Map(members) = &node.value {
-            for member in members.iter().filter(|member| member.name.ends_with("_variable")) {
-                found.extend(member.node.text().map(|text| (member.name.as_str(), text)));
-            }
+        for member in node.members().iter().filter(|member| member.name.ends_with("_variable")) {
+            let variable = |name| Variable { setting: &member.name, name, at: member.node.at };
+            found.extend(member.node.text().map(variable));
         }
     });
+    found.sort_unstable();
+    found.dedup_by_key(|variable| (variable.setting, variable.name));
     found
 }
 

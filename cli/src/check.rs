@@ -1,5 +1,7 @@
 //! `mcp-oauth check`: what is wrong with a configuration, with place and cure.
 
+use std::{borrow::Cow, collections::HashSet};
+
 use mcp_oauth::config;
 use serde_json::json;
 
@@ -7,10 +9,13 @@ use crate::{
     Ending, Misuse, advice,
     arguments::Check,
     assumed::Environment,
+    budget::{Budget, MAX_CONFIGURATIONS, MAX_NESTING, MAX_TEXT_BYTES},
+    configuration::{Readable, Unreadable},
     cures,
-    manifests::{self, Holder, Readable},
+    manifests::{self, Documents, Holder, Inner},
     node::{Node, SyntaxError, Value, shown, shown_uri},
     output::{self, Ink, Output},
+    recognise,
     source::{self, ReadError, Source},
 };
 
@@ -62,14 +67,17 @@ const MAX_SHOWN: usize = 200;
 
 pub(crate) fn run(options: &Check, out: &mut Output) -> Result<Ending, Misuse> {
     options.environment.iter().for_each(|(_, value)| out.keep_secret(value));
-    let (mut documents, mut count, mut configurations) = (Vec::new(), 0_usize, 0_usize);
+    let (mut documents, mut unread) = (Vec::new(), Vec::new());
+    let (mut count, mut configurations) = (0_usize, 0_usize);
     for name in &options.files {
         out.progress(&format!("reading {name}"));
         let report = match source::read(name) {
             Ok(source) => look(&source, options),
             Err(ReadError::Unreadable(why)) => {
-                let what = format!("{}: {why}", output::name_of_file(name));
-                return Err(Misuse::new(what, "name a file that can be read, or `-` for standard input"));
+                let cure = "name a file that can be read, or `-` for standard input";
+                output::complain(&Misuse::new(format!("{}: {why}", output::name_of_file(name)), cure));
+                unread.push(json!({ "file": name, "reason": why, "cure": cure }));
+                continue;
             }
             Err(ReadError::Content(why)) => {
                 let empty = Source::new(name, String::new());
@@ -87,14 +95,23 @@ pub(crate) fn run(options: &Check, out: &mut Output) -> Result<Ending, Misuse> {
             })
         }));
     }
-    out.document(&json!({ "findings": documents, "count": count, "configurations": configurations }));
-    let files = options.files.len();
-    out.line(&match count {
-        0 => out.paint(Ink::Green, &format!("no findings: {configurations} configurations in {files} files")),
-        1 => out.paint(Ink::Red, "1 finding"),
-        count => out.paint(Ink::Red, &format!("{count} findings")),
-    });
-    Ok(if count == 0 { Ending::Good } else { Ending::Findings })
+    out.document(&json!({
+        "findings": documents, "count": count, "configurations": configurations, "unread": unread,
+    }));
+    let files = options.files.len().saturating_sub(unread.len());
+    if files > 0 {
+        out.line(&match count {
+            0 => out.paint(Ink::Green, &format!("no findings: {configurations} configurations in {files} files")),
+            1 => out.paint(Ink::Red, "1 finding"),
+            count => out.paint(Ink::Red, &format!("{count} findings")),
+        });
+    }
+    Ok(match count {
+        // Whatever the others are like: this is not the answer that was asked for.
+        _ if !unread.is_empty() => Ending::Misuse,
+        0 => Ending::Good,
+        _ => Ending::Findings,
+    })
 }
 
 fn print(report: &Report, out: &Output) {
@@ -130,8 +147,8 @@ pub(crate) struct Report {
 pub(crate) struct Found {
     /// In characters from the beginning of the file.
     pub(crate) at: usize,
-    /// `None`: it is too large.
-    pub(crate) readable: Option<Readable>,
+    /// Or why not.
+    pub(crate) readable: Result<Readable, &'static str>,
 }
 
 impl Report {
@@ -142,7 +159,16 @@ impl Report {
 
 /// Everything that is wrong with a file.
 pub(crate) fn look(source: &Source, options: &Check) -> Report {
-    let (mut findings, found) = look_into(source, options);
+    let mut search = Search { options, budget: Budget::default(), found: Vec::new(), telling: 0 };
+    let mut findings = search.look_into(source, 0);
+    if search.budget.is_spent() {
+        let reason = format!(
+            "there is more here than is looked at: {MAX_CONFIGURATIONS} configurations, {} MiB of texts",
+            MAX_TEXT_BYTES / 1024 / 1024
+        );
+        findings.push(Finding::new(Severity::Error, 0, "", reason, "check its parts as files of their own"));
+    }
+    let found = search.found;
     if found.is_empty() && findings.is_empty() {
         let reason = "there is no plugin configuration of this filter here";
         let cure = "name a file with `authorization_servers` and `resources`, or with a manifest that holds them";
@@ -153,43 +179,83 @@ pub(crate) fn look(source: &Source, options: &Check) -> Report {
     Report { file: source.name.clone(), placed, found }
 }
 
-fn look_into(source: &Source, options: &Check) -> (Vec<Finding>, Vec<Found>) {
-    let documents = match manifests::documents(source) {
-        Ok(documents) => documents,
-        Err(SyntaxError { at, reason }) => {
-            return (
-                vec![Finding::new(Severity::Error, at, "", reason, "mend the syntax here, or just before")],
-                Vec::new(),
-            );
+/// One file, and the files in it.
+struct Search<'o> {
+    options: &'o Check,
+    budget: Budget,
+    found: Vec<Found>,
+    /// Texts in it that name this filter's settings, readable or not.
+    telling: usize,
+}
+
+impl Search<'_> {
+    fn look_into(&mut self, source: &Source, nesting: usize) -> Vec<Finding> {
+        let Documents { nodes: documents, no_json } = match manifests::documents(source) {
+            Ok(documents) => documents,
+            Err(SyntaxError { at, reason }) => {
+                return vec![Finding::new(Severity::Error, at, "", reason, "mend the syntax here, or just before")];
+            }
+        };
+        let (mut findings, mut arounds) = (Vec::new(), HashSet::new());
+        for document in &documents {
+            for plugin in manifests::find(document) {
+                if !self.budget.has_configuration() {
+                    return findings;
+                }
+                let no_json = no_json.as_ref().filter(|_| plugin.holder == Holder::Itself);
+                if let Some(SyntaxError { at, reason }) = no_json {
+                    let reason = format!("no JSON, only YAML, which the filter does not read: {reason}");
+                    let cure = "mend the JSON here, or just before";
+                    findings.push(Finding::new(Severity::Error, *at, "", reason, cure));
+                }
+                let readable = plugin.configuration.read(source, &mut self.budget);
+                match &readable {
+                    Ok(readable) => findings.extend(ask(readable, plugin.holder, self.options)),
+                    Err(Unreadable { reason, cure }) => {
+                        let at = plugin.configuration.node().at;
+                        findings.push(Finding::new(Severity::Error, at, "configuration", *reason, *cure));
+                    }
+                }
+                findings.extend(advice::advise(&plugin, readable.as_ref().ok()));
+                if arounds.insert(std::ptr::from_ref(plugin.around)) {
+                    findings.extend(advice::advise_around(&plugin));
+                }
+                let readable = readable.map_err(|why| why.reason);
+                let readable = if no_json.is_some() { Err("no JSON") } else { readable };
+                self.found.push(Found { at: plugin.configuration.node().at, readable });
+            }
+            for inner in manifests::inner_files(document) {
+                findings.extend(self.look_inside(source, &inner, nesting));
+            }
         }
-    };
-    let (mut findings, mut found) = (Vec::new(), Vec::new());
-    for document in &documents {
-        for plugin in manifests::find(document) {
-            let at = plugin.configuration.node().at;
-            let Some(readable) = plugin.configuration.read(source) else {
-                found.push(Found { at, readable: None });
-                let cure = "write less, or without aliases";
-                findings.push(Finding::new(Severity::Error, at, "", "the configuration is too large", cure));
-                continue;
-            };
-            findings.extend(ask(&readable, plugin.holder, options));
-            findings.extend(advice::advise(&plugin, &readable));
-            found.push(Found { at, readable: Some(readable) });
-        }
-        for (name, node) in manifests::inner_files(document) {
-            let Value::Text { text, style } = &node.value else { continue };
-            let inner = Source::new(name, text.clone());
-            let places = source.align(node.at, *style, text);
-            let (inner, more) = look_into(&inner, options);
-            // A file without anything of ours in it is none of our business.
-            let outer = |at: usize| places.get(at).or(places.last()).copied().unwrap_or(node.at);
-            let is_ours = !more.is_empty() || text.contains("authorization_servers");
-            findings.extend(inner.into_iter().filter(|_| is_ours).map(|f| Finding { at: outer(f.at), ..f }));
-            found.extend(more.into_iter().map(|f| Found { at: outer(f.at), ..f }));
-        }
+        findings
     }
-    (findings, found)
+
+    fn look_inside(&mut self, source: &Source, inner: &Inner<'_>, nesting: usize) -> Vec<Finding> {
+        let Inner { name, node, text } = inner;
+        let is_telling = recognise::is_telling_text(text);
+        self.telling = self.telling.saturating_add(usize::from(is_telling));
+        if nesting >= MAX_NESTING {
+            let (reason, cure) = ("a file in files is not looked at so deep", "check it as a file of its own");
+            let finding = || Finding::new(Severity::Error, node.at, name, reason, cure);
+            return is_telling.then(finding).into_iter().collect();
+        }
+        if !self.budget.has_text(text.len()) {
+            return Vec::new();
+        }
+        let places = match (&node.value, text) {
+            (Value::Text { style, .. }, Cow::Borrowed(text)) => source.align(node.at, *style, text),
+            // What was base64: all places are that of the value.
+            _ => Vec::new(),
+        };
+        let before = (self.found.len(), self.telling);
+        let found = self.look_into(&Source::new(name, text.clone().into_owned()), nesting.saturating_add(1));
+        let outer = |at: usize| places.get(at).or(places.last()).copied().unwrap_or(node.at);
+        self.found.iter_mut().skip(before.0).for_each(|one| one.at = outer(one.at));
+        // A file without anything of ours in it is none of our business.
+        let is_ours = is_telling || (self.found.len(), self.telling) != before;
+        found.into_iter().filter(|_| is_ours).map(|f| Finding { at: outer(f.at), ..f }).collect()
+    }
 }
 
 /// What the core says.

@@ -12,6 +12,18 @@ pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
     if reader.at < reader.text.len() { Err(reader.error("more text after the end of the document")) } else { Ok(node) }
 }
 
+/// Reads JSON texts one after another.
+pub(crate) fn parse_all(text: &str) -> Result<Vec<Node>, SyntaxError> {
+    let mut reader = Reader { text: text.chars().collect(), at: 0, nodes: 0 };
+    let mut nodes = Vec::new();
+    reader.skip();
+    while reader.at < reader.text.len() {
+        nodes.push(reader.value(0)?);
+        reader.skip();
+    }
+    Ok(nodes)
+}
+
 struct Reader {
     text: Vec<char>,
     at: usize,

@@ -5,7 +5,9 @@
 mod advice;
 mod arguments;
 mod assumed;
+mod budget;
 mod check;
+mod configuration;
 mod cures;
 mod discover;
 mod explain;
@@ -15,6 +17,7 @@ mod json;
 mod manifests;
 mod node;
 mod output;
+mod recognise;
 mod schema;
 mod source;
 mod yaml;

@@ -1,10 +1,15 @@
 //! Finds plugin configurations in whatever holds them.
 
-use std::rc::Rc;
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use crate::{
+    configuration::{Configuration, decoded},
     json,
-    node::{Located, Node, SyntaxError, Value},
+    node::{Node, SyntaxError, Value},
+    recognise::{Recogniser, is_telling},
     source::Source,
     yaml,
 };
@@ -29,160 +34,163 @@ pub(crate) struct Plugin<'d> {
     /// The document that it is in.
     pub(crate) document: &'d Node,
     pub(crate) configuration: Configuration<'d>,
+    /// What switches Envoy's filter off.
+    pub(crate) disabled: Option<&'d Node>,
 }
 
-/// A configuration as the filter gets it.
-pub(crate) enum Configuration<'d> {
-    /// A map of the file itself.
-    Map(&'d Node),
-    /// A text in the file.
-    Text(&'d Node),
+/// The documents of a file.
+pub(crate) struct Documents {
+    pub(crate) nodes: Vec<Node>,
+    /// Why it is YAML only, where it begins as JSON does.
+    pub(crate) no_json: Option<SyntaxError>,
 }
 
-/// A configuration to be asked about: the bytes, and where in the file each value stands.
-pub(crate) struct Readable {
-    pub(crate) json: String,
-    tree: Result<Rc<Node>, SyntaxError>,
-    /// Of each character of the text, where it stands in the file; `None`: the places are the file's already.
-    places: Option<Vec<usize>>,
-    at: usize,
-}
-
-impl Readable {
-    /// The place of a value, by the path of a finding: in the file, in characters. And the value.
-    pub(crate) fn place(&self, path: &str, of_name: bool) -> (usize, Option<&Node>) {
-        let Ok(tree) = &self.tree else { return (self.at, None) };
-        let Located { node, name_at, whole } = tree.locate(path);
-        (self.in_file(if of_name && whole { name_at } else { node.at }), whole.then_some(node))
-    }
-
-    pub(crate) fn in_file(&self, at: usize) -> usize {
-        match &self.places {
-            Some(places) => places.get(at).or(places.last()).copied().unwrap_or(self.at),
-            None => at,
-        }
-    }
-
-    pub(crate) fn tree(&self) -> Result<&Node, &SyntaxError> {
-        self.tree.as_deref()
-    }
-}
-
-impl Configuration<'_> {
-    pub(crate) fn node(&self) -> &Node {
-        match self {
-            Self::Map(node) | Self::Text(node) => node,
-        }
-    }
-
-    /// What the filter gets of it.
-    pub(crate) fn read(&self, source: &Source) -> Option<Readable> {
-        match self {
-            Self::Map(node) => {
-                Some(Readable { json: node.to_json()?, tree: Ok(Rc::new(copy(node))), places: None, at: node.at })
-            }
-            Self::Text(node) => {
-                let Value::Text { text, style } = &node.value else { return None };
-                let places = source.align(node.at, *style, text);
-                let tree = json::parse(text).map(Rc::new);
-                Some(Readable { json: text.clone(), tree, places: Some(places), at: node.at })
-            }
-        }
-    }
-}
-
-/// The same tree; what is below is shared.
-fn copy(node: &Node) -> Node {
-    let value = match &node.value {
-        Value::Null => Value::Null,
-        Value::Truth(truth) => Value::Truth(*truth),
-        Value::Number(number) => Value::Number(number.clone()),
-        Value::Text { text, style } => Value::Text { text: text.clone(), style: *style },
-        Value::List(items) => Value::List(items.clone()),
-        Value::Map(members) => {
-            let copy = |member: &crate::node::Member| crate::node::Member {
-                name: member.name.clone(),
-                at: member.at,
-                node: Rc::clone(&member.node),
-            };
-            Value::Map(members.iter().map(copy).collect())
-        }
-    };
-    Node { at: node.at, value }
-}
-
-/// The documents of a file: one of JSON, any number of YAML.
-pub(crate) fn documents(source: &Source) -> Result<Vec<Node>, SyntaxError> {
+/// Any number of documents in YAML, one in JSON, and of manifests in JSON any number, as `kubectl` takes them.
+pub(crate) fn documents(source: &Source) -> Result<Documents, SyntaxError> {
     let is_json = source.text.trim_start().starts_with(['{', '[']);
     if !is_json {
-        return yaml::parse(&source.text);
+        return Ok(Documents { nodes: yaml::parse(&source.text)?, no_json: None });
     }
-    json::parse(&source.text).map(|node| vec![node]).or_else(|error| {
-        let is_named_json = source.name.ends_with(".json");
-        // YAML may begin like that too.
-        let documents = if is_named_json { None } else { yaml::parse(&source.text).ok() };
-        documents.filter(|documents| documents.iter().all(|node| !node.members().is_empty())).ok_or(error)
-    })
+    let error = match json::parse(&source.text) {
+        Ok(node) => return Ok(Documents { nodes: vec![node], no_json: None }),
+        Err(error) => error,
+    };
+    let manifests = json::parse_all(&source.text).ok();
+    if let Some(nodes) = manifests.filter(|nodes| nodes.iter().all(|node| node.text_of(&["kind"]).is_some())) {
+        return Ok(Documents { nodes, no_json: None });
+    }
+    let is_named_json = source.name.ends_with(".json");
+    // YAML may begin like that too.
+    let documents = if is_named_json { None } else { yaml::parse(&source.text).ok() };
+    match documents.filter(|documents| documents.iter().all(|node| !node.members().is_empty())) {
+        Some(nodes) => Ok(Documents { nodes, no_json: Some(error) }),
+        None => Err(error),
+    }
 }
 
-/// The names of settings that only this filter has.
-const TELLING: [&str; 2] = ["authorization_servers", "resources"];
+/// A document, or what a list of manifests has in it.
+struct Manifest<'d> {
+    node: &'d Node,
+    kind: Option<&'d str>,
+    group: &'d str,
+    /// Whether it is the whole document.
+    is_whole: bool,
+}
 
-/// All plugin configurations of a document that are this filter's, as far as can be told.
-pub(crate) fn find<'d>(document: &'d Node) -> Vec<Plugin<'d>> {
-    if document.text_of(&["kind"]) == Some("List") {
-        let items = document.get(&["items"]).map(|items| items.items()).unwrap_or_default();
-        return items
-            .iter()
-            .filter(|item| item.text_of(&["kind"]) != Some("List"))
-            .flat_map(|item| find(item))
-            .collect();
+/// The manifests of a document: itself, or the items of a `List`, of a list of one kind, or of an array. Each once.
+fn manifests(document: &Node) -> Vec<Manifest<'_>> {
+    fn unfold<'d>(
+        node: &'d Node,
+        of: (Option<&'d str>, &'d str),
+        seen: &mut HashSet<*const Node>,
+        found: &mut Vec<Manifest<'d>>,
+    ) {
+        if !seen.insert(node) {
+            return;
+        }
+        let kind = node.text_of(&["kind"]).or(of.0);
+        let version = node.text_of(&["apiVersion"]).unwrap_or(of.1);
+        let list = kind.and_then(|kind| Some((kind.strip_suffix("List")?, node.get(&["items"])?)));
+        match list {
+            Some((of, items)) => {
+                let of = Some(of).filter(|kind| !kind.is_empty());
+                items.items().iter().for_each(|item| unfold(item, (of, version), seen, found));
+            }
+            None if !node.items().is_empty() => {
+                node.items().iter().for_each(|item| unfold(item, (None, ""), seen, found));
+            }
+            None => {
+                let group = version.split('/').next().unwrap_or_default();
+                found.push(Manifest { node, kind, group, is_whole: seen.len() == 1 });
+            }
+        }
     }
     let mut found = Vec::new();
-    let group = document.text_of(&["apiVersion"]).unwrap_or_default().split('/').next().unwrap_or_default();
-    let spec = document.get(&["spec"]);
-    let mut add = |holder, around: &'d Node, node: Option<&'d Rc<Node>>| {
-        if let Some(configuration) = node.and_then(|node| configuration(node).or_else(|| misspelt(node, around))) {
-            found.push(Plugin { holder, around, document, configuration });
-        }
-    };
-    match (document.text_of(&["kind"]), spec) {
-        (Some("WasmPlugin"), Some(spec)) if group.contains("higress") => {
-            add(Holder::Higress, spec, spec.get(&["defaultConfig"]));
-            for rule in spec.get(&["matchRules"]).map(|rules| rules.items()).unwrap_or_default() {
-                add(Holder::Higress, spec, rule.get(&["config"]));
-            }
-            add(Holder::Higress, spec, spec.get(&["pluginConfig"]));
-        }
-        (Some("WasmPlugin"), Some(spec)) => add(Holder::Istio, spec, spec.get(&["pluginConfig"])),
-        (Some("TrafficExtension"), Some(spec)) => {
-            if let Some(wasm) = spec.get(&["wasm"]) {
-                add(Holder::Istio, wasm, wasm.get(&["pluginConfig"]));
-            }
-        }
-        (Some("EnvoyExtensionPolicy"), Some(spec)) => {
-            for wasm in spec.get(&["wasm"]).map(|wasm| wasm.items()).unwrap_or_default() {
-                add(Holder::EnvoyGateway, wasm, wasm.get(&["config"]));
-            }
-        }
-        (None, _) if document.members().iter().any(|member| TELLING.contains(&member.name.as_str())) => {
-            let configuration = Configuration::Map(document);
-            return vec![Plugin { holder: Holder::Itself, around: document, document, configuration }];
-        }
-        _ => {
-            document.each(&mut |node| {
-                if let Some(around) = envoy_plugin(node) {
-                    let value = around.get(&["configuration"]);
-                    let inner = value.and_then(|any| any.get(&["value"])).or(value);
-                    let inner = inner.and_then(|node| configuration(node).or_else(|| misspelt(node, around)));
-                    if let Some(configuration) = inner {
-                        found.push(Plugin { holder: Holder::Envoy, around, document, configuration });
-                    }
+    unfold(document, (None, ""), &mut HashSet::new(), &mut found);
+    found
+}
+
+/// All plugin configurations of a document that are this filter's, as far as can be told.
+pub(crate) fn find(document: &Node) -> Vec<Plugin<'_>> {
+    let mut finder = Finder { recogniser: Recogniser::default(), seen: HashSet::new(), found: Vec::new() };
+    manifests(document).iter().for_each(|manifest| finder.look(manifest));
+    finder.found
+}
+
+struct Finder<'d> {
+    recogniser: Recogniser<'d>,
+    seen: HashSet<(*const Node, Option<*const Node>)>,
+    found: Vec<Plugin<'d>>,
+}
+
+impl<'d> Finder<'d> {
+    fn look(&mut self, manifest: &Manifest<'d>) {
+        let Manifest { node: document, kind, group, is_whole } = *manifest;
+        let spec = document.get(&["spec"]).map(|spec| &**spec);
+        let list = |node: &'d Node, name| node.get(&[name]).map(|list| list.items()).unwrap_or_default();
+        match (kind, spec) {
+            (Some("WasmPlugin"), Some(spec)) if group.contains("higress") => {
+                let rules = list(spec, "matchRules").iter().filter_map(|rule| rule.get(&["config"]));
+                let given: Vec<_> = spec.get(&["defaultConfig"]).into_iter().chain(rules).collect();
+                let given: Vec<_> = given.into_iter().chain(spec.get(&["pluginConfig"])).collect();
+                if given.is_empty() {
+                    self.add(Holder::Higress, document, spec, None);
                 }
-            });
+                given.into_iter().for_each(|node| self.add(Holder::Higress, document, spec, Some(node)));
+            }
+            (Some("WasmPlugin"), Some(spec)) => {
+                self.add(Holder::Istio, document, spec, spec.get(&["pluginConfig"]).map(|node| &**node));
+            }
+            (Some("TrafficExtension"), Some(spec)) => {
+                if let Some(wasm) = spec.get(&["wasm"]) {
+                    self.add(Holder::Istio, document, wasm, wasm.get(&["pluginConfig"]).map(|node| &**node));
+                }
+            }
+            (Some("EnvoyExtensionPolicy"), Some(spec)) => {
+                for wasm in list(spec, "wasm") {
+                    self.add(Holder::EnvoyGateway, document, wasm, wasm.get(&["config"]).map(|node| &**node));
+                }
+            }
+            (None, _) if is_whole && is_telling(document) => {
+                let configuration = Configuration::Map(document);
+                let holder = Holder::Itself;
+                self.found.push(Plugin { holder, around: document, document, configuration, disabled: None });
+            }
+            _ => self.look_for_filters(document),
         }
     }
-    found
+
+    fn add(&mut self, holder: Holder, document: &'d Node, around: &'d Node, given: Option<&'d Node>) {
+        if self.seen.insert((around, given.map(std::ptr::from_ref)))
+            && let Some(configuration) = self.recogniser.configuration(around, given, false)
+        {
+            self.found.push(Plugin { holder, around, document, configuration, disabled: None });
+        }
+    }
+
+    /// Envoy's filters, wherever they are.
+    fn look_for_filters(&mut self, document: &'d Node) {
+        let mut disabled: HashMap<*const Node, &'d Node> = HashMap::new();
+        document.each(&mut |node| {
+            let typed = node.get(&["typed_config", "typedConfig"]);
+            if let (Some(typed), Some(switch)) = (typed, node.get(&["disabled"])) {
+                disabled.insert(&raw const **typed, switch);
+            }
+        });
+        document.each(&mut |node| {
+            let Some(around) = envoy_plugin(node).filter(|_| self.seen.insert((node, None))) else { return };
+            let any = around.get(&["configuration"]).map(|any| &**any);
+            let typed = any.and_then(|any| any.text_of(&["@type"]));
+            let is = |kind| typed.is_some_and(|typed| typed.ends_with(kind));
+            let (is_text, is_bytes) = (is("google.protobuf.StringValue"), is("google.protobuf.BytesValue"));
+            let value = any.and_then(|any| any.get(&["value"])).map(|value| &**value);
+            let given = value.or(any.filter(|_| !is_text && !is_bytes));
+            if let Some(configuration) = self.recogniser.configuration(around, given, is_bytes) {
+                let disabled = disabled.get(&std::ptr::from_ref(node)).copied();
+                self.found.push(Plugin { holder: Holder::Envoy, around, document, configuration, disabled });
+            }
+        });
+    }
 }
 
 /// Envoy's `PluginConfig`, if this is a Wasm filter or a plugin of a generic proxy.
@@ -195,35 +203,31 @@ fn envoy_plugin(node: &Node) -> Option<&Node> {
     typed.ends_with(".wasm.v3.Wasm").then(|| node.get(&["config"]).map(|node| &**node))?
 }
 
-/// A configuration of this filter: a map with its settings, or a text that seems to be meant as one.
-fn configuration(node: &Node) -> Option<Configuration<'_>> {
-    match &node.value {
-        Value::Map(members) if members.iter().any(|member| TELLING.contains(&member.name.as_str())) => {
-            Some(Configuration::Map(node))
+/// A text that is a file of its own.
+pub(crate) struct Inner<'d> {
+    pub(crate) name: &'d str,
+    pub(crate) node: &'d Node,
+    /// As it is in the file, or what was base64 there.
+    pub(crate) text: Cow<'d, str>,
+}
+
+/// The files in a `ConfigMap` and in a `Secret`. Each once, whatever it is called.
+pub(crate) fn inner_files(document: &Node) -> Vec<Inner<'_>> {
+    let (mut found, mut seen) = (Vec::new(), HashSet::new());
+    for manifest in manifests(document) {
+        let (written, encoded) = match manifest.kind {
+            Some("ConfigMap") => ("data", "binaryData"),
+            Some("Secret") => ("stringData", "data"),
+            _ => continue,
+        };
+        for (list, is_encoded) in [(written, false), (encoded, true)] {
+            let members = manifest.node.get(&[list]).map(|list| list.members()).unwrap_or_default();
+            for member in members.iter().filter(|member| seen.insert(&raw const *member.node)) {
+                let Value::Text { text, .. } = &member.node.value else { continue };
+                let text = if is_encoded { decoded(text).map(Cow::Owned) } else { Some(Cow::Borrowed(&**text)) };
+                found.extend(text.map(|text| Inner { name: &member.name, node: &member.node, text }));
+            }
         }
-        Value::Text { text, .. } if TELLING.iter().any(|name| text.contains(name)) => Some(Configuration::Text(node)),
-        _ => None,
     }
-}
-
-/// What nothing in it tells to be for this filter, where what is around it names the filter: its settings are misspelt, or missing.
-fn misspelt<'d>(node: &'d Node, around: &Node) -> Option<Configuration<'d>> {
-    const NAMES: [&str; 3] = ["mcp-oauth-filter", "mcp_oauth_filter", "mcp_resource_server"];
-    let mut is_named = false;
-    around.each(&mut |node| is_named |= node.text().is_some_and(|text| NAMES.iter().any(|name| text.contains(name))));
-    match &node.value {
-        Value::Map(_) if is_named => Some(Configuration::Map(node)),
-        Value::Text { .. } if is_named => Some(Configuration::Text(node)),
-        _ => None,
-    }
-}
-
-/// Texts that are files of their own: the `data` of a `ConfigMap`.
-pub(crate) fn inner_files(document: &Node) -> Vec<(&str, &Node)> {
-    let is_map = document.text_of(&["kind"]) == Some("ConfigMap");
-    let data = document.get(&["data"]).filter(|_| is_map).map(|data| data.members()).unwrap_or_default();
-    data.iter()
-        .filter(|member| member.node.text().is_some())
-        .map(|member| (member.name.as_str(), &*member.node))
-        .collect()
+    found
 }

@@ -1,6 +1,6 @@
 //! A document as a tree whose every value knows where it stands.
 
-use std::rc::Rc;
+use std::{collections::HashSet, rc::Rc};
 
 use mcp_oauth::shown::{Shown, ShownUri};
 
@@ -8,6 +8,8 @@ use mcp_oauth::shown::{Shown, ShownUri};
 pub(crate) const MAX_DEPTH: usize = 64;
 /// More values than any configuration has. Aliases count each time, which is what makes "billion laughs" end.
 pub(crate) const MAX_NODES: usize = 500_000;
+/// Of the JSON that a tree is written as: one alias may stand for a long text, and is short itself.
+const MAX_JSON_BYTES: usize = 4 * 1024 * 1024;
 
 /// A value and its place, in characters from the beginning of the text.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub(crate) enum Style {
     Single,
     Double,
     Block,
+    /// Without quotes, and with a tag that makes it a text.
+    Tagged,
 }
 
 /// A name and its value.
@@ -98,7 +102,7 @@ impl Node {
     }
 
     fn write(&self, json: &mut String, left: &mut usize) -> bool {
-        let Some(less) = left.checked_sub(1) else { return false };
+        let Some(less) = left.checked_sub(1).filter(|_| json.len() <= MAX_JSON_BYTES) else { return false };
         *left = less;
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         match &self.value {
@@ -132,16 +136,17 @@ impl Node {
         true
     }
 
-    /// Calls `visit` for every value, this one first; stops after [`MAX_NODES`].
+    /// Calls `visit` for every value, this one first; for those that aliases share, once.
     pub(crate) fn each<'n>(&'n self, visit: &mut impl FnMut(&'n Node)) {
-        fn walk<'n>(node: &'n Node, left: &mut usize, visit: &mut impl FnMut(&'n Node)) {
-            let Some(less) = left.checked_sub(1) else { return };
-            *left = less;
+        fn walk<'n>(node: &'n Node, seen: &mut HashSet<*const Node>, visit: &mut impl FnMut(&'n Node)) {
+            if !seen.insert(node) {
+                return;
+            }
             visit(node);
-            node.items().iter().for_each(|item| walk(item, left, visit));
-            node.members().iter().for_each(|member| walk(&member.node, left, visit));
+            node.items().iter().for_each(|item| walk(item, seen, visit));
+            node.members().iter().for_each(|member| walk(&member.node, seen, visit));
         }
-        walk(self, &mut { MAX_NODES }, visit);
+        walk(self, &mut HashSet::new(), visit);
     }
 
     /// The deepest value on the way to `path`, a path as findings have it (`resources[0].resource`); whether it is the whole

@@ -40,7 +40,7 @@ impl Source {
     /// Of each character of a YAML or JSON text that begins at `at`, where it stands in the file. All styles drop or fold white
     /// space only, or escape single characters, so the visible ones come in the same order.
     pub(crate) fn align(&self, at: usize, style: Style, text: &str) -> Vec<usize> {
-        let mut here = at;
+        let mut here = self.past_properties(at);
         match style {
             Style::Block => {
                 // The header: `|`, `>`, their indicators, a comment.
@@ -55,7 +55,7 @@ impl Source {
                     here = here.saturating_add(1);
                 }
             }
-            Style::Plain => {}
+            Style::Plain | Style::Tagged => {}
         }
         let mut places = Vec::with_capacity(text.len());
         for c in text.chars() {
@@ -71,18 +71,50 @@ impl Source {
         places
     }
 
+    /// Past tag and anchor, and the comments behind them.
+    fn past_properties(&self, mut at: usize) -> usize {
+        let past = |mut at: usize, is_in: fn(char) -> bool| {
+            while self.char(at).is_some_and(is_in) {
+                at = at.saturating_add(1);
+            }
+            at
+        };
+        let start = at;
+        loop {
+            at = match self.char(at) {
+                Some('!' | '&') => past(past(at, |c| !c.is_whitespace()), char::is_whitespace),
+                Some('#') if at > start => past(past(at, |c| c != '\n'), char::is_whitespace),
+                _ => return at,
+            };
+        }
+    }
+
     /// Past white space, written or escaped.
     fn skip(&self, mut at: usize, style: Style) -> usize {
         loop {
             match self.char(at) {
                 Some(c) if c.is_whitespace() => at = at.saturating_add(1),
-                Some('\\') if style == Style::Double => match self.char(at.saturating_add(1)) {
-                    Some('n' | 't' | 'r' | ' ' | '\t' | '\n' | '\r' | 'f' | 'v') => at = at.saturating_add(2),
-                    _ => return at,
-                },
+                Some('\\') if style == Style::Double && self.is_escaped_space(at) => {
+                    at = at.saturating_add(self.width(at, style));
+                }
                 _ => return at,
             }
         }
+    }
+
+    fn is_escaped_space(&self, at: usize) -> bool {
+        let code = |digits: usize| {
+            let digits = (2..digits.saturating_add(2)).filter_map(|n| self.char(at.saturating_add(n)));
+            u32::from_str_radix(&digits.collect::<String>(), 16).ok().and_then(char::from_u32)
+        };
+        let escaped = match self.char(at.saturating_add(1)) {
+            Some('n' | 't' | 'r' | 'f' | 'v' | 'N' | '_' | 'L' | 'P') => Some(' '),
+            Some('x') => code(2),
+            Some('u') => code(4),
+            Some('U') => code(8),
+            other => other,
+        };
+        escaped.is_some_and(char::is_whitespace)
     }
 
     /// How many characters of the file make one of the text.

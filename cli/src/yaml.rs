@@ -38,7 +38,8 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Node>, SyntaxError> {
                 None => return fail("an alias of a value that it is part of"),
             },
             Event::Scalar(value, style, anchor, tag) => {
-                let is_text = tag.is_some_and(|tag| tag.suffix == "str");
+                let is_text =
+                    tag.is_some_and(|tag| tag.suffix == "str" || (tag.handle.is_empty() && tag.suffix == "!"));
                 (Rc::new(Node { at, value: scalar(&value, style, is_text) }), 0, anchor)
             }
             Event::SequenceStart(anchor, _) => {
@@ -128,12 +129,13 @@ impl Open {
 /// YAML 1.2, core schema.
 fn scalar(text: &str, style: ScalarStyle, is_text: bool) -> Value {
     let style = match style {
+        ScalarStyle::Plain if is_text => Style::Tagged,
         ScalarStyle::Plain => Style::Plain,
         ScalarStyle::SingleQuoted => Style::Single,
         ScalarStyle::DoubleQuoted => Style::Double,
         ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
     };
-    if style == Style::Plain && !is_text {
+    if style == Style::Plain {
         match text {
             "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
             "true" | "True" | "TRUE" => return Value::Truth(true),
@@ -145,4 +147,16 @@ fn scalar(text: &str, style: ScalarStyle, is_text: bool) -> Value {
         }
     }
     Value::Text { text: text.to_owned(), style }
+}
+
+/// Whether Kubernetes' YAML (1.1) or Envoy's makes a truth value or a number of what is a text in YAML 1.2 and its JSON schema.
+pub(crate) fn is_read_otherwise(text: &str) -> bool {
+    const TRUTHS: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
+    let number = text.strip_prefix(['+', '-']).unwrap_or(text).replace('_', "").to_ascii_lowercase();
+    let has_base = ["0x", "0o", "0b"].iter().filter_map(|base| number.strip_prefix(base));
+    let is_number = number.starts_with(|c: char| c.is_ascii_digit() || c == '.') && number.parse::<f64>().is_ok();
+    TRUTHS.iter().any(|word| text.eq_ignore_ascii_case(word))
+        || matches!(number.as_str(), ".inf" | ".nan")
+        || has_base.filter(|digits| !digits.is_empty()).any(|digits| digits.bytes().all(|c| c.is_ascii_hexdigit()))
+        || is_number
 }

@@ -4,7 +4,7 @@ use crate::{
     Misuse,
     arguments::{Check, Explain},
     check::{self, Found},
-    manifests::Readable,
+    configuration::Readable,
     node::shown_uri,
     output,
     source::{self, ReadError, Source},
@@ -48,7 +48,7 @@ pub(super) fn configuration(options: &Explain) -> Result<Readable, Misuse> {
             }
         });
     };
-    readable.ok_or_else(|| Misuse::new(format!("{name}: the configuration is too large"), &*cure))
+    readable.map_err(|why| Misuse::new(format!("{name}: {why}"), &*cure))
 }
 
 fn parse(text: &str) -> Option<(usize, Option<usize>)> {
@@ -62,7 +62,7 @@ fn parse(text: &str) -> Option<(usize, Option<usize>)> {
 fn names(found: &[Found], source: &Source) -> String {
     let one = |one: &Found| {
         let (line, column) = source.place(one.at);
-        let tree = one.readable.as_ref().and_then(|readable| readable.tree().ok());
+        let tree = one.readable.as_ref().ok().and_then(|readable| readable.tree().ok());
         let first = tree.and_then(|tree| tree.get(&["resources"])?.items().first()?.text_of(&["resource"]));
         let resource = first.map(|resource| format!(" ({})", shown_uri(resource))).unwrap_or_default();
         format!("{line}:{column}{resource}")

@@ -82,6 +82,57 @@ fn files_that_are_no_configuration() {
     }
 }
 
+/// A small file that says much: what is shared is looked at once, and there is an end to the rest. By count and not by clock.
+#[test]
+fn there_is_an_end_to_what_a_file_may_cost() {
+    let envoy = |value: &str| {
+        format!(
+            "{{ \"@type\": a.wasm.v3.Wasm, config: {{ configuration: {{ \"@type\": google.protobuf.StringValue, value: {value} }} }} }}"
+        )
+    };
+    let good = configuration().to_string();
+    let long = with(configuration(), "nonsense", json!("x".repeat(1_000_000))).to_string();
+    let many = |plugin: &str, count: usize| format!("x:\n{}", format!("- {plugin}\n").repeat(count));
+    let nested = |levels: usize| {
+        (0..levels).fold(good.clone(), |inner, _| {
+            let lines: String = inner.lines().map(|line| format!("  {line}\n")).collect();
+            format!("kind: ConfigMap\ndata:\n a: |\n{lines}")
+        })
+    };
+    let quoted = format!("'{good}'");
+    let shared = |count: usize| format!("x: &a {}\ny: [{}]\n", envoy(&quoted), vec!["*a"; count].join(", "));
+    let file_shared = |count: usize| {
+        let keys: String = (0..count).map(|n| format!("  k{n}: *a\n")).collect();
+        format!("kind: ConfigMap\ndata:\n  k: &a {quoted}\n{keys}")
+    };
+    let text_shared = |count: usize| format!("t: &t '{long}'\n{}", many(&envoy("*t"), count));
+    let long_list = format!("t: &t '{long}'\nauthorization_servers: [{}]\n", vec!["*t"; 1000].join(", "));
+    let much = "there is more here than is looked at: 1000 configurations, 16 MiB of texts";
+    // How many configurations, how many findings, and one of them.
+    let rows: Vec<(&str, String, u64, u64, &str)> = vec![
+        ("one plugin for all", shared(100_000), 1, 0, ""),
+        ("one file for all", file_shared(50_000), 1, 0, ""),
+        ("as many as there may be", many(&envoy(&quoted), 1000), 1000, 0, ""),
+        ("one more", many(&envoy(&quoted), 1001), 1000, 1, much),
+        ("texts of 16 MB, each with an unknown setting", text_shared(16), 16, 16, "nonsense: unknown key"),
+        ("texts of 17 MB", text_shared(17), 17, 18, much),
+        ("a long text a thousand times", long_list, 1, 1, "the configuration is too large"),
+        ("a file in a file", nested(2), 1, 0, ""),
+        ("a file in a file in a file", nested(3), 0, 1, "a: a file in files is not looked at so deep"),
+        ("and so on", nested(60), 0, 1, "a: a file in files is not looked at so deep"),
+    ];
+    for (name, text, configurations, count, part) in rows {
+        let checked = run(&["check", "--json", &file("a.yaml", &text)]);
+        let document = checked.json();
+        assert_eq!(
+            (&document["configurations"], &document["count"]),
+            (&json!(configurations), &json!(count)),
+            "{name}"
+        );
+        assert!(part.is_empty() || checked.findings().iter().any(|finding| finding.contains(part)), "{name}");
+    }
+}
+
 #[test]
 fn a_token_in_the_wrong_place_is_not_repeated() {
     let token = good_token();

@@ -16,6 +16,7 @@ mod cures;
 mod discover;
 mod explain;
 mod fetching;
+mod forms;
 mod hostile;
 mod init;
 mod loopback;
