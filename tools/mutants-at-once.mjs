@@ -83,6 +83,7 @@ function write(file, own) {
 
 const names = JSON.parse(execFileSync(tool, ['mutants', '--list', '--json', '-p', 'mcp-oauth'], { encoding: 'utf8', maxBuffer: 1 << 28 }))
 const wanted = names.filter(mutant => files.includes(mutant.file) && !known.has(mutant.name))
+if (wanted.length === 0) process.exit(0)
 wanted.forEach((mutant, index) => (mutant.number = index + 1))
 let usable = functions(wanted)
 

@@ -192,6 +192,21 @@ fn each_algorithm_is_the_hosts_once_it_told_the_known_signature_from_a_bad_one()
     }
 }
 
+/// A host that knows one algorithm need not know another.
+#[test]
+fn each_algorithm_is_proved_for_itself() {
+    use HostAnswer::{Bad, Good};
+    let names = ["RS256", "RS384", "ES256", "ES384"];
+    let keys = names.map(|name| with(with(signers::jwk(name, 1), "kid", json!(name)), "alg", json!(name)));
+    let (mut gate, host) = gate_with(&keys, Manner::Right, "auto");
+    for name in names {
+        let header = with(with(header(), "alg", json!(name)), "kid", json!(name));
+        assert_eq!(outcome(present(&mut gate, &signers::token(name, 1, &header, &claims()))), Ok(()), "{name}");
+        let answers: Vec<HostAnswer> = host.asked.borrow_mut().drain(..).map(|(_, answer)| answer).collect();
+        assert_eq!(answers, [Good, Bad, Good], "{name}");
+    }
+}
+
 /// RFC 8017 section 8.2.2 step 1: hosts may take a signature that lacks a zero in front, or has one too many.
 #[test]
 fn an_rsa_signature_of_another_length_than_the_key_never_reaches_the_host() {

@@ -193,6 +193,20 @@ fn workers_do_not_all_try_again_in_the_same_second() {
     assert_eq!(found, expected, "the shortest, the longest, and how many");
 }
 
+/// Nor refresh in the same one. The numbers are those of SplitMix64, whose first with the seed 0 are
+/// `e220a8397b1dcdaf`, `6e789e6aa1b965f4` and `06c45d188009454f`; another one for each fetch.
+#[test]
+fn workers_do_not_all_refresh_in_the_same_second() {
+    let policy = || config::parse(remote_config().to_string().as_bytes()).expect("no findings");
+    let mut gate = Gate::on_host(policy(), Box::new(NoHostCrypto), 0);
+    serve(&mut gate, &metadata(), NOW);
+    serve(&mut gate, &jwks(&[jwk(1, "k1")]), NOW);
+    let refresh = later(600 - 0x6e78_9e6a_a1b9_65f4 % 60);
+    assert_eq!(gate.next_call(), Some(refresh), "keys_max_age is 10m, of which a tenth is for the refresh");
+    serve(&mut gate, &jwks(&[jwk(1, "k1")]), refresh);
+    assert_eq!(gate.next_call(), Some(UnixTime(refresh.0 + 600 - 0x06c4_5d18_8009_454f % 60)));
+}
+
 #[test]
 fn an_unknown_kid_causes_one_refetch_per_cooldown() {
     let mut gate = ready_gate();

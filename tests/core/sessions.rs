@@ -264,6 +264,18 @@ fn keys_are_rotated_without_losing_sessions() {
 }
 
 /// MCP 2026-07-28 has no sessions, so there is nothing to open and nothing to send up.
+/// Servers that make underscores of hyphens would take another spelling for the session.
+#[test]
+fn nothing_that_a_server_may_take_for_the_session_arrives_and_all_else_does() {
+    let mut gate = keyed(&sealing(), &key(1));
+    let sent = [("mcp_session_id", "x"), ("mcp-session_id", "y"), ("x-mcp-session-id", "z"), ("accept", "*/*")];
+    let Verdict::Forward(forward) = send(&mut gate, "GET", &good_token(), &sent) else { panic!("not forwarded") };
+    let mut lines = HeaderMap::new(&sent);
+    lines.apply(forward.edits());
+    let arrived = sent.map(|(name, _)| lines.all(name).len());
+    assert_eq!(arrived, [0, 0, 1, 1]);
+}
+
 #[test]
 fn modern_requests_have_no_session() {
     let mut gate = keyed(&sealing(), &key(1));
