@@ -237,3 +237,23 @@ fn an_issuer_without_keys_is_asked_about_its_jwts() {
     assert!(matches!(outcome(present_at(&mut gate, 1, &foreign, NOW)), Err(Refusal::Token(TokenError::Issuer(_)))));
     no_question(&mut gate, NOW);
 }
+
+/// Where a token is looked up is told by its ends alone: whoever has one that begins and ends like another's must not pass for
+/// its owner.
+#[test]
+fn tokens_that_differ_only_in_the_middle_are_two() {
+    let [head, tail] = ["h".repeat(24), "t".repeat(24)];
+    let token = |middle: &str| format!("{head}{middle}{tail}");
+    let known = "m".repeat(17);
+    let mut gate = gate(&asking());
+    assert!(matches!(present_at(&mut gate, 1, &token(&known), NOW), Verdict::Hold));
+    assert_eq!(outcome(only(serve(&mut gate, &active(), NOW))), Ok(()));
+    let changed = (0..known.len()).map(|at| format!("{}x{}", &known[..at], &known[at + 1..]));
+    let lengths = [String::new(), known[1..].to_owned(), format!("{known}m"), format!("{known}{known}")];
+    for other in changed.chain(lengths) {
+        let verdict = present_at(&mut gate, 2, &token(&other), NOW);
+        assert!(matches!(verdict, Verdict::Hold), "`{other}`: {verdict:?}");
+        assert!(outcome(only(serve(&mut gate, &json!({ "active": false }), NOW))).is_err(), "`{other}`");
+        assert_eq!(outcome(present_at(&mut gate, 3, &token(&known), NOW)), Ok(()), "`{other}`");
+    }
+}
