@@ -3,15 +3,23 @@
 use mcp_oauth::gate::{Gate, Verdict};
 use serde_json::{Value, json};
 
-use crate::support::{claims, findings, gate, good_token, header, inline_config, present, reply, sign, with};
+use crate::{
+    access_rules::{call, post, request, ruled},
+    support::{claims, findings, gate, good_token, header, inline_config, present, reply, sign, with},
+};
 
 fn config(names: Value) -> Value {
     with(inline_config(), "filter_state", names)
 }
 
 fn told(gate: &mut Gate, token: &str) -> Vec<(String, String)> {
+    let verdict = present(gate, token);
+    notes(gate, verdict)
+}
+
+fn notes(gate: &Gate, verdict: Verdict) -> Vec<(String, String)> {
     let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-    match present(gate, token) {
+    match verdict {
         Verdict::Forward(forward) => forward.notes().map(own).collect(),
         other => reply(other).notes(gate.policy().filter_state()).map(own).collect(),
     }
@@ -45,6 +53,50 @@ fn a_refusal_begins_with_it() {
     let foreign = sign(&header(), &with(claims(), "aud", json!("https://other.example.com")));
     let expected = [("decision", "deny"), ("reason", "mcp_oauth_token_audience")];
     assert_told(json!(["subject", "decision", "reason"]), &foreign, &expected);
+}
+
+/// What is told of a request with this body.
+fn told_of(names: Value, body: &str) -> Vec<(String, String)> {
+    let rules = json!({ "rules": [{ "tools": ["no"], "deny": true }] });
+    let mut gate = gate(&with(ruled(&rules), "filter_state", names));
+    let verdict = post(&mut gate, &good_token(), &[], body);
+    notes(&gate, verdict)
+}
+
+#[test]
+fn what_is_asked_for_is_told_whether_it_may_be_or_not() {
+    let ping = request("ping", &json!({}));
+    let rows: [(Value, &str, &[(&str, &str)]); 6] = [
+        (json!(["method", "tool"]), &call("a b"), &[("method", "tools/call"), ("tool", "a%20b")]),
+        (json!(["tool"]), &call("a"), &[("tool", "a")]),
+        (json!(["method"]), &call("a"), &[("method", "tools/call")]),
+        (json!(["method", "tool"]), &ping, &[("method", "ping")]),
+        (json!(["subject"]), &call("a"), &[("subject", "alice")]),
+        (
+            json!(["method", "tool", "decision", "reason"]),
+            &call("no"),
+            &[("decision", "deny"), ("reason", "mcp_oauth_denied"), ("method", "tools/call"), ("tool", "no")],
+        ),
+    ];
+    for (names, body, expected) in rows {
+        let expected: Vec<_> =
+            expected.iter().map(|(name, value)| (format!("mcp_oauth.{name}"), (*value).to_owned())).collect();
+        assert_eq!(told_of(names.clone(), body), expected, "{names} of {body}");
+    }
+}
+
+#[test]
+fn long_names_are_cut_and_equal_no_other() {
+    let rows = [
+        ("x".repeat(256), "x".repeat(256)),
+        ("x".repeat(257), "x".repeat(256) + "..."),
+        ("x".repeat(5000), "x".repeat(256) + "..."),
+        ("é".repeat(200), "%C3%A9".repeat(42) + "%C3%" + "..."),
+        (" ".repeat(85), "%20".repeat(85)),
+    ];
+    for (name, expected) in rows {
+        assert_eq!(told_of(json!(["tool"]), &call(&name)), [("mcp_oauth.tool".to_owned(), expected)], "{name}");
+    }
 }
 
 #[test]
