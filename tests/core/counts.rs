@@ -3,11 +3,13 @@
 use mcp_oauth::{
     fetch::Answer,
     gate::{Gate, Verdict},
-    metrics::COUNTERS,
+    metrics::{COUNTERS, Outcome, reason_counter},
     time::UnixTime,
 };
 
-use crate::support::{NOW, ask_as, gate, good_token, head, inline_config, outcome, remote_config};
+use serde_json::json;
+
+use crate::support::{ISSUER, NOW, ask_as, gate, good_token, head, inline_config, outcome, remote_config, with};
 
 /// What is not 0.
 fn told(gate: &mut Gate, now: UnixTime) -> Vec<(&'static str, u64)> {
@@ -29,8 +31,65 @@ fn tokens_that_were_remembered_or_not() {
     assert_eq!(told(&mut gate, NOW), at_once);
     assert_eq!(told(&mut gate, NOW), []);
     assert_eq!(outcome(present(&mut gate)), Ok(()));
+    assert_eq!(told(&mut gate, NOW), []);
     assert_eq!(told(&mut gate, UnixTime(NOW.0 + 9)), []);
     assert_eq!(told(&mut gate, UnixTime(NOW.0 + 10)), [("mcp_oauth.token_cache.hit", 1)]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_keeps_no_counts() {
+    let mut gate = gate(&inline_config());
+    assert_eq!(told(&mut gate, UnixTime(NOW.0 + 1000)), []);
+    (0..2).for_each(|_| assert_eq!(outcome(present(&mut gate)), Ok(())));
+    assert!(told(&mut gate, NOW).contains(&("mcp_oauth.token_cache.hit", 1)));
+}
+
+/// The counter of a decision about the resource at this place, with as many resources as there are.
+fn counter(metrics: &str, resources: &[&str], place: Option<usize>) -> Option<String> {
+    let of = |uri: &&str| with(inline_config()["resources"][0].clone(), "resource", json!(uri));
+    let config = with(inline_config(), "resources", resources.iter().map(of).collect());
+    let gate = gate(&with(config, "request_metrics", json!(metrics)));
+    gate.policy().counted_as(place).map(|counted| gate.policy().requests_counter(Outcome::Allow, counted))
+}
+
+#[test]
+fn requests_are_counted_together_by_resource_or_not_at_all() {
+    let two = ["https://mcp.example.com/mcp", "https://mcp.example.com/a-b/"];
+    let many: Vec<String> = (0..202).map(|number| format!("https://mcp.example.com/{number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let rows: [(&str, &[&str], Option<usize>, Option<&str>); 11] = [
+        ("off", &two, Some(0), None),
+        ("off", &two, None, None),
+        ("total", &two, Some(1), Some("")),
+        ("total", &two, None, Some("")),
+        ("per_resource", &two, None, Some(".resource.none")),
+        ("per_resource", &two, Some(0), Some(".resource.mcp_example_com_mcp")),
+        ("per_resource", &two, Some(1), Some(".resource.mcp_example_com_a_b")),
+        ("per_resource", &many, Some(199), Some(".resource.mcp_example_com_199")),
+        ("per_resource", &many, Some(200), Some(".resource.other")),
+        ("per_resource", &many, Some(201), Some(".resource.other")),
+        ("per_resource", &two, Some(9), Some(".resource.other")),
+    ];
+    for (metrics, resources, place, expected) in rows {
+        let expected = expected.map(|rest| format!("mcp_oauth.requests.allow{rest}"));
+        assert_eq!(counter(metrics, resources, place), expected, "{metrics}, {place:?}");
+    }
+    let policy = gate(&inline_config());
+    assert_eq!(policy.policy().keys_gauge(ISSUER), "mcp_oauth.keys_fetched_at.issuer.idp_example_com");
+}
+
+#[test]
+fn refusals_are_counted_by_reason() {
+    let reason = "mcp_oauth_token_expired";
+    let rows = [
+        (Outcome::Deny, "deny", Some("mcp_oauth.denied.token_expired")),
+        (Outcome::Report, "report", Some("mcp_oauth.reported.token_expired")),
+        (Outcome::Allow, "allow", None),
+        (Outcome::Answer, "answer", None),
+    ];
+    for (outcome, name, expected) in rows {
+        assert_eq!((outcome.as_str(), reason_counter(outcome, reason).as_deref()), (name, expected));
+    }
 }
 
 #[test]

@@ -195,6 +195,13 @@ fn whatever_is_no_answer_is_503_and_never_a_weaker_check() {
 }
 
 #[test]
+fn operators_are_told_that_a_401_is_about_the_gate() {
+    let told = |status: &str| IntrospectionError::Fetch(FetchError::Status(status.to_owned())).to_string();
+    assert_eq!(told("401"), "answered 401: check the client id and its secret");
+    assert_eq!(told("403"), "answered `403`");
+}
+
+#[test]
 fn an_answer_that_is_none_does_not_make_a_client_throw_its_token_away() {
     let mut gate = gate(&asking());
     assert!(matches!(present_at(&mut gate, 1, OPAQUE, NOW), Verdict::Hold));
