@@ -264,6 +264,25 @@ fn keys_are_rotated_without_losing_sessions() {
 }
 
 /// MCP 2026-07-28 has no sessions, so there is nothing to open and nothing to send up.
+/// Where refusals are only reported, servers see their own ids, and one that was sealed before.
+#[test]
+fn sessions_are_only_opened_where_refusals_are_reported() {
+    let token = good_token();
+    let seal = sealed(&mut keyed(&sealing(), &key(1)), &token, "a");
+    let stranger = of("sub", json!("mallory"));
+    let mut gate = keyed(&put(sealing(), "/resources/0/report_only", json!(true)), &key(1));
+    let rows =
+        [("its own", &token, &*seal, "a"), ("a server's", &token, "a", "a"), ("another's", &stranger, &seal, &seal)];
+    for (name, token, sent, seen) in rows {
+        let lines = [(SESSION, sent)];
+        let Verdict::Forward(forward) = send(&mut gate, "GET", token, &lines) else { panic!("{name}: not forwarded") };
+        assert_eq!(forward.decision().reason, None, "{name}");
+        let mut map = HeaderMap::new(&lines);
+        map.apply(forward.edits());
+        assert_eq!(map.all(SESSION), [seen], "{name}");
+    }
+}
+
 /// Servers that make underscores of hyphens would take another spelling for the session.
 #[test]
 fn nothing_that_a_server_may_take_for_the_session_arrives_and_all_else_does() {

@@ -18,7 +18,8 @@ use super::{
     CLIENT, authorization, bound_to, bound_token, client_key, config, dpop_gate, good_proof, proof_of, show, thumbprint,
 };
 use crate::support::{
-    NOW, Row, accepted, ask, check, gate, good_token, head, inline_config, invalid, outcome, present, put, refused,
+    NOW, RESOURCE, Row, accepted, ask, check, claims, gate, good_token, head, header, inline_config, invalid, outcome,
+    present, put, refused, sign, with,
 };
 
 /// RFC 8705 appendix A: a certificate, and what a token says of it.
@@ -217,6 +218,23 @@ fn a_certificate_must_be_the_one_that_the_token_is_bound_to() {
     let found = over(&mut unset, &head("/mcp", &[("authorization", &bearer)]), own);
     assert_eq!(found, Err(Refusal::Token(TokenError::SenderConstrained)), "without the setting");
     assert!(!unset.policy().reads_certificate() && gate(&config).policy().reads_certificate());
+}
+
+/// Although it was proved at another one, where the token was remembered.
+#[test]
+fn a_resource_that_looks_at_no_certificates_takes_no_token_that_is_bound_to_one() {
+    let mut other = inline_config()["resources"][0].clone();
+    other["resource"] = json!("https://mcp.example.com/other");
+    let mut config = with_certificates(inline_config());
+    config["resources"].as_array_mut().expect("a list").push(other);
+    let audiences = json!([RESOURCE, "https://mcp.example.com/other"]);
+    let bound = with(with(claims(), "cnf", json!({ "x5t#S256": DIGEST })), "aud", audiences);
+    let bearer = format!("Bearer {}", sign(&header(), &bound));
+    let own = Certificate::from_hex(hex().as_bytes());
+    let mut gate = gate(&config);
+    assert_eq!(over(&mut gate, &head("/mcp", &[("authorization", &bearer)]), own), Ok(()));
+    let found = over(&mut gate, &head("/other", &[("authorization", &bearer)]), own);
+    assert_eq!(found, Err(Refusal::Token(TokenError::SenderConstrained)));
 }
 
 /// A static token is bound to nothing, and still a resource that is to know the certificate must know it: whichever way the
