@@ -1,8 +1,8 @@
 // Builds all mutants of the core into one binary, each behind its number, and runs the tests with one after the other: what costs
-// a build each with cargo-mutants, costs one for all. Only what is caught counts; the rest (survivors, what does not compile
-// here, constants) is left to cargo-mutants.
+// a build each with cargo-mutants, costs one for all. What is caught, or does not compile where all else of its function does,
+// is known then; the rest (survivors, constants, functions that are evaluated by the compiler) is left to cargo-mutants.
 //   node tools/mutants-at-once.mjs <cargo-mutants> <minutes> <file>...
-// In the folder of the source's copy; writes mutants.out/caught.txt where cargo-mutants looks for what it need not try again.
+// In the folder of the source's copy; writes caught.txt and unviable.txt where cargo-mutants looks for what it need not try again.
 import { execFileSync, spawn } from 'node:child_process'
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -14,6 +14,10 @@ const deadline = Date.now() + minutes * 60_000
 const cargo = (...args) => execFileSync('cargo', args, { encoding: 'utf8', maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'pipe'] })
 const folder = file => `${here}/target/mutants/out/${file.replaceAll('/', '_')}/mutants.out`
 const lines = file => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(line => line !== '') : [])
+const note = (kind, mutant) => {
+  mkdirSync(folder(mutant.file), { recursive: true })
+  appendFileSync(`${folder(mutant.file)}/${kind}.txt`, `${mutant.name}\n`)
+}
 const known = new Set(files.flatMap(file => ['caught', 'previously_caught', 'unviable'].flatMap(kind => lines(`${folder(file)}/${kind}.txt`))))
 
 // Code points, because the columns count these.
@@ -95,6 +99,7 @@ pub(crate) fn mutant() -> u32 {
 }
 `
 writeFileSync('Cargo.toml', readFileSync('Cargo.toml', 'utf8').replace('[lints]\nworkspace = true\n', ''))
+const broken = []
 for (let round = 1; ; round++) {
   const places = new Map(files.map(file => [file, write(file, usable.filter(one => one.file === file))]))
   writeFileSync('src/lib.rs', library)
@@ -110,7 +115,10 @@ for (let round = 1; ; round++) {
   for (const { message } of errors) {
     for (const { file_name, line_start } of message.spans.filter(span => span.is_primary)) {
       const hit = places.get(file_name)?.find(({ first, last }) => first <= line_start && line_start <= last)
-      if (hit?.mutant !== undefined) usable.forEach(one => (one.mutants = one.mutants.filter(mutant => mutant !== hit.mutant)))
+      if (hit?.mutant !== undefined) {
+        broken.push(hit.mutant)
+        usable.forEach(one => (one.mutants = one.mutants.filter(mutant => mutant !== hit.mutant)))
+      }
       if (hit?.one !== undefined) usable = usable.filter(one => one !== hit.one)
     }
   }
@@ -139,6 +147,7 @@ const passes = (number, catchers) =>
   })
 if (!(await passes(0, 'catchers'))) throw new Error('the tests fail with all mutants built in and none chosen')
 
+new Set(broken).forEach(mutant => note('unviable', mutant))
 const queue = usable.flatMap(one => one.mutants)
 const result = { caught: 0, missed: 0 }
 let next = 0
@@ -148,12 +157,9 @@ async function work(worker) {
     const missed = await passes(mutant.number, `catchers-${worker}`)
     result[missed ? 'missed' : 'caught']++
     if (missed) console.log(`   missed: ${mutant.name}`)
-    else {
-      mkdirSync(folder(mutant.file), { recursive: true })
-      appendFileSync(`${folder(mutant.file)}/caught.txt`, `${mutant.name}\n`)
-    }
+    else note('caught', mutant)
     if (next % 100 === 0) console.log(`   ${next} of ${queue.length}: ${result.caught} caught, ${result.missed} missed`)
   }
 }
 await Promise.all(Array.from({ length: availableParallelism() }, (_, worker) => work(worker)))
-console.log(`   all at once: ${result.caught} caught, ${result.missed} missed of ${queue.length}; ${wanted.length - queue.length} are left to cargo-mutants`)
+console.log(`   all at once: ${result.caught} caught, ${result.missed} missed of ${queue.length}; ${new Set(broken).size} do not compile`)

@@ -226,6 +226,14 @@ fn the_upstream_gets_the_name_and_no_token() {
 }
 
 #[test]
+fn the_proxy_is_told_the_name_and_the_scopes() {
+    let config = put(listing(), "/filter_state", json!(["subject", "client_id", "issuer", "scopes"]));
+    let Verdict::Forward(forward) = present(&mut gate(&config), "a-token-of-ci") else { panic!("not forwarded") };
+    let notes: Vec<(&str, &str)> = forward.notes().collect();
+    assert_eq!(notes, [("mcp_oauth.subject", "static:ci"), ("mcp_oauth.scopes", "mcp:read")]);
+}
+
+#[test]
 fn no_issuer_can_name_a_caller_like_a_static_token() {
     let rows = [
         ("static:ci", "static%3Aci"),
