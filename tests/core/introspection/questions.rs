@@ -257,3 +257,16 @@ fn tokens_that_differ_only_in_the_middle_are_two() {
         assert_eq!(outcome(present_at(&mut gate, 3, &token(&known), NOW)), Ok(()), "`{other}`");
     }
 }
+
+/// A clock that was ahead and is set right leaves no question open for as long.
+#[test]
+fn a_question_is_given_up_in_time_by_any_clock() {
+    let mut gate = gate(&asking());
+    assert!(matches!(present_at(&mut gate, 1, OPAQUE, later(5000)), Verdict::Hold));
+    let fetch = next(&mut gate, later(5000));
+    assert!(gate.awaits(fetch.id));
+    assert!(gate.on_time(NOW).is_empty());
+    assert!(gate.on_time(later(7)).is_empty(), "5 s to answer and 2 s of grace");
+    let given_up: usize = gate.on_time(later(8)).into_iter().map(|outcome| outcome.resumed.len()).sum();
+    assert_eq!((given_up, gate.awaits(fetch.id)), (1, false));
+}

@@ -45,6 +45,16 @@ fn one_token_serves_everybody() {
     no_question(&mut gate, later(60));
 }
 
+#[test]
+fn nobody_is_asked_for_a_request_that_is_refused() {
+    let unscoped = sign(&header(), &with(claims(), "scope", json!("other")));
+    let mut gate = gate(&with_credential(&client_credentials()));
+    let refused = outcome(send_at(&mut gate, 1, &unscoped, &[], NOW));
+    assert!(matches!(refused, Err(Refusal::InsufficientScope { .. })), "{refused:?}");
+    no_question(&mut gate, NOW);
+    held(send_at(&mut gate, 2, &good_token(), &[], NOW));
+}
+
 /// Nobody waits for the second one, and a failure to get it changes nothing while the first one lasts.
 #[test]
 fn it_is_renewed_before_it_ends() {
