@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{AUTH0, AUTHENTIK, ENTRA, GOOGLE, KEYCLOAK, OKTA, config_of, gate, generic, present, recorded, vectors};
-use crate::support::{ask, findings, head, holding, jwk, jwks, reply, reply_header, with, without};
+use crate::{
+    access_rules::{call, post},
+    support::{ask, findings, head, holding, jwk, jwks, reply, reply_header, with, without},
+};
 
 const TENANT: &str = "aaaabbbb-0000-cccc-1111-dddd2222eeee";
 const APP: &str = "00001111-aaaa-2222-bbbb-3333cccc4444";
@@ -219,6 +222,19 @@ fn entra_is_asked_for_scopes_by_their_whole_names() {
         assert_eq!(challenged, expected, "{row}");
         assert_eq!(advertised, json!(expected.split(' ').collect::<Vec<_>>()), "{row}");
     }
+}
+
+/// A resource that has `scopes` of its rules only.
+#[test]
+fn entra_is_asked_for_scopes_of_rules_by_their_whole_names() {
+    let file = vectors(ENTRA);
+    let rules = json!([{ "tools": ["a"], "scopes": ["tools.run"] }]);
+    let resource = with(with(file["resource"].clone(), "scopes", Value::Null), "rules", rules);
+    let config = holding(config_of(&file["server"], &resource), "hold_requests", json!("headers"));
+    let mut gate = gate(&config);
+    let refused = reply(post(&mut gate, &recorded(&file)[0].token, &[], &call("a")));
+    let challenge = reply_header(&refused, "www-authenticate").expect("a challenge");
+    assert!(challenge.contains(&format!("scope=\"api://{APP}/tools.run\"")), "{challenge}");
 }
 
 /// A client of the other server would not know the name.

@@ -104,6 +104,26 @@ fn everything_else_is_a_finding() {
     }
 }
 
+#[test]
+fn texts_have_a_greatest_length() {
+    let at = "resources[0].upstream_credential";
+    let text = |length: usize| json!("x".repeat(length));
+    let rows = [
+        (header(), "prefix", "header.prefix: `(not shown)` has more than 1024 characters"),
+        (token_exchange(), "audience", "token_exchange.audience: `(not shown)` has more than 1024 bytes"),
+    ];
+    for (credential, member, fault) in rows {
+        assert_eq!(findings(&but(&credential, member, text(1024))), Vec::<String>::new());
+        for length in [1025, 5000] {
+            assert_eq!(findings(&but(&credential, member, text(length))), [format!("{at}.{fault}")], "{length}");
+        }
+    }
+    let key = |length: usize| move |name: &str| (name == "API_KEY").then(|| "x".repeat(length));
+    assert_eq!(findings_where(&with_credential(&header()), &key(16 * 1024)), Vec::<String>::new());
+    let found = findings_where(&with_credential(&header()), &key(16 * 1024 + 1));
+    assert!(found.len() == 1 && found[0].ends_with("has more than 16 KiB"), "{found:?}");
+}
+
 /// No finding shows anything of a value.
 #[test]
 fn secrets_that_cannot_be_sent_are_named_by_their_variable() {

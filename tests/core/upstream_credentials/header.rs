@@ -62,6 +62,33 @@ fn headers_of_other_resources_are_left_alone() {
 }
 
 #[test]
+fn every_resource_has_a_header_of_its_own() {
+    let mut config = with_credential(&header());
+    let other = |path: &str, name: &str| {
+        let mut other = config["resources"][0].clone();
+        other["resource"] = json!(format!("https://mcp.example.com/{path}"));
+        other["audiences"] = json!([crate::support::RESOURCE]);
+        other["upstream_credential"]["header"]["name"] = json!(name);
+        other
+    };
+    let others = [other("same", "x-api-key"), other("other", "x-other-key")];
+    config["resources"].as_array_mut().expect("a list").extend(others);
+    let mut gate = gate(&config);
+    let authorization = format!("Bearer {}", good_token());
+    let sent = [("X_Api_Key", "forged"), ("X_Other_Key", "forged")];
+    for (path, name, spelling) in [
+        ("/mcp", "x-api-key", "x_api_key"),
+        ("/same", "x-api-key", "x_api_key"),
+        ("/other", "x-other-key", "x_other_key"),
+    ] {
+        let mut lines = head(path, &[("authorization", &authorization)]);
+        lines.extend(sent);
+        let headers = received(ask(&mut gate, &lines), &sent);
+        assert_eq!((headers.all(name), headers.all(spelling)), (vec![API_KEY.to_owned()], vec![]), "{path}");
+    }
+}
+
+#[test]
 fn without_a_setting_or_with_none_there_is_no_credential() {
     for config in [inline_config(), with_credential(&json!("none"))] {
         let verdict = send_at(&mut gate(&config), 1, &good_token(), &[], NOW);
