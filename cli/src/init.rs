@@ -13,7 +13,7 @@ use crate::{
     arguments::{Check, Init},
     check::{self, Severity},
     cures, http,
-    output::{Ink, Output},
+    output::{self, Ink, Output},
     source::Source,
 };
 
@@ -95,7 +95,7 @@ pub(crate) fn run(options: Init, out: &mut Output) -> Result<Ending, Misuse> {
                     ErrorKind::NotFound => "make its folder first, or name a file in one that is there",
                     _ => "name a file that can be written",
                 };
-                Misuse::new(format!("{name}: {error}"), cure)
+                Misuse::new(format!("{}: {error}", output::name_of_file(name)), cure)
             };
             let file = std::fs::OpenOptions::new().write(true).create_new(true).open(name);
             file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(misuse)?;

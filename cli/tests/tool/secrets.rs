@@ -134,37 +134,61 @@ fn any_layout_of_a_token_is_known() {
     }
 }
 
+/// Whatever signs it has in it: many tokens have dots, base64 has slashes and may begin with one.
 #[test]
 fn an_opaque_secret_in_a_wrong_argument_is_not_repeated() {
     let good = file("a.json", configuration().to_string());
-    let secret = format!("{SECRET}-and-more");
-    let option = format!("--{secret}");
-    let rows: [&[&str]; 9] = [
-        &["check", &secret],
-        &["explain", "--config", &secret],
-        &["explain", "--config", &good, "--keys", &secret],
-        &["explain", "--config", &good, "--body", &secret],
-        &["explain", "--config", &good, "--fetch", "--ca", &secret],
-        &["explain", "--config", &good, &option],
-        &["explain", "--config", &good, &secret],
-        &[&option],
-        &["discover", &secret],
-    ];
-    for arguments in rows {
-        let told = run(arguments);
-        assert!(told.code == 2 && !(told.out + &told.err).contains(SECRET), "{arguments:?}: {}", told.err);
+    let init = ["init", "--for", "json", "--resource", "https://mcp.example.com/mcp", "--issuer", "https://a.example"];
+    for secret in [
+        "S3cr3tV4lueXYZ-and-more",
+        "Zm9vYmFyMTIzNDU2Nzg5MFNFQ1JFVA",
+        "ya29.A0ARrdaMq3kTzVx8",
+        "/Zm9vYmFyMTIz/NDU2Nzg5MFNF/Q1JFVA==",
+        "~x9.Zm9vYmFyMTIz NDU2",
+        "3f2504e0-4f89-11d3-9a0c-0305e82c3301",
+        "ab12-cd34-ef56-gh78",
+        "qwpzmxnvbtyrueiwoqpalsk",
+        "4829173650482917",
+        "aZbYcXdWeVfUg",
+        "QWPZMXNVBTYRUE",
+    ] {
+        let (option, inside) = (format!("--{secret}"), format!("{secret}/x"));
+        let rows: [&[&str]; 12] = [
+            &["check", secret],
+            &["check", "--json", secret],
+            &["check", &good, secret],
+            &["explain", "--config", secret],
+            &["explain", "--config", &good, "--keys", secret],
+            &["explain", "--config", &good, "--body", secret],
+            &["explain", "--config", &good, "--fetch", "--ca", secret],
+            &["explain", "--config", &good, &option],
+            &["explain", "--config", &good, secret],
+            &[&option],
+            &["discover", secret],
+            &[&init[..], &["--output", &inside]].concat(),
+        ];
+        for arguments in rows {
+            let told = run(arguments);
+            assert!(told.code == 2 && !(told.out + &told.err).contains(secret), "{arguments:?}: {}", told.err);
+        }
     }
     // Names that are none are repeated: they are what has to be put right.
-    let rows: [(&[&str], &str); 4] = [
-        (&["explain", "--config", "no/such/Manifest2.yaml"], "no/such/Manifest2.yaml: "),
-        (&["explain", "--config", "/no/such/Manifest2026"], "/no/such/Manifest2026: "),
-        (&["explain", "--config", "manifests-of-mine"], "manifests-of-mine: "),
-        (&["explain", "--confg", "x"], "an option that there is not: --confg"),
-    ];
-    for (arguments, expected) in rows {
-        let told = run(arguments);
-        assert!(told.code == 2 && told.err.contains(expected), "{told:?}");
+    for name in [
+        "no/such/Manifest2.yaml",
+        "/no/such/Manifest2026",
+        "manifests-of-mine",
+        "/no/such/tmp.Xa83kdKslQ/config.json",
+        "deploy/istio-traffic-extension.yaml",
+        "WasmPlugin.EnvoyGateway_20261127-v1alpha1.yaml",
+    ] {
+        for arguments in [&["check", name][..], &["explain", "--config", name]] {
+            let told = run(arguments);
+            assert!(told.code == 2 && told.err.contains(&format!("{name}: ")), "{told:?}");
+        }
+        assert_eq!(run(&["check", "--json", name]).json()["unread"][0]["file"], name);
     }
+    let told = run(&["explain", "--confg", "x"]);
+    assert!(told.code == 2 && told.err.contains("an option that there is not: --confg"), "{told:?}");
 }
 
 #[test]
