@@ -1,7 +1,7 @@
 //! What the gate asks other servers, answered from files or by those servers.
 
 use mcp_oauth::{
-    fetch::{Answer, Fetch, KeyEvent, KeyEventKind, MAX_DOCUMENT_BYTES, RemoteEvent},
+    fetch::{Answer, Fetch, FetchError, KeyEvent, KeyEventKind, MAX_DOCUMENT_BYTES, RemoteEvent},
     issuer::Issuer,
 };
 
@@ -139,7 +139,16 @@ impl Answers {
         };
         let told = keys.map(told).into_iter().chain(remote.map(|event| event.to_string()));
         let uri = fetch.uri.as_str();
-        self.events.extend(told.map(|event| event.replace(uri, &http::address(uri))));
+        let told: Vec<_> = told.map(|event| self.as_it_was(&event.replace(uri, &http::address(uri)))).collect();
+        self.events.extend(told);
+    }
+
+    /// What the gate says, and why there was no response: it knows only that there was none.
+    pub(crate) fn as_it_was(&self, told: &str) -> String {
+        match self.unreachable.last() {
+            Some(server) => told.replace(&FetchError::NoResponse.to_string(), &server.why),
+            None => told.to_owned(),
+        }
     }
 
     fn is_tokeninfo(&self, fetch: &Fetch) -> bool {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use mcp_oauth::refusal::Refusal;
+use serde_json::{Value, json};
 
-use crate::support::{configuration, file, run, run_with};
+use crate::support::{NOW, claims, configuration, file, good_token, header, run, run_with, sign, with};
 
 #[path = "../../src/explain/cures.rs"]
 mod of_refusals;
@@ -44,6 +46,114 @@ fn every_refusal_has_a_cure_and_nothing_else_has() {
     }
     for reason in &others {
         assert_eq!(of_refusals::cure(reason), None, "{reason}");
+    }
+    assert_eq!(of_refusals::exact(&Refusal::Unmatched), None);
+}
+
+/// One name stands for several causes, and what helps against one does not against the others.
+#[test]
+fn a_cure_is_for_exactly_that_cause() {
+    let mut constrained = configuration();
+    constrained["authorization_servers"][0]["require_at_jwt"] = json!(true);
+    constrained["authorization_servers"][0]["algorithms"] = json!(["ES256"]);
+    constrained["resources"][0]["dpop"] = json!({});
+    let (plain, dpop) = (configuration().to_string(), constrained.to_string());
+    let head = |member: &str, value: Value| sign(&with(header(), member, value), &claims());
+    let claim = |member: &str, value: Value| sign(&header(), &with(claims(), member, value));
+    let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let good = good_token();
+    let (_, behind) = good.split_once('.').expect("parts");
+    let (before, signature) = good.rsplit_once('.').expect("parts");
+    let thumb = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+    let rows = [
+        (&plain, "gho_16C7e42F292c".to_owned(), "for opaque ones configure `introspection`"),
+        (&plain, "eyJhbGciOiJkaXIifQ.a.b.c.d".to_owned(), "and not encrypt them"),
+        (&plain, head("alg", json!("none")), "have the issuer sign with one of its `algorithms`"),
+        (&plain, head("alg", json!("HS256")), "have the issuer sign with one of its `algorithms`"),
+        (&plain, head("alg", json!("ES999")), "have the issuer sign with one of its `algorithms`"),
+        (&dpop, head("alg", json!("RS256")), "add it to `algorithms`"),
+        (&plain, head("crit", json!(["x"])), "leave `crit` out"),
+        (&plain, head("alg", Value::Null), "with an `alg`"),
+        (&plain, head("kid", json!(1)), "write it as a text"),
+        (&plain, format!("{}.{behind}", part(r#"{"alg":"ES256","alg":"ES256"}"#)), "no member twice"),
+        (&plain, format!("{before}.A"), "copy the token again, all of it"),
+        (&plain, format!("{}.{}.{signature}", part(r#"{"alg":"ES256"}"#), part("[]")), "claims as one JSON object"),
+        (&plain, "a".repeat(16 * 1024 + 1), "put less into its tokens"),
+        (&plain, "one,two".to_owned(), "with one token"),
+        (&plain, "one two".to_owned(), "and nothing behind it"),
+        (&plain, head("typ", json!("id_token+jwt")), "not the ID token"),
+        (&dpop, head("typ", json!("JWT")), "leave out `require_at_jwt`"),
+        (&dpop, head("typ", Value::Null), "leave out `require_at_jwt`"),
+        (&dpop, head("typ", json!("logout+jwt")), "not the ID token"),
+        (&plain, claim("aud", Value::Null), "have the client send `resource`"),
+        (&plain, claim("exp", Value::Null), "have the issuer put it in"),
+        (&plain, claim("aud", json!(1)), "as a text or a list of texts"),
+        (&plain, claim("exp", json!("1")), "as a number"),
+        (&plain, claim("sub", json!(1)), "as a text"),
+        (&plain, claim("exp", json!(NOW * 1000)), "not in milliseconds"),
+        (&plain, claim("scope", json!(5)), "another claim in `scope_claims`"),
+        (&plain, head("kid", json!("k2")), "compare the token's `kid`"),
+        (
+            &plain,
+            sign(&with(with(header(), "kid", Value::Null), "alg", json!("RS256")), &claims()),
+            "in `kid`, and publish",
+        ),
+        (&plain, claim("cnf", json!({ "kid": thumb })), "nothing else can be proved here"),
+        (&plain, claim("cnf", json!({ "jkt": "c2hvcnQ" })), "nothing else can be proved here"),
+        (&plain, claim("cnf", json!({ "jkt": thumb, "x": "y" })), "nothing else can be proved here"),
+        (&plain, claim("cnf", json!({})), "nothing else can be proved here"),
+        (&plain, claim("cnf", json!("x")), "nothing else can be proved here"),
+        (&plain, claim("cnf", json!({ "jkt": thumb })), "configure `dpop` for the resource"),
+        (&plain, claim("cnf", json!({ "jkt": thumb, "kc-jkt-type": "dpop" })), "configure `dpop` for the resource"),
+        (&plain, claim("cnf", json!({ "x5t#S256": thumb })), "configure `mutual_tls` for the resource"),
+        (&plain, claim("cnf", json!({ "jkt": thumb, "x5t#S256": thumb })), "configure `dpop` and `mutual_tls`"),
+        (&dpop, claim("cnf", json!({ "jkt": thumb })), "send it as DPoP and with a proof"),
+    ];
+    for (configuration, token, expected) in rows {
+        let path = file("a.json", configuration);
+        let now = NOW.to_string();
+        let arguments = ["explain", "--config", &path, "--now", &now, "--token", "-"];
+        let told = run_with(&[&arguments[..], &["--json"]].concat(), &token);
+        let document = told.json();
+        let cure = document["cure"].as_str().expect("a cure");
+        assert!(told.code == 1 && cure.contains(expected), "{expected}: {told:?}");
+        // People read the same.
+        assert!(run_with(&arguments, &token).out.contains(&format!("   cure: {cure}\n")), "{expected}");
+    }
+}
+
+/// The same of the rest of a request.
+#[test]
+fn a_cure_is_for_exactly_that_part_of_a_request() {
+    let mut configuration = configuration();
+    configuration["resources"][0]["dpop"] = json!({});
+    configuration["resources"][0]["default"] = json!("deny");
+    configuration["hold_requests"] = json!("headers");
+    let path = file("a.json", configuration.to_string());
+    let thumb = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+    let bound = sign(&header(), &with(claims(), "cnf", json!({ "jkt": thumb })));
+    let body = file("body.json", "{}");
+    let proof = |header: &Value| format!("DPoP: {}", sign(header, &json!({})));
+    let (long, hmac) =
+        (format!("DPoP: {}", "a".repeat(8 * 1024 + 1)), proof(&json!({ "typ": "dpop+jwt", "alg": "HS256" })));
+    let private = proof(&json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": { "kty": "EC", "d": "x" } }));
+    let rows: [(&str, &[&str], &str); 9] = [
+        (&good_token(), &["--method", "GET", "--body", &body], "send no body with this method"),
+        (&good_token(), &["--header", "content-type: text/plain"], "`content-type: application/json`"),
+        (&good_token(), &["--header", "content-encoding: gzip"], "without `content-encoding`"),
+        (&good_token(), &[], "change `rules` or `default`"),
+        (&bound, &["--scheme", "DPoP"], "add the client's proof"),
+        (&bound, &["--scheme", "DPoP", "--header", "DPoP: a", "--header", "DPoP: b"], "one `DPoP` header, not two"),
+        (&bound, &["--scheme", "DPoP", "--header", &long], "make a shorter proof"),
+        (&bound, &["--scheme", "DPoP", "--header", &hmac], "one of the resource's `dpop.algorithms`"),
+        (&bound, &["--scheme", "DPoP", "--header", &private], "only the public key into `jwk`"),
+    ];
+    for (token, more, expected) in rows {
+        let now = NOW.to_string();
+        let arguments = ["explain", "--config", &path, "--now", &now, "--token", "-", "--json"];
+        let told = run_with(&[&arguments[..], more].concat(), token);
+        let cure = told.json()["cure"].as_str().unwrap_or_default().to_owned();
+        assert!(told.code == 1 && cure.contains(expected), "{expected}: {told:?}");
     }
 }
 
