@@ -103,7 +103,8 @@ of the shell's history; without --token the request has none. `Bearer` or `DPoP`
 token is never printed.
 
   --config FILE        what check takes, with a plugin configuration in it
-  --at LINE[:COLUMN]   where the configuration begins, if there are several in the file
+  --at PLACE           where the configuration begins, if there are several in the file: LINE, LINE:COLUMN, or
+                       LINE:COLUMN#NUMBER for one of several in a base64 value
   --scheme SCHEME      how the token is presented: Bearer or DPoP; default what is before it, else Bearer
   --method METHOD      default POST
   --path PATH          a path of the first resource's host, or a whole URL; default the first resource
