@@ -27,7 +27,7 @@ use serde_json::json;
 use crate::{
     Ending, Misuse,
     arguments::Explain,
-    http::{Client, Unreachable},
+    http::{self, Client, Unreachable},
     output::{Ink, Output},
 };
 use answers::Answers;
@@ -96,7 +96,7 @@ fn report(
     };
     let steps = steps::list(begun, &end);
     let why = match &end {
-        End::Refused(refusal) => Some(answers.as_it_was(&refusal.to_string())),
+        End::Refused(refusal) => Some(answers.as_it_was(&why(refusal))),
         End::Open => answers.open.clone(),
         End::Forwarded | End::Answered => None,
     };
@@ -195,6 +195,18 @@ fn print(step: &Step, why: Option<&str>, out: &Output) {
     if let Some(why) = why.filter(|_| matches!(step.status, Status::Failed | Status::Undecided)) {
         out.line(&format!("            {why}"));
     }
+}
+
+/// What the gate says. A token has a say in it, and so has the query of an endpoint.
+fn why(refusal: &Refusal) -> String {
+    let values: Vec<&str> = match refusal {
+        Refusal::Token(TokenError::Issuer(issuer)) => vec![issuer],
+        Refusal::Token(TokenError::Audience { found, accepted }) => vec![found, accepted],
+        Refusal::UpstreamCredentialUnavailable { endpoint, .. }
+        | Refusal::UpstreamCredentialRefused { endpoint, .. } => vec![endpoint],
+        _ => Vec::new(),
+    };
+    http::without_secrets(&refusal.to_string(), &values)
 }
 
 /// What has to be done about exactly this.

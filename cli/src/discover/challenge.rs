@@ -1,7 +1,10 @@
 //! The answer to a request without a token, read as the official clients read it.
 
 use super::{Look, PROTOCOL, Rating, origin_of};
-use crate::{http, node::shown};
+use crate::{
+    http,
+    node::{shown, shown_uri},
+};
 
 /// What the challenge says.
 #[derive(Default)]
@@ -24,7 +27,7 @@ pub(super) fn ask(look: &mut Look<'_>, url: &str) -> Option<Challenged> {
             look.add(Rating::Error, STEP, format!("a request without a token is let through ({status})"), cure);
         }
         300..=399 => {
-            let to = shown(response.header("location").unwrap_or_default());
+            let to = http::address(response.header("location").unwrap_or_default());
             let cure = "give users the URL that it leads to; clients send no token after a redirect";
             look.add(Rating::Error, STEP, format!("a redirect ({status}) to {to}, which is not followed"), cure);
         }
@@ -65,7 +68,7 @@ pub(super) fn ask(look: &mut Look<'_>, url: &str) -> Option<Challenged> {
             look.add(Rating::Warning, STEP, "it does not say where the metadata is", cure);
         }
         Some(place) => {
-            look.good(STEP, format!("the metadata is at {}", shown(place)));
+            look.good(STEP, format!("the metadata is at {}", shown_uri(place)));
             // What is no URL has no origin, and is an error of its own when it is asked.
             if http::is_url(place) && origin_of(place) != origin_of(url) {
                 let cure = "serve it on the host of the server: clients may not trust another one";

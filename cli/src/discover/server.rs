@@ -4,7 +4,7 @@ use mcp_oauth::issuer::Issuer;
 use serde_json::Value;
 
 use super::{KEYS, Look, Rating, is_open_to, is_protected, texts};
-use crate::node::shown;
+use crate::node::{shown, shown_uri};
 
 const STEP: &str = "authorization server";
 
@@ -12,7 +12,7 @@ pub(super) fn look_at(look: &mut Look<'_>, issuer: &str, scopes: &[String]) {
     let parsed = match Issuer::parse(issuer) {
         Ok(parsed) => parsed,
         Err(error) => {
-            let what = format!("`{}` {error}", shown(issuer));
+            let what = format!("`{}` {error}", shown_uri(issuer));
             look.add(
                 Rating::Error,
                 STEP,
@@ -26,7 +26,7 @@ pub(super) fn look_at(look: &mut Look<'_>, issuer: &str, scopes: &[String]) {
     for place in parsed.metadata_candidates() {
         let unreachable = look.unreachable.len();
         if let Some(document) = look.document(STEP, place.as_str()) {
-            look.good(STEP, format!("metadata at {}", shown(place.as_str())));
+            look.good(STEP, format!("metadata at {}", shown_uri(place.as_str())));
             found = Some(document);
             break;
         }
@@ -37,7 +37,7 @@ pub(super) fn look_at(look: &mut Look<'_>, issuer: &str, scopes: &[String]) {
     }
     let Some((response, document)) = found else {
         let cure = "clients look at these places only: MCP authorization, Authorization Server Metadata Discovery";
-        look.add(Rating::Error, STEP, format!("`{}` has no metadata", shown(issuer)), cure);
+        look.add(Rating::Error, STEP, format!("`{}` has no metadata", shown_uri(issuer)), cure);
         return;
     };
     if !is_open_to(&response, &look.origin.clone()) {
@@ -61,7 +61,8 @@ fn identity(look: &mut Look<'_>, issuer: &str, document: &Value) {
     match document.get("issuer").and_then(Value::as_str) {
         Some(found) if found == issuer => look.good(STEP, "its `issuer` is the one that the resource names"),
         found => {
-            let what = format!("its `issuer` is `{}`, not `{}`", shown(found.unwrap_or_default()), shown(issuer));
+            let what =
+                format!("its `issuer` is `{}`, not `{}`", shown_uri(found.unwrap_or_default()), shown_uri(issuer));
             look.add(
                 Rating::Error,
                 STEP,
@@ -86,7 +87,7 @@ fn endpoints(look: &mut Look<'_>, document: &Value) {
                 look.add(
                     Rating::Error,
                     STEP,
-                    format!("`{name}` is `{}`", shown(url)),
+                    format!("`{name}` is `{}`", shown_uri(url)),
                     "OAuth 2.1 section 1.5: https only",
                 );
             }
@@ -123,7 +124,7 @@ fn registration(look: &mut Look<'_>, document: &Value) {
     match endpoint {
         Some(url) if is_protected(url) => look.good(STEP, "clients can register themselves (RFC 7591)"),
         Some(url) => {
-            let what = format!("`registration_endpoint` is `{}`", shown(url));
+            let what = format!("`registration_endpoint` is `{}`", shown_uri(url));
             look.add(Rating::Error, STEP, what, "OAuth 2.1 section 1.5: https only");
         }
         None if !by_document => {
@@ -148,7 +149,7 @@ fn keys(look: &mut Look<'_>, document: &Value) {
         look.add(
             Rating::Error,
             KEYS,
-            format!("`jwks_uri` is `{}`", shown(url)),
+            format!("`jwks_uri` is `{}`", shown_uri(url)),
             "serve it by https: the filter refuses it",
         );
         return;

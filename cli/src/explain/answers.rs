@@ -2,7 +2,7 @@
 
 use mcp_oauth::{
     fetch::{Answer, Fetch, FetchError, KeyEvent, KeyEventKind, MAX_DOCUMENT_BYTES, RemoteEvent},
-    issuer::Issuer,
+    issuer::{Issuer, MetadataError},
 };
 
 use crate::{
@@ -128,7 +128,7 @@ impl Answers {
     /// What the gate says of an answer. The place is left out where a file answered: nobody was asked there.
     pub(crate) fn note(&mut self, fetch: &Fetch, keys: Option<KeyEvent>, remote: Option<RemoteEvent>) {
         let is_file = fetch.post.is_none() && self.keys.is_some();
-        let told = |event: KeyEvent| match event.kind {
+        let told = |event: &KeyEvent| match &event.kind {
             KeyEventKind::Fetched { usable, skipped, .. } if is_file => {
                 format!("keys: --keys has `{usable}` usable keys, `{skipped}` were left out")
             }
@@ -136,6 +136,15 @@ impl Answers {
                 format!("keys: --keys: {error}")
             }
             _ => event.to_string(),
+        };
+        let told = |event: KeyEvent| match &event.kind {
+            KeyEventKind::TriedElsewhere { error, .. } | KeyEventKind::Failed { error, .. } => match error {
+                FetchError::Metadata(MetadataError::Issuer(value) | MetadataError::JwksUri(value, _)) => {
+                    http::without_secrets(&told(&event), &[value])
+                }
+                _ => told(&event),
+            },
+            _ => told(&event),
         };
         let told = keys.map(told).into_iter().chain(remote.map(|event| event.to_string()));
         let uri = fetch.uri.as_str();
