@@ -37,7 +37,7 @@ pub(super) fn ask(look: &mut Look<'_>, url: &str) -> Option<Challenged> {
             look.add(Rating::Error, STEP, "503 instead of 401", cure);
         }
         status => {
-            let cure = "MCP authorization, Error Handling: 401 is what makes a client get a token";
+            let cure = "answer 401, which is what makes a client get a token (MCP authorization, Error Handling)";
             look.add(Rating::Error, STEP, format!("{status} instead of 401"), cure);
         }
     }
@@ -47,7 +47,7 @@ pub(super) fn ask(look: &mut Look<'_>, url: &str) -> Option<Challenged> {
     let lines = response.all("www-authenticate");
     let joined = lines.join(", ");
     if joined.is_empty() {
-        let cure = "RFC 9728 section 5.1: WWW-Authenticate: Bearer resource_metadata=\"...\"";
+        let cure = "send WWW-Authenticate: Bearer resource_metadata=\"...\" (RFC 9728 section 5.1)";
         look.add(
             Rating::Warning,
             STEP,
@@ -81,7 +81,7 @@ pub(super) fn ask(look: &mut Look<'_>, url: &str) -> Option<Challenged> {
         look.add(Rating::Warning, STEP, what, "send one challenge for Bearer");
     }
     if let Some(error) = field(&joined, "error").filter(|_| scheme.eq_ignore_ascii_case("bearer")) {
-        let cure = "RFC 6750 section 3.1: no error code where there was no token";
+        let cure = "leave it out where there was no token (RFC 6750 section 3.1)";
         look.add(Rating::Warning, STEP, format!("it has the error `{}`", shown(&error)), cure);
     }
     match field(&joined, "scope") {

@@ -58,21 +58,26 @@ pub(super) fn find(look: &mut Look<'_>, url: &str, challenged: Option<&str>) -> 
 fn judge(look: &mut Look<'_>, url: &str, document: &Value) {
     let url = url.split('?').next().unwrap_or(url);
     match document.get("resource").and_then(Value::as_str) {
-        None => look.add(Rating::Error, STEP, "it has no `resource`", "RFC 9728 section 2: it is required"),
+        None => look.add(
+            Rating::Error,
+            STEP,
+            "it has no `resource`",
+            "add it: the URL that users type (RFC 9728 section 2)",
+        ),
         Some(resource) if resource == url => look.good(STEP, "`resource` is this URL"),
         Some(resource) => {
             let what = format!("`resource` is `{}`, and the URL is `{}`", shown_uri(resource), shown_uri(url));
             // What the TypeScript SDK allows.
             let path = |url: &str| format!("{}/", url.trim_end_matches('/'));
             let is_above = origin_of(resource) == origin_of(url) && path(url).starts_with(&path(resource));
-            let cure = "RFC 9728 section 3.3: they must be the same text; set `resource` to what users type";
+            let cure = "set `resource` to what users type, the same text (RFC 9728 section 3.3)";
             let rating = if is_above { Rating::Warning } else { Rating::Error };
             look.add(rating, STEP, what, cure);
         }
     }
     let servers = texts(document, "authorization_servers");
     if servers.is_empty() {
-        let cure = "MCP authorization, Protected Resource Metadata: at least one is required";
+        let cure = "name at least one in `authorization_servers` (MCP authorization, Protected Resource Metadata)";
         look.add(Rating::Error, STEP, "it names no authorization server", cure);
     } else {
         look.note(
@@ -85,7 +90,7 @@ fn judge(look: &mut Look<'_>, url: &str, document: &Value) {
     }
     let methods = texts(document, "bearer_methods_supported");
     if !methods.is_empty() && !methods.iter().any(|method| method == "header") {
-        let cure = "MCP authorization, Token Requirements: tokens are sent in the Authorization header";
+        let cure = "add `header`, or leave the list out: tokens are sent in the Authorization header (MCP authorization, Token Requirements)";
         look.add(Rating::Warning, STEP, "`bearer_methods_supported` lacks `header`", cure);
     }
     let scopes = texts(document, "scopes_supported");
