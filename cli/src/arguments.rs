@@ -71,7 +71,7 @@ mcp-oauth: the command-line tool of mcp-oauth-filter
   mcp-oauth schema                             JSON Schema of the plugin configuration, for editors
 
   mcp-oauth COMMAND --help                     what a command takes
-  --json                                       machine-readable output (all commands but init and schema)
+  --json                                       machine-readable output (all commands but schema)
   --version
 
 exit codes: 0 nothing to complain about; 1 findings, or a request that is refused; 2 the tool was not used as it is
@@ -149,6 +149,7 @@ Writes the least that is needed, and checks it. Asks on a terminal for what is n
                      is written that makes a cluster
   --scopes 'A B'     what a token must carry; may be empty
   --output FILE      a new file; default `-`, which is standard output
+  --json             findings, and which file was written, as JSON; what is written is the same
 
 exit codes: 0 written, 1 findings in what would be written, 2 misuse
 ";
