@@ -75,7 +75,7 @@ mcp-oauth: the command-line tool of mcp-oauth-filter
   --version
 
 exit codes: 0 nothing to complain about; 1 findings, or a request that is refused; 2 the tool was not used as it is
-meant; 3 a server could not be reached
+meant, which is said on standard error, also with --json; 3 a server could not be reached
 ";
 
 const CHECK: &str = "\
@@ -119,7 +119,8 @@ token is never printed.
   --env NAME=VALUE     as for check
   --json
 
-exit codes: 0 it goes upstream, 1 it is refused, 2 misuse, 3 a server could not be reached
+exit codes: 0 it goes upstream, or the filter answers it with a document; 1 it is refused; 2 misuse, or undecided for want of
+keys; 3 a server could not be reached
 ";
 
 const DISCOVER: &str = "\
