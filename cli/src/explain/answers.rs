@@ -10,6 +10,9 @@ use crate::{
     output::Output,
 };
 
+/// As much is read of an answer that is too large.
+const CUT_OFF: usize = MAX_DOCUMENT_BYTES + 1;
+
 /// Who answers.
 pub(crate) struct Answers {
     /// A JWK Set for all issuers.
@@ -44,7 +47,7 @@ impl Kept {
             return Answer::NoResponse;
         }
         if self.too_large {
-            return Answer::TooLarge(self.body.len().max(MAX_DOCUMENT_BYTES.saturating_add(1)));
+            return Answer::TooLarge(CUT_OFF);
         }
         Answer::Response {
             status: self.status.as_bytes(),
@@ -152,11 +155,15 @@ impl Answers {
         self.events.extend(told);
     }
 
-    /// What the gate says, and why there was no response: it knows only that there was none.
+    /// What the gate says, and what it does not know: why there was no response, and that a long one was not read to its end.
     pub(crate) fn as_it_was(&self, told: &str) -> String {
+        let told = told.replace(
+            &FetchError::TooLarge(CUT_OFF).to_string(),
+            &format!("answered more than `{MAX_DOCUMENT_BYTES}` bytes"),
+        );
         match self.unreachable.last() {
             Some(server) => told.replace(&FetchError::NoResponse.to_string(), &server.why),
-            None => told.to_owned(),
+            None => told,
         }
     }
 

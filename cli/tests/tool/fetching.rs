@@ -154,6 +154,30 @@ fn each_server_that_is_not_there_has_a_cure_of_its_own() {
     }
 }
 
+/// A long answer is not read to its end, so nobody knows how long it is.
+#[test]
+fn an_answer_that_is_too_large_is_told_as_one() {
+    const MOST: usize = 256 * 1024;
+    let introspected = |base: &str| {
+        let introspection = json!({
+            "endpoint": format!("{base}/introspect"), "cluster": "idp", "client_id": "me",
+            "client_secret_variable": "MCP_CLIENT_SECRET",
+        });
+        let servers = json!([{ "issuer": base, "introspection": introspection }]);
+        with(remote(base), "authorization_servers", servers)
+    };
+    for (size, is_too_large) in [(MOST, false), (MOST + 1, true), (MOST * 8, true)] {
+        let server = serve(move |_, _, _, _| (200, "content-type: application/json\r\n".to_owned(), " ".repeat(size)));
+        let rows = [(remote(&server.base), token_of(&server.base)), (introspected(&server.base), "opaque".to_owned())];
+        for (configuration, token) in rows {
+            let told = explain(&configuration, &token, &["--fetch", "--env", "MCP_CLIENT_SECRET=hunter2hunter2"]);
+            let is_told = told.out.contains("answered more than `262144` bytes");
+            assert_eq!((told.code, is_told), (1, is_too_large), "{size}: {told:?}");
+            assert!(!told.out.contains("answered `262145`") && told.json()["unreachable"] == json!([]), "{told:?}");
+        }
+    }
+}
+
 /// An answer of no use is not one that did not come.
 #[test]
 fn each_answer_of_no_use_has_a_cure_of_its_own() {
