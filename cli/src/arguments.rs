@@ -71,11 +71,11 @@ mcp-oauth: the command-line tool of mcp-oauth-filter
   mcp-oauth schema                             JSON Schema of the plugin configuration, for editors
 
   mcp-oauth COMMAND --help                     what a command takes
-  --json                                       machine-readable output (all commands but init and schema)
+  --json                                       machine-readable output (all commands but schema)
   --version
 
 exit codes: 0 nothing to complain about; 1 findings, or a request that is refused; 2 the tool was not used as it is
-meant; 3 a server could not be reached
+meant, which is said on standard error, also with --json; 3 a server could not be reached
 ";
 
 const CHECK: &str = "\
@@ -103,7 +103,8 @@ of the shell's history; without --token the request has none. `Bearer` or `DPoP`
 token is never printed.
 
   --config FILE        what check takes, with a plugin configuration in it
-  --at LINE[:COLUMN]   where the configuration begins, if there are several in the file
+  --at PLACE           where the configuration begins, if there are several in the file: LINE, LINE:COLUMN, or
+                       LINE:COLUMN#NUMBER for one of several in a base64 value
   --scheme SCHEME      how the token is presented: Bearer or DPoP; default what is before it, else Bearer
   --method METHOD      default POST
   --path PATH          a path of the first resource's host, or a whole URL; default the first resource
@@ -118,7 +119,8 @@ token is never printed.
   --env NAME=VALUE     as for check
   --json
 
-exit codes: 0 it goes upstream, 1 it is refused, 2 misuse, 3 a server could not be reached
+exit codes: 0 it goes upstream, or the filter answers it with a document; 1 it is refused; 2 misuse, or undecided for want of
+keys; 3 a server could not be reached
 ";
 
 const DISCOVER: &str = "\
@@ -148,6 +150,7 @@ Writes the least that is needed, and checks it. Asks on a terminal for what is n
                      is written that makes a cluster
   --scopes 'A B'     what a token must carry; may be empty
   --output FILE      a new file; default `-`, which is standard output
+  --json             findings, and which file was written, as JSON; what is written is the same
 
 exit codes: 0 written, 1 findings in what would be written, 2 misuse
 ";

@@ -70,13 +70,13 @@ pub(crate) fn run(options: &Check, out: &mut Output) -> Result<Ending, Misuse> {
     let (mut documents, mut unread) = (Vec::new(), Vec::new());
     let (mut count, mut configurations) = (0_usize, 0_usize);
     for name in &options.files {
-        out.progress(&format!("reading {name}"));
+        out.progress(&format!("reading {}", output::name_of_file(name)));
         let report = match source::read(name) {
             Ok(source) => look(&source, options),
             Err(ReadError::Unreadable(why)) => {
                 let cure = "name a file that can be read, or `-` for standard input";
                 output::complain(&Misuse::new(format!("{}: {why}", output::name_of_file(name)), cure));
-                unread.push(json!({ "file": name, "reason": why, "cure": cure }));
+                unread.push(json!({ "file": output::name_of_file(name), "reason": why, "cure": cure }));
                 continue;
             }
             Err(ReadError::Content(why)) => {

@@ -134,7 +134,7 @@ impl Look<'_> {
                 return None;
             }
             status @ 300..=399 => {
-                let to = shown(response.header("location").unwrap_or_default());
+                let to = http::address(response.header("location").unwrap_or_default());
                 let cure = "serve it where clients look: few follow a redirect here";
                 self.add(
                     Rating::Error,

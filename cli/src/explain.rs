@@ -2,6 +2,7 @@
 //! what the gate's own checks noted.
 
 mod answers;
+mod bound;
 mod chosen;
 mod cures;
 mod presented;
@@ -11,20 +12,22 @@ mod steps;
 use std::time::Duration;
 
 use mcp_oauth::{
-    explain,
+    explain::{self, Check},
     forward::{Edit, Forward, IdentityHeaders},
     gate::{Gate, Verdict},
     policy::Policy,
+    refusal::Refusal,
     reply::Reply,
     request::{Certificate, Request, RouteResource},
     time::UnixTime,
+    token::TokenError,
 };
 use serde_json::json;
 
 use crate::{
     Ending, Misuse,
     arguments::Explain,
-    http::Client,
+    http::{self, Client, Unreachable},
     output::{Ink, Output},
 };
 use answers::Answers;
@@ -80,7 +83,7 @@ fn decide(policy: Policy, asked: &Asked, answers: &mut Answers, out: &Output) ->
 
 fn report(
     verdict: Option<Verdict>,
-    begun: &[explain::Check],
+    begun: &[Check],
     asked: &Asked,
     answers: &Answers,
     out: &Output,
@@ -93,7 +96,7 @@ fn report(
     };
     let steps = steps::list(begun, &end);
     let why = match &end {
-        End::Refused(refusal) => Some(refusal.to_string()),
+        End::Refused(refusal) => Some(answers.as_it_was(&why(refusal))),
         End::Open => answers.open.clone(),
         End::Forwarded | End::Answered => None,
     };
@@ -115,18 +118,23 @@ fn report(
         "unreachable": answers.unreachable.iter().map(|server| json!({
             "step": server.step, "address": server.address,
             "waited_ms": u64::try_from(server.waited.as_millis()).unwrap_or(u64::MAX), "why": server.why,
+            "cure": unreachable(server),
         })).collect::<Vec<_>>(),
     });
+    if let End::Refused(refusal) = &end {
+        let cure = cure(refusal, begun, asked, answers);
+        let how = if matches!(verdict, Some(Verdict::Forward(_))) { "would be refused" } else { "refused" };
+        let why = why.as_deref().unwrap_or_default();
+        out.line(&out.paint(Ink::Red, &format!("{how}: {} ({why})", refusal.reason())));
+        cure.iter().for_each(|cure| out.line(&format!("   cure: {cure}")));
+        out.line(&format!("   more: docs/guides/troubleshooting.md#{}", refusal.reason()));
+        set(&mut document, "reason", json!(refusal.reason()));
+        set(&mut document, "cure", json!(cure));
+    }
     let (name, ending) = match &verdict {
         Some(Verdict::Forward(forward)) => {
             let edits = edits(forward, asked.policy.identity_headers());
             let refusal = forward.refusal();
-            if let Some(refusal) = refusal {
-                out.line(&out.paint(Ink::Red, &format!("would be refused: {} ({refusal})", refusal.reason())));
-                advise(refusal.reason(), out);
-                set(&mut document, "reason", json!(refusal.reason()));
-                set(&mut document, "cure", json!(cures::cure(refusal.reason())));
-            }
             let (ink, why) = match refusal {
                 Some(_) => (Ink::Yellow, "forwarded all the same, because the resource is `report_only`"),
                 None => (Ink::Green, "forwarded"),
@@ -147,12 +155,7 @@ fn report(
             told(reply, out);
             set(&mut document, "reason", json!(reply.reason()));
             set(&mut document, "reply", reply_document(reply));
-            if reply.refusal().is_some() {
-                set(&mut document, "cure", json!(cures::cure(reply.reason())));
-                ("refuse", Ending::Findings)
-            } else {
-                ("answer", Ending::Good)
-            }
+            if reply.refusal().is_some() { ("refuse", Ending::Findings) } else { ("answer", Ending::Good) }
         }
         Some(Verdict::Hold | Verdict::ReadBody(_)) | None => {
             out.line(&out.paint(Ink::Yellow, "undecided"));
@@ -162,9 +165,7 @@ fn report(
     let ending = if answers.unreachable.is_empty() { ending } else { Ending::Unreachable };
     for server in &answers.unreachable {
         out.line(&out.paint(Ink::Red, &format!("{}: {server}", server.step)));
-        let cure = server
-            .cure("see whether the address is right and can be reached from here; or give the keys with --keys FILE");
-        out.line(&format!("   cure: {cure}"));
+        out.line(&format!("   cure: {}", unreachable(server)));
     }
     set(&mut document, "verdict", json!(name));
     out.document(&document);
@@ -196,20 +197,47 @@ fn print(step: &Step, why: Option<&str>, out: &Output) {
     }
 }
 
-fn advise(reason: &str, out: &Output) {
-    if let Some(cure) = cures::cure(reason) {
-        out.line(&format!("   cure: {cure}"));
+/// What the gate says. A token has a say in it, and so has the query of an endpoint.
+fn why(refusal: &Refusal) -> String {
+    let values: Vec<&str> = match refusal {
+        Refusal::Token(TokenError::Issuer(issuer)) => vec![issuer],
+        Refusal::Token(TokenError::Audience { found, accepted }) => vec![found, accepted],
+        Refusal::UpstreamCredentialUnavailable { endpoint, .. }
+        | Refusal::UpstreamCredentialRefused { endpoint, .. } => vec![endpoint],
+        _ => Vec::new(),
+    };
+    http::without_secrets(&refusal.to_string(), &values)
+}
+
+/// What has to be done about exactly this.
+fn cure(refusal: &Refusal, begun: &[Check], asked: &Asked, answers: &Answers) -> Option<&'static str> {
+    match refusal {
+        Refusal::Token(TokenError::SenderConstrained) => match asked.bound {
+            // A JWT that comes to that check is bound to what could be proved here.
+            Some(_) if begun.contains(&Check::Possession) => {
+                Some("send it as DPoP and with a proof, here with --scheme DPoP and --header 'DPoP: PROOF'")
+            }
+            Some(bound) => Some(bound.cure()),
+            None => cures::cure(refusal.reason()),
+        },
+        Refusal::KeysUnavailable { .. } if answers.keys.is_some() => {
+            Some("give with --keys a JWK Set that has a public key which the filter can use: RSA, EC or Ed25519")
+        }
+        _ => cures::exact(refusal).or_else(|| cures::cure(refusal.reason())),
     }
-    out.line(&format!("   more: docs/guides/troubleshooting.md#{reason}"));
+}
+
+fn unreachable(server: &Unreachable) -> &'static str {
+    server.cure(match server.step.as_str() {
+        "keys" => "see whether the address is right and can be reached from here; or give the keys with --keys FILE",
+        "introspection" => "see whether `introspection.endpoint` is right and can be reached from here",
+        _ => "see whether the `endpoint` in `upstream_credential` is right and can be reached from here",
+    })
 }
 
 fn told(reply: &Reply, out: &Output) {
-    match reply.refusal() {
-        Some(refusal) => {
-            out.line(&out.paint(Ink::Red, &format!("refused: {} ({refusal})", reply.reason())));
-            advise(reply.reason(), out);
-        }
-        None => out.line(&out.paint(Ink::Green, &format!("answered by the filter itself: {}", reply.reason()))),
+    if reply.refusal().is_none() {
+        out.line(&out.paint(Ink::Green, &format!("answered by the filter itself: {}", reply.reason())));
     }
     out.line("the client gets:");
     out.line(&format!("   {}", reply.status()));

@@ -12,7 +12,12 @@ use ureq::{
     tls::{PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
-use crate::{Misuse, node::shown, output, source::MAX_FILE_BYTES};
+use crate::{
+    Misuse,
+    node::{shown, shown_uri},
+    output,
+    source::MAX_FILE_BYTES,
+};
 
 /// More is cut off: no document that is read here is longer.
 const MAX_BODY_BYTES: u64 = 256 * 1024;
@@ -202,9 +207,19 @@ fn certificate(fault: &str) -> String {
     }
 }
 
-/// A URL as it may be told: its query may have a secret in it.
+/// A URL as it may be told: its query may have a secret in it, and its user information does.
 pub(crate) fn address(url: &str) -> String {
-    shown(url.split(['?', '#']).next().unwrap_or_default())
+    if url.contains('@') { shown_uri(url) } else { shown(url.split(['?', '#']).next().unwrap_or_default()) }
+}
+
+/// A sentence about these values, as it may be told: each may be a URL, or several with spaces between them.
+pub(crate) fn without_secrets(told: &str, values: &[&str]) -> String {
+    values.iter().fold(told.to_owned(), |told, value| {
+        let bare = shown(&value.split(' ').map(shown_uri).collect::<Vec<_>>().join(" "));
+        // The core cuts some of them, and writes others as they are.
+        let told = told.replace(&format!("`{}`", shown(value)), &format!("`{bare}`"));
+        told.replace(&format!("`{value}`"), &format!("`{bare}`"))
+    })
 }
 
 /// Whether it can be asked at all: an http or https URL with a host and no user information.

@@ -13,7 +13,7 @@ use crate::{
     arguments::{Check, Init},
     check::{self, Severity},
     cures, http,
-    output::{Ink, Output},
+    output::{self, Ink, Output},
     source::Source,
 };
 
@@ -57,6 +57,13 @@ pub(crate) fn run(options: Init, out: &mut Output) -> Result<Ending, Misuse> {
     let own_cluster = default_cluster(kind, &server);
     let cluster = options.cluster.unwrap_or_else(|| own_cluster.clone());
 
+    // The core takes any text. No proxy has a cluster of such a name, and whoever reads the manifest does not see why.
+    let is_odd = |c: char| c.is_control() || (c.is_whitespace() && c != ' ');
+    if cluster.contains(is_odd) || (cluster.trim() != cluster) {
+        let reason = "has white space at an end, or a character that ends a line or is not seen";
+        let cure = "write the name of the cluster as the proxy's configuration has it";
+        return Ok(not_written(&[("--cluster", reason.to_owned(), cure.to_owned())], out));
+    }
     let scopes: Vec<&str> = scopes.split_whitespace().collect();
     let configuration = json!({
         "authorization_servers": [{ "issuer": issuer, "cluster": cluster }],
@@ -95,11 +102,12 @@ pub(crate) fn run(options: Init, out: &mut Output) -> Result<Ending, Misuse> {
                     ErrorKind::NotFound => "make its folder first, or name a file in one that is there",
                     _ => "name a file that can be written",
                 };
-                Misuse::new(format!("{name}: {error}"), cure)
+                Misuse::new(format!("{}: {error}", output::name_of_file(name)), cure)
             };
             let file = std::fs::OpenOptions::new().write(true).create_new(true).open(name);
             file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(misuse)?;
             out.line(&format!("{name} is written; next: mcp-oauth check {name}"));
+            out.document(&json!({ "findings": [], "written": name }));
         }
     }
     Ok(Ending::Good)
@@ -182,15 +190,14 @@ fn default_cluster(kind: Kind, server: &Server) -> String {
     }
 }
 
-/// JSON that YAML reads alike, where more characters end a line or must not be there; and that a terminal shows as it is.
+/// JSON that YAML reads alike, where more characters must not be there; and that a terminal shows as it is.
 fn escaped(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {
         match c {
-            '\u{7f}'..='\u{9f}'
-            | '\u{200e}'
+            '\u{200e}'
             | '\u{200f}'
-            | '\u{2028}'..='\u{202e}'
+            | '\u{202a}'..='\u{202e}'
             | '\u{2066}'..='\u{2069}'
             | '\u{feff}'
             | '\u{fffe}'

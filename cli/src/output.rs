@@ -180,11 +180,27 @@ pub(crate) fn complain(misuse: &Misuse) {
     let _ = writeln!(std::io::stderr().lock(), "mcp-oauth: {}\n   cure: {}", line(&misuse.what), line(&misuse.cure));
 }
 
-/// The name of a file that cannot be read: what has neither a folder nor an ending may be a secret in a wrong argument.
+/// The name of a file that may not be there: one with so much in it that is no word may be a secret in a wrong argument,
+/// whatever dots and slashes it has. Whatever is shorter is no secret worth the name.
 pub(crate) fn name_of_file(name: &str) -> &str {
-    let is_name = name.len() < 16 || name.starts_with(['/', '~']) || name.contains('.') || name.contains(' ');
-    let is_word = !name.bytes().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
-    if is_name || is_word { name } else { HIDDEN }
+    const LEAST_SECRET: usize = 12;
+    let pieces = name.split(|c: char| !c.is_alphanumeric()).filter(|piece| !is_word(piece));
+    let odd = pieces.fold(0_usize, |sum, piece| sum.saturating_add(piece.len()));
+    if odd < LEAST_SECRET { name } else { HIDDEN }
+}
+
+/// A word as people name files: `envoy`, `README`, `WasmPlugin`, `config2`, or a date in digits.
+fn is_word(piece: &str) -> bool {
+    let letters = piece.trim_end_matches(|c: char| c.is_ascii_digit());
+    let (length, digits) = (letters.chars().count(), piece.len().saturating_sub(letters.len()));
+    let is_spelt = letters.split(char::is_uppercase).skip(1).all(|small| small.len() >= 2)
+        || length <= 10 && letters.chars().all(char::is_uppercase);
+    let has_digits_within = letters.contains(|c: char| c.is_ascii_digit());
+    match (length, digits) {
+        (0, digits) => digits <= 8,
+        (1 | 2, 1..) | (21.., _) | (_, 5..) => false,
+        _ => is_spelt && !has_digits_within,
+    }
 }
 
 /// Text without anything that looks like a JWT, or the beginning of one: wherever it was put by mistake, it is not repeated.

@@ -1,7 +1,10 @@
 //! The answer to a request without a token, read as the official clients read it.
 
 use super::{Look, PROTOCOL, Rating, origin_of};
-use crate::{http, node::shown};
+use crate::{
+    http,
+    node::{shown, shown_uri},
+};
 
 /// What the challenge says.
 #[derive(Default)]
@@ -24,7 +27,7 @@ pub(super) fn ask(look: &mut Look<'_>, url: &str) -> Option<Challenged> {
             look.add(Rating::Error, STEP, format!("a request without a token is let through ({status})"), cure);
         }
         300..=399 => {
-            let to = shown(response.header("location").unwrap_or_default());
+            let to = http::address(response.header("location").unwrap_or_default());
             let cure = "give users the URL that it leads to; clients send no token after a redirect";
             look.add(Rating::Error, STEP, format!("a redirect ({status}) to {to}, which is not followed"), cure);
         }
@@ -34,7 +37,7 @@ pub(super) fn ask(look: &mut Look<'_>, url: &str) -> Option<Challenged> {
             look.add(Rating::Error, STEP, "503 instead of 401", cure);
         }
         status => {
-            let cure = "MCP authorization, Error Handling: 401 is what makes a client get a token";
+            let cure = "answer 401, which is what makes a client get a token (MCP authorization, Error Handling)";
             look.add(Rating::Error, STEP, format!("{status} instead of 401"), cure);
         }
     }
@@ -44,7 +47,7 @@ pub(super) fn ask(look: &mut Look<'_>, url: &str) -> Option<Challenged> {
     let lines = response.all("www-authenticate");
     let joined = lines.join(", ");
     if joined.is_empty() {
-        let cure = "RFC 9728 section 5.1: WWW-Authenticate: Bearer resource_metadata=\"...\"";
+        let cure = "send WWW-Authenticate: Bearer resource_metadata=\"...\" (RFC 9728 section 5.1)";
         look.add(
             Rating::Warning,
             STEP,
@@ -65,7 +68,7 @@ pub(super) fn ask(look: &mut Look<'_>, url: &str) -> Option<Challenged> {
             look.add(Rating::Warning, STEP, "it does not say where the metadata is", cure);
         }
         Some(place) => {
-            look.good(STEP, format!("the metadata is at {}", shown(place)));
+            look.good(STEP, format!("the metadata is at {}", shown_uri(place)));
             // What is no URL has no origin, and is an error of its own when it is asked.
             if http::is_url(place) && origin_of(place) != origin_of(url) {
                 let cure = "serve it on the host of the server: clients may not trust another one";
@@ -78,7 +81,7 @@ pub(super) fn ask(look: &mut Look<'_>, url: &str) -> Option<Challenged> {
         look.add(Rating::Warning, STEP, what, "send one challenge for Bearer");
     }
     if let Some(error) = field(&joined, "error").filter(|_| scheme.eq_ignore_ascii_case("bearer")) {
-        let cure = "RFC 6750 section 3.1: no error code where there was no token";
+        let cure = "leave it out where there was no token (RFC 6750 section 3.1)";
         look.add(Rating::Warning, STEP, format!("it has the error `{}`", shown(&error)), cure);
     }
     match field(&joined, "scope") {

@@ -4,7 +4,7 @@ use mcp_oauth::issuer::Issuer;
 use serde_json::Value;
 
 use super::{KEYS, Look, Rating, is_open_to, is_protected, texts};
-use crate::node::shown;
+use crate::node::{shown, shown_uri};
 
 const STEP: &str = "authorization server";
 
@@ -12,13 +12,8 @@ pub(super) fn look_at(look: &mut Look<'_>, issuer: &str, scopes: &[String]) {
     let parsed = match Issuer::parse(issuer) {
         Ok(parsed) => parsed,
         Err(error) => {
-            let what = format!("`{}` {error}", shown(issuer));
-            look.add(
-                Rating::Error,
-                STEP,
-                what,
-                "RFC 8414 section 2: an issuer is an https URL without query and fragment",
-            );
+            let what = format!("`{}` {error}", shown_uri(issuer));
+            look.add(Rating::Error, STEP, what, "name an https URL without query and fragment (RFC 8414 section 2)");
             return;
         }
     };
@@ -26,7 +21,7 @@ pub(super) fn look_at(look: &mut Look<'_>, issuer: &str, scopes: &[String]) {
     for place in parsed.metadata_candidates() {
         let unreachable = look.unreachable.len();
         if let Some(document) = look.document(STEP, place.as_str()) {
-            look.good(STEP, format!("metadata at {}", shown(place.as_str())));
+            look.good(STEP, format!("metadata at {}", shown_uri(place.as_str())));
             found = Some(document);
             break;
         }
@@ -36,8 +31,8 @@ pub(super) fn look_at(look: &mut Look<'_>, issuer: &str, scopes: &[String]) {
         }
     }
     let Some((response, document)) = found else {
-        let cure = "clients look at these places only: MCP authorization, Authorization Server Metadata Discovery";
-        look.add(Rating::Error, STEP, format!("`{}` has no metadata", shown(issuer)), cure);
+        let cure = "serve it at one of these places: clients look nowhere else (MCP authorization, Authorization Server Metadata Discovery)";
+        look.add(Rating::Error, STEP, format!("`{}` has no metadata", shown_uri(issuer)), cure);
         return;
     };
     if !is_open_to(&response, &look.origin.clone()) {
@@ -61,12 +56,13 @@ fn identity(look: &mut Look<'_>, issuer: &str, document: &Value) {
     match document.get("issuer").and_then(Value::as_str) {
         Some(found) if found == issuer => look.good(STEP, "its `issuer` is the one that the resource names"),
         found => {
-            let what = format!("its `issuer` is `{}`, not `{}`", shown(found.unwrap_or_default()), shown(issuer));
+            let what =
+                format!("its `issuer` is `{}`, not `{}`", shown_uri(found.unwrap_or_default()), shown_uri(issuer));
             look.add(
                 Rating::Error,
                 STEP,
                 what,
-                "RFC 8414 section 3.3: they must be the same text, also in a `/` at the end",
+                "make them the same text, also in a `/` at the end (RFC 8414 section 3.3)",
             );
         }
     }
@@ -81,13 +77,18 @@ fn identity(look: &mut Look<'_>, issuer: &str, document: &Value) {
 fn endpoints(look: &mut Look<'_>, document: &Value) {
     for name in ["authorization_endpoint", "token_endpoint"] {
         match document.get(name).and_then(Value::as_str) {
-            None => look.add(Rating::Error, STEP, format!("it has no `{name}`"), "RFC 8414 section 2: clients need it"),
+            None => look.add(
+                Rating::Error,
+                STEP,
+                format!("it has no `{name}`"),
+                "add it: clients need it (RFC 8414 section 2)",
+            ),
             Some(url) if !is_protected(url) => {
                 look.add(
                     Rating::Error,
                     STEP,
-                    format!("`{name}` is `{}`", shown(url)),
-                    "OAuth 2.1 section 1.5: https only",
+                    format!("`{name}` is `{}`", shown_uri(url)),
+                    "serve it by https (OAuth 2.1 section 1.5)",
                 );
             }
             Some(_) => {}
@@ -98,7 +99,7 @@ fn endpoints(look: &mut Look<'_>, document: &Value) {
         look.good(STEP, "PKCE with S256");
     } else {
         let what = if methods.is_empty() { "it does not say that it has PKCE" } else { "it has no PKCE with S256" };
-        let cure = "MCP authorization, Authorization Code Protection: clients must refuse it; list S256 in `code_challenge_methods_supported`";
+        let cure = "list S256 in `code_challenge_methods_supported`: clients must refuse a server without (MCP authorization, Authorization Code Protection)";
         look.add(Rating::Error, STEP, what, cure);
     }
     let lacks = |member: &str, wanted: &str| {
@@ -123,8 +124,8 @@ fn registration(look: &mut Look<'_>, document: &Value) {
     match endpoint {
         Some(url) if is_protected(url) => look.good(STEP, "clients can register themselves (RFC 7591)"),
         Some(url) => {
-            let what = format!("`registration_endpoint` is `{}`", shown(url));
-            look.add(Rating::Error, STEP, what, "OAuth 2.1 section 1.5: https only");
+            let what = format!("`registration_endpoint` is `{}`", shown_uri(url));
+            look.add(Rating::Error, STEP, what, "serve it by https (OAuth 2.1 section 1.5)");
         }
         None if !by_document => {
             let cure = "enable Client ID Metadata Documents or dynamic registration, or give every user a client_id";
@@ -148,7 +149,7 @@ fn keys(look: &mut Look<'_>, document: &Value) {
         look.add(
             Rating::Error,
             KEYS,
-            format!("`jwks_uri` is `{}`", shown(url)),
+            format!("`jwks_uri` is `{}`", shown_uri(url)),
             "serve it by https: the filter refuses it",
         );
         return;
@@ -156,7 +157,12 @@ fn keys(look: &mut Look<'_>, document: &Value) {
     if let Some((_, set)) = look.document(KEYS, url) {
         match set.get("keys").and_then(Value::as_array) {
             Some(keys) if !keys.is_empty() => look.good(KEYS, format!("{} of them", keys.len())),
-            _ => look.add(Rating::Error, KEYS, "there are none", "a JWK Set has `keys` (RFC 7517 section 5)"),
+            _ => look.add(
+                Rating::Error,
+                KEYS,
+                "there are none",
+                "serve a JWK Set with keys in `keys` (RFC 7517 section 5)",
+            ),
         }
     }
 }

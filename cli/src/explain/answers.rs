@@ -1,14 +1,17 @@
 //! What the gate asks other servers, answered from files or by those servers.
 
 use mcp_oauth::{
-    fetch::{Answer, Fetch, KeyEvent, KeyEventKind, MAX_DOCUMENT_BYTES, RemoteEvent},
-    issuer::Issuer,
+    fetch::{Answer, Fetch, FetchError, KeyEvent, KeyEventKind, MAX_DOCUMENT_BYTES, RemoteEvent},
+    issuer::{Issuer, MetadataError},
 };
 
 use crate::{
     http::{self, Client, Unreachable},
     output::Output,
 };
+
+/// As much is read of an answer that is too large.
+const CUT_OFF: usize = MAX_DOCUMENT_BYTES + 1;
 
 /// Who answers.
 pub(crate) struct Answers {
@@ -44,7 +47,7 @@ impl Kept {
             return Answer::NoResponse;
         }
         if self.too_large {
-            return Answer::TooLarge(self.body.len().max(MAX_DOCUMENT_BYTES.saturating_add(1)));
+            return Answer::TooLarge(CUT_OFF);
         }
         Answer::Response {
             status: self.status.as_bytes(),
@@ -128,7 +131,7 @@ impl Answers {
     /// What the gate says of an answer. The place is left out where a file answered: nobody was asked there.
     pub(crate) fn note(&mut self, fetch: &Fetch, keys: Option<KeyEvent>, remote: Option<RemoteEvent>) {
         let is_file = fetch.post.is_none() && self.keys.is_some();
-        let told = |event: KeyEvent| match event.kind {
+        let told = |event: &KeyEvent| match &event.kind {
             KeyEventKind::Fetched { usable, skipped, .. } if is_file => {
                 format!("keys: --keys has `{usable}` usable keys, `{skipped}` were left out")
             }
@@ -137,9 +140,31 @@ impl Answers {
             }
             _ => event.to_string(),
         };
+        let told = |event: KeyEvent| match &event.kind {
+            KeyEventKind::TriedElsewhere { error, .. } | KeyEventKind::Failed { error, .. } => match error {
+                FetchError::Metadata(MetadataError::Issuer(value) | MetadataError::JwksUri(value, _)) => {
+                    http::without_secrets(&told(&event), &[value])
+                }
+                _ => told(&event),
+            },
+            _ => told(&event),
+        };
         let told = keys.map(told).into_iter().chain(remote.map(|event| event.to_string()));
         let uri = fetch.uri.as_str();
-        self.events.extend(told.map(|event| event.replace(uri, &http::address(uri))));
+        let told: Vec<_> = told.map(|event| self.as_it_was(&event.replace(uri, &http::address(uri)))).collect();
+        self.events.extend(told);
+    }
+
+    /// What the gate says, and what it does not know: why there was no response, and that a long one was not read to its end.
+    pub(crate) fn as_it_was(&self, told: &str) -> String {
+        let told = told.replace(
+            &FetchError::TooLarge(CUT_OFF).to_string(),
+            &format!("answered more than `{MAX_DOCUMENT_BYTES}` bytes"),
+        );
+        match self.unreachable.last() {
+            Some(server) => told.replace(&FetchError::NoResponse.to_string(), &server.why),
+            None => told,
+        }
     }
 
     fn is_tokeninfo(&self, fetch: &Fetch) -> bool {

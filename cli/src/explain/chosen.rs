@@ -1,5 +1,7 @@
 //! Which configuration of a file is meant. What is one, and where each stands, is what `check` says.
 
+use std::collections::HashSet;
+
 use crate::{
     Misuse,
     arguments::{Check, Explain},
@@ -28,19 +30,28 @@ pub(super) fn configuration(options: &Explain) -> Result<Readable, Misuse> {
     if found.is_empty() {
         return Err(Misuse::new(format!("{name}: there is no plugin configuration in it"), &*cure));
     }
+    // Aliases are one configuration, wherever it is used.
+    let mut seen = HashSet::new();
+    found.retain(|one| {
+        let content = one.readable.as_ref().map(|readable| readable.json.clone()).map_err(|why| *why);
+        seen.insert((one.at, content))
+    });
     let all = names(&found, &source);
     if let Some(at) = options.at.as_deref() {
-        let wanted = parse(at).ok_or_else(|| Misuse::new("--at is no place", "write --at LINE or --at LINE:COLUMN"))?;
+        let wanted = parse(at).ok_or_else(|| Misuse::new("--at is no place", format!("write {FORMS}")))?;
         found.retain(|one| {
             let (line, column) = source.place(one.at);
-            line == wanted.0 && wanted.1.is_none_or(|wanted| wanted == column)
+            line == wanted.line && wanted.column.is_none_or(|wanted| wanted == column)
         });
+        if let Some(number) = wanted.number {
+            found = found.into_iter().skip(number.saturating_sub(1)).take(number.min(1)).collect();
+        }
     }
     let (Some(Found { readable, .. }), None) = (found.pop(), found.pop()) else {
         return Err(match options.at {
             None => {
                 let what = format!("{name}: there are several plugin configurations in it: {all}");
-                Misuse::new(what, "choose one with --at LINE or --at LINE:COLUMN")
+                Misuse::new(what, format!("choose one with {FORMS}"))
             }
             Some(_) => {
                 let what = format!("{name}: not exactly one plugin configuration begins there");
@@ -51,23 +62,41 @@ pub(super) fn configuration(options: &Explain) -> Result<Readable, Misuse> {
     readable.map_err(|why| Misuse::new(format!("{name}: {why}"), &*cure))
 }
 
-fn parse(text: &str) -> Option<(usize, Option<usize>)> {
-    match text.split_once(':') {
-        None => Some((text.parse().ok()?, None)),
-        Some((line, column)) => Some((line.parse().ok()?, Some(column.parse().ok()?))),
-    }
+const FORMS: &str = "--at LINE, --at LINE:COLUMN or --at LINE:COLUMN#NUMBER";
+
+/// A place, and which of several there.
+struct Place {
+    line: usize,
+    column: Option<usize>,
+    number: Option<usize>,
 }
 
-/// Places, each with what tells it from the others.
+fn parse(text: &str) -> Option<Place> {
+    let (place, number) = match text.split_once('#') {
+        None => (text, None),
+        Some((place, number)) => (place, Some(number.parse().ok()?)),
+    };
+    let (line, column) = match place.split_once(':') {
+        None => (place, None),
+        Some((line, column)) => (line, Some(column.parse().ok()?)),
+    };
+    Some(Place { line: line.parse().ok()?, column, number })
+}
+
+/// Places, each with what tells it from the others. What is in one base64 value has one place.
 fn names(found: &[Found], source: &Source) -> String {
-    let one = |one: &Found| {
+    let one = |index: usize, one: &Found| {
         let (line, column) = source.place(one.at);
         let tree = one.readable.as_ref().ok().and_then(|readable| readable.tree().ok());
         let first = tree.and_then(|tree| tree.get(&["resources"])?.items().first()?.text_of(&["resource"]));
         let resource = first.map(|resource| format!(" ({})", shown_uri(resource))).unwrap_or_default();
-        format!("{line}:{column}{resource}")
+        let before = found.iter().take(index).filter(|other| other.at == one.at).count();
+        let is_alone = found.iter().filter(|other| other.at == one.at).count() == 1;
+        let number = if is_alone { String::new() } else { format!("#{}", before.saturating_add(1)) };
+        format!("{line}:{column}{number}{resource}")
     };
-    let mut names: Vec<String> = found.iter().take(MAX_NAMED).map(one).collect();
+    let mut names: Vec<String> =
+        found.iter().enumerate().take(MAX_NAMED).map(|(index, found)| one(index, found)).collect();
     if let Some(more) = found.len().checked_sub(MAX_NAMED).filter(|more| *more > 0) {
         names.push(format!("{more} more"));
     }

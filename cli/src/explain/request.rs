@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use mcp_oauth::{config, policy::Policy, request::Certificate, time::UnixTime};
 
-use super::{chosen, presented};
+use super::{bound::Bound, chosen, presented};
 use crate::{
     Misuse,
     arguments::Explain,
@@ -22,6 +22,8 @@ pub(crate) struct Asked {
     pub(crate) body: Option<Vec<u8>>,
     pub(crate) now: UnixTime,
     pub(crate) certificate: Option<Certificate>,
+    /// What the token says that it is bound to.
+    pub(crate) bound: Option<Bound>,
     /// The secrets that are not set.
     pub(crate) made_up: Vec<String>,
     /// What was assumed.
@@ -37,6 +39,7 @@ pub(crate) fn read(options: &Explain, out: &mut Output) -> Result<Asked, Misuse>
         return Err(Misuse::new("standard input can be one thing only", "put the other one into a file"));
     }
     let presented = presented::read(options)?;
+    let bound = presented.as_ref().and_then(|presented| Bound::of(&presented.token));
     if let Some(presented) = &presented {
         out.keep_secret(&presented.token);
     }
@@ -86,7 +89,7 @@ pub(crate) fn read(options: &Explain, out: &mut Output) -> Result<Asked, Misuse>
             Misuse::new("--now is no time", "write seconds since 1970, or a time such as 2027-01-31T12:00:00Z")
         })?,
     };
-    Ok(Asked { policy, issuers, head, body, now, certificate: certificate.transpose()?, made_up, notes })
+    Ok(Asked { policy, issuers, head, body, now, certificate: certificate.transpose()?, bound, made_up, notes })
 }
 
 fn is_name(name: &str) -> bool {

@@ -1,5 +1,6 @@
 //! Which configuration of a file `explain` is about: whatever `check` finds, and one of several by its place.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use crate::support::{NOW, Run, configuration, file, good_token, run_with};
@@ -90,4 +91,56 @@ fn of_several_one_is_chosen_by_its_place() {
     // In a file with one, the place may be given too, and must be right.
     let one = file("a.json", configuration().to_string());
     assert_eq!((explain(&one, &["--at", "1"]).code, explain(&one, &["--at", "2"]).code), (0, 2));
+}
+
+/// What has one place is one configuration, or is numbered: there is always a way to choose.
+#[test]
+fn what_has_one_place_can_be_chosen_too() {
+    let plugin = |configuration: &str| {
+        format!(
+            "{{kind: WasmPlugin, apiVersion: extensions.istio.io/v1alpha1, spec: {{url: mcp-oauth-filter, pluginConfig: {configuration}}}}}"
+        )
+    };
+    let shared = format!("- {}\n- {}\n", plugin(&format!("&c {}", configuration())), plugin("*c"));
+    let told = explain(&file("a.yaml", &shared), &[]);
+    assert_eq!((told.code, told.json()["verdict"].as_str()), (0, Some("forward")), "{told:?}");
+    let broken = format!("- {}\n- {}\n", plugin("&c [1]"), plugin("*c"));
+    let told = explain(&file("a.yaml", &broken), &[]);
+    assert!(told.code == 2 && !told.err.contains("several"), "{told:?}");
+
+    let in_base64 = |all: &[&Value]| {
+        let list: String = all.iter().map(|one| format!("- {}\n", plugin(&one.to_string()))).collect();
+        let data = STANDARD.encode(list);
+        file("a.yaml", format!("kind: Secret\ndata: {{ e: {data}, f: {} }}\n", STANDARD.encode("x")))
+    };
+    let path = in_base64(&[&configuration(), &other()]);
+    let told = explain(&path, &[]);
+    let resource = "https://mcp.example.com/mcp";
+    let listed = format!("2:12#1 ({resource}), 2:12#2 ({resource})");
+    assert!(told.code == 2 && told.err.contains(&listed) && told.err.contains("--at LINE:COLUMN#NUMBER"), "{told:?}");
+    for (at, code, expected) in [
+        ("2:12#1", 0, "forward"),
+        ("2#1", 0, "forward"),
+        ("2:12#2", 1, "mcp_oauth_insufficient_scope"),
+        ("2#2", 1, "mcp_oauth_insufficient_scope"),
+    ] {
+        let told = explain(&path, &["--at", at]);
+        let document = told.json();
+        let found = document.get("reason").unwrap_or(&document["verdict"]);
+        assert_eq!((told.code, found.as_str()), (code, Some(expected)), "{at}: {told:?}");
+    }
+    for at in ["2", "2:12", "2:12#0", "2:12#3", "2:11#1", "3#1"] {
+        let told = explain(&path, &["--at", at]);
+        assert!(told.code == 2 && told.err.contains(&listed), "{at}: {told:?}");
+    }
+    for at in ["2:12#", "2:12#x", "#1", "2:12#1#1", "2:12#-1"] {
+        let told = explain(&path, &["--at", at]);
+        assert!(told.code == 2 && told.err.contains("--at is no place"), "{at}: {told:?}");
+    }
+    // The same twice is once.
+    let told = explain(&in_base64(&[&other(), &other()]), &[]);
+    assert_eq!((told.code, told.json()["verdict"].as_str()), (1, Some("refuse")), "{told:?}");
+    // Two places are two, whatever stands there; and have no numbers.
+    let mixed = format!("- {0}\n- {0}\n", plugin(&configuration().to_string()));
+    assert!(!explain(&file("a.yaml", &mixed), &[]).err.split("in it: ").nth(1).expect("a list").contains("#1"));
 }

@@ -51,6 +51,7 @@ fn metadata_of_another_issuer_is_not_taken() {
     });
     let told = explain(&remote(&server.base), &token_of(&server.base), &["--fetch"]);
     assert_eq!((told.code, told.json()["reason"].as_str()), (1, Some("mcp_oauth_keys_unavailable")), "{told:?}");
+    assert!(told.json()["cure"].as_str().is_some_and(|cure| cure.contains("what its metadata says")), "{told:?}");
 }
 
 /// Why there are no keys is said to whoever reads, and not only on a terminal.
@@ -115,6 +116,93 @@ fn a_server_that_is_not_there_is_named() {
     assert!(server["waited_ms"].is_u64() && server["why"] == "nothing listens there", "{server}");
 }
 
+/// What helps depends on who is not there; and of one answer one thing is said.
+#[test]
+fn each_server_that_is_not_there_has_a_cure_of_its_own() {
+    let base = nobody();
+    let slow = serve(|_, _, _, _| (0, String::new(), String::new()));
+    let introspected = |base: &str| {
+        let introspection = json!({
+            "endpoint": format!("{base}/introspect"), "cluster": "idp", "client_id": "me", "timeout": "200ms",
+            "client_secret_variable": "MCP_CLIENT_SECRET",
+        });
+        let servers = json!([{ "issuer": base, "introspection": introspection }]);
+        with(remote(base), "authorization_servers", servers)
+    };
+    let more = ["--fetch", "--env", "MCP_CLIENT_SECRET=hunter2hunter2"];
+    let rows = [
+        (remote(&base), token_of(&base), "nothing listens there", "or give the keys with --keys FILE"),
+        (introspected(&base), "opaque-token".to_owned(), "nothing listens there", "`introspection.endpoint`"),
+        (introspected(&slow.base), "opaque-token".to_owned(), "no answer in time", "`introspection.endpoint`"),
+    ];
+    for (configuration, token, why, cure) in rows {
+        let told = explain(&configuration, &token, &more);
+        let document = told.json();
+        let server = &document["unreachable"][0];
+        assert!(told.code == 3 && server["why"] == why, "{told:?}");
+        assert!(server["cure"].as_str().is_some_and(|text| text.contains(cure)), "{told:?}");
+        let is_of_keys = server["step"] == "keys";
+        assert_eq!(told.out.contains("--keys"), is_of_keys, "{told:?}");
+        assert!(document["events"].to_string().contains(why), "{told:?}");
+        assert!(is_of_keys || document["why"].as_str().is_some_and(|text| text.contains(why)), "{told:?}");
+        assert!(!told.out.contains("without a response"), "{told:?}");
+        let path = file("config.json", configuration.to_string());
+        let now = NOW.to_string();
+        let arguments = ["explain", "--config", &path, "--token", "-", "--now", &now];
+        let told = run_with(&[&arguments, &more[..]].concat(), &token);
+        assert!(told.out.contains(cure) && !told.out.contains("without a response"), "{told:?}");
+    }
+}
+
+/// A long answer is not read to its end, so nobody knows how long it is.
+#[test]
+fn an_answer_that_is_too_large_is_told_as_one() {
+    const MOST: usize = 256 * 1024;
+    let introspected = |base: &str| {
+        let introspection = json!({
+            "endpoint": format!("{base}/introspect"), "cluster": "idp", "client_id": "me",
+            "client_secret_variable": "MCP_CLIENT_SECRET",
+        });
+        let servers = json!([{ "issuer": base, "introspection": introspection }]);
+        with(remote(base), "authorization_servers", servers)
+    };
+    for (size, is_too_large) in [(MOST, false), (MOST + 1, true), (MOST * 8, true)] {
+        let server = serve(move |_, _, _, _| (200, "content-type: application/json\r\n".to_owned(), " ".repeat(size)));
+        let rows = [(remote(&server.base), token_of(&server.base)), (introspected(&server.base), "opaque".to_owned())];
+        for (configuration, token) in rows {
+            let told = explain(&configuration, &token, &["--fetch", "--env", "MCP_CLIENT_SECRET=hunter2hunter2"]);
+            let is_told = told.out.contains("answered more than `262144` bytes");
+            assert_eq!((told.code, is_told), (1, is_too_large), "{size}: {told:?}");
+            assert!(!told.out.contains("answered `262145`") && told.json()["unreachable"] == json!([]), "{told:?}");
+        }
+    }
+}
+
+/// An answer of no use is not one that did not come.
+#[test]
+fn each_answer_of_no_use_has_a_cure_of_its_own() {
+    let rows = [
+        (401, "application/json", "{}", "`client_id` and the secret"),
+        (404, "application/json", "{}", "compare `introspection.endpoint`"),
+        (200, "text/html", "hello", "compare `introspection.endpoint`"),
+        (200, "application/json", "{}", "compare `introspection.endpoint`"),
+        (200, "application/json", "{", "compare `introspection.endpoint`"),
+    ];
+    for (status, kind, body, expected) in rows {
+        let server = serve(move |_, _, _, _| (status, format!("content-type: {kind}\r\n"), body.to_owned()));
+        let introspection = json!({
+            "endpoint": format!("{}/introspect", server.base), "cluster": "idp", "client_id": "me",
+            "client_secret_variable": "MCP_CLIENT_SECRET",
+        });
+        let servers = json!([{ "issuer": server.base, "introspection": introspection }]);
+        let configuration = with(remote(&server.base), "authorization_servers", servers);
+        let told = explain(&configuration, "opaque-token", &["--fetch", "--env", "MCP_CLIENT_SECRET=hunter2hunter2"]);
+        let document = told.json();
+        assert_eq!((told.code, document["unreachable"].clone()), (1, json!([])), "{told:?}");
+        assert!(document["cure"].as_str().is_some_and(|text| text.contains(expected)), "{told:?}");
+    }
+}
+
 #[test]
 fn keys_come_from_a_file() {
     let base = nobody();
@@ -126,6 +214,7 @@ fn keys_come_from_a_file() {
     let none = file("jwks.json", r#"{ "keys": [] }"#);
     let told = explain(&remote(&base), &token_of(&base), &["--keys", &none]);
     assert_eq!((told.code, told.json()["reason"].as_str()), (1, Some("mcp_oauth_keys_unavailable")));
+    assert!(told.json()["cure"].as_str().is_some_and(|cure| cure.starts_with("give with --keys")), "{told:?}");
 }
 
 fn with_jwks_uri(base: &str) -> Value {

@@ -142,9 +142,9 @@ fn values_are_written_as_they_were_given() {
         ("a,\"b", "x"),
         ("a\":b", "x"),
         ("a'b''c", "it's"),
-        ("a\nb: c", ":read"),
+        ("a b: c", ":read"),
         ("{{.Values.x}} # c: *x", "a' : - {x} &y *z !w |"),
-        ("\u{85}\u{2028}\u{202e}\u{feff}\u{7f}é😀\u{7}", ",read :write"),
+        ("\u{200f}\u{202e}\u{2066}\u{feff}\u{ffff}é😀", ",read :write"),
     ];
     for kind in KINDS {
         for (cluster, scopes) in rows {
@@ -218,4 +218,27 @@ fn machines_are_told_what_is_wrong_too() {
     assert!(finding["reason"].as_str().is_some_and(|text| text.contains("`idp`")) && finding["cure"].is_string());
     let told = run(&[&given[..], &["https://idp.example.com"]].concat());
     assert!(told.code == 0 && told.json()["resources"].is_array(), "{told:?}");
+    let fresh = format!("{}.new", file("a.json", ""));
+    let told = run(&[&given[..], &["https://idp.example.com", "--output", &fresh]].concat());
+    assert_eq!((told.code, told.json()), (0, json!({ "findings": [], "written": fresh })), "{told:?}");
+    let written = std::fs::read_to_string(&fresh).expect("it is written");
+    assert!(serde_json::from_str::<Value>(&written).expect("JSON")["resources"].is_array());
+}
+
+/// No proxy has a cluster of such a name, and in the manifest nobody sees it.
+#[test]
+fn a_cluster_that_is_no_name_is_not_written() {
+    let issuer = "https://idp.example.com";
+    let given = ["--resource", "https://mcp.example.com/mcp", "--issuer", issuer];
+    for kind in ["envoy", "istio"] {
+        let of = |cluster: &str| run(&[&["init", "--for", kind, "--cluster", cluster][..], &given].concat());
+        for cluster in
+            ["", " ", " idp", "idp ", "idp\n", "a\nb: c", "a\tb", "a\u{85}b", "a\u{2028}b", "a\u{7f}b", "\u{3000}"]
+        {
+            let told = of(cluster);
+            assert!(told.code == 1 && told.out.starts_with("--cluster: "), "{kind} {cluster:?}: {told:?}");
+            assert!(told.out.contains("\n   cure: write ") && told.out.contains("nothing was written"), "{told:?}");
+        }
+        assert_eq!(of("a b").code, 0, "{kind}");
+    }
 }

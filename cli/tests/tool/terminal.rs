@@ -44,3 +44,12 @@ fn init_says_which_answer_was_not_good() {
         assert!(told.code == code && told.out.contains(part), "{answers}: {told:?}");
     }
 }
+
+#[test]
+fn what_is_being_done_names_no_secret() {
+    for (name, is_shown) in [("no/such/envoy.yaml", true), ("Zm9vYmFyMTIzNDU2Nzg5MFNFQ1JFVA", false)] {
+        let told = on_terminal("", &["check", name]);
+        assert!(told.code == 2 && told.out.contains("... reading "), "{told:?}");
+        assert_eq!(told.out.contains(name), is_shown, "{told:?}");
+    }
+}

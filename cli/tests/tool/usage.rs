@@ -1,6 +1,6 @@
 //! Help, exit codes, and what is said of misuse.
 
-use crate::support::{file, run, run_with};
+use crate::support::{configuration, file, run, run_with};
 
 #[test]
 fn help_says_what_exit_codes_mean() {
@@ -9,6 +9,13 @@ fn help_says_what_exit_codes_mean() {
     {
         let help = run(arguments);
         assert!(help.code == 0 && help.err.is_empty() && help.out.contains("exit codes: 0 "), "{help:?}");
+    }
+    // What the filter answers itself is no refusal, and does not go upstream.
+    let config = file("a.json", configuration().to_string());
+    let path = "/.well-known/oauth-protected-resource/mcp";
+    assert!(run(&["explain", "--help"]).out.contains("0 it goes upstream, or the filter answers it with a document"));
+    for (method, code) in [("GET", 0), ("DELETE", 1)] {
+        assert_eq!(run(&["explain", "--config", &config, "--method", method, "--path", path]).code, code, "{method}");
     }
     assert!(run(&["--version"]).out.starts_with("mcp-oauth "));
     assert_eq!(run(&["schema", "--help"]).code, 0);
@@ -43,6 +50,9 @@ fn misuse_is_two_and_has_a_cure() {
         let told = run(arguments);
         assert!(told.code == 2 && told.out.is_empty(), "{arguments:?}: {told:?}");
         assert!(told.err.starts_with("mcp-oauth: ") && told.err.contains("\n   cure: "), "{arguments:?}: {told:?}");
+        // Machines find it there too.
+        let machine = run(&[&["--json"], arguments].concat());
+        assert_eq!((machine.code, machine.err), (2, told.err), "{arguments:?}");
     }
 }
 
