@@ -230,7 +230,8 @@ fn entra_is_asked_for_scopes_of_rules_by_their_whole_names() {
     let file = vectors(ENTRA);
     let rules = json!([{ "tools": ["a"], "scopes": ["tools.run"] }]);
     let resource = with(with(file["resource"].clone(), "scopes", Value::Null), "rules", rules);
-    let config = holding(config_of(&file["server"], &resource), "hold_requests", json!("headers"));
+    let server = holding(generic(&file["server"]), "provider", json!("entra"));
+    let config = holding(config_of(&server, &resource), "hold_requests", json!("headers"));
     let mut gate = gate(&config);
     let refused = reply(post(&mut gate, &recorded(&file)[0].token, &[], &call("a")));
     let challenge = reply_header(&refused, "www-authenticate").expect("a challenge");
