@@ -95,10 +95,14 @@ impl Node {
         matches!(self.value, Value::Truth(true))
     }
 
-    /// The same as JSON, which is what the filter is given; `None` if it is too much.
-    pub(crate) fn to_json(&self) -> Option<String> {
+    pub(crate) const fn is_false(&self) -> bool {
+        matches!(self.value, Value::Truth(false))
+    }
+
+    /// The same as JSON, which is what the filter is given; if it is too much, how much was written of it.
+    pub(crate) fn to_json(&self) -> Result<String, usize> {
         let (mut json, mut left) = (String::new(), MAX_NODES);
-        self.write(&mut json, &mut left).then_some(json)
+        if self.write(&mut json, &mut left) { Ok(json) } else { Err(json.len()) }
     }
 
     fn write(&self, json: &mut String, left: &mut usize) -> bool {
