@@ -1,14 +1,14 @@
 //! What is around a plugin configuration and makes the filter unsafe or useless.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::{
     assumed::{Variable, is_variable_name, variables},
     check::{Finding, Severity},
     configuration::{Configuration, Readable},
+    dialects,
     manifests::{Holder, Plugin},
     node::{Node, Style, Value, shown},
-    yaml,
 };
 
 /// Everything that can be said of a plugin without asking the core.
@@ -17,7 +17,7 @@ pub(crate) fn advise(plugin: &Plugin<'_>, readable: Option<&Readable>) -> Vec<Fi
     findings.extend(plugin.disabled.and_then(|node| switched_off("disabled", node)));
     kind_of_value(plugin, &mut findings);
     if let Configuration::Map(node) = plugin.configuration {
-        read_otherwise(node, &mut findings);
+        read_otherwise(node, "", &mut HashSet::new(), &mut findings);
     }
     if let Some(readable) = readable
         && let Ok(tree) = readable.tree()
@@ -85,18 +85,32 @@ fn written(node: &Node) -> String {
     }
 }
 
-/// What is here another configuration than in the cluster: `kubectl` and most others read YAML 1.1.
-fn read_otherwise(configuration: &Node, findings: &mut Vec<Finding>) {
-    configuration.each(&mut |node| {
-        let Value::Text { text, style: Style::Plain } = &node.value else { return };
-        if yaml::is_read_otherwise(text) {
+/// What is here another configuration than in the cluster: `kubectl` and most others read YAML 1.1. What aliases share, once.
+fn read_otherwise(node: &Node, path: &str, seen: &mut HashSet<*const Node>, findings: &mut Vec<Finding>) {
+    if !seen.insert(node) {
+        return;
+    }
+    match &node.value {
+        Value::Text { text, style: Style::Plain } if dialects::is_read_otherwise(text) => {
             let reason = "this is a text for some readers of YAML, and a truth value or a number for others";
             let cure = "put it in quotes if it is a text, else write true, false or a decimal number";
             // What is longer than `false` may be a secret in digits.
             let value = Some(text).filter(|text| text.len() <= 5).map(|text| shown(text));
-            findings.push(Finding { value, ..Finding::new(Severity::Error, node.at, "", reason, cure) });
+            findings.push(Finding { value, ..Finding::new(Severity::Error, node.at, path, reason, cure) });
         }
-    });
+        Value::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                read_otherwise(item, &format!("{path}[{index}]"), seen, findings);
+            }
+        }
+        Value::Map(members) => {
+            for member in members {
+                let dot = if path.is_empty() { "" } else { "." };
+                read_otherwise(&member.node, &format!("{path}{dot}{}", shown(&member.name)), seen, findings);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// What is not handed over as the JSON that it looks like: Envoy takes a text in a `StringValue` or bytes in a `BytesValue`,

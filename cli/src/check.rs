@@ -17,6 +17,7 @@ use crate::{
     output::{self, Ink, Output},
     recognise,
     source::{self, ReadError, Source},
+    yaml::Document,
 };
 
 /// How bad a finding is.
@@ -190,21 +191,24 @@ struct Search<'o> {
 
 impl Search<'_> {
     fn look_into(&mut self, source: &Source, nesting: usize) -> Vec<Finding> {
-        let Documents { nodes: documents, no_json } = match manifests::documents(source) {
+        let Documents { all: documents, no_json } = match manifests::documents(source) {
             Ok(documents) => documents,
             Err(SyntaxError { at, reason }) => {
                 return vec![Finding::new(Severity::Error, at, "", reason, "mend the syntax here, or just before")];
             }
         };
         let (mut findings, mut arounds) = (Vec::new(), HashSet::new());
-        for document in &documents {
+        for Document { node: document, disputed } in &documents {
+            if let Some(SyntaxError { at, reason }) = disputed {
+                let cure = "write what all of them read in the same way";
+                findings.push(Finding::new(Severity::Error, *at, "", reason, cure));
+            }
             for plugin in manifests::find(document) {
                 if !self.budget.has_configuration() {
                     return findings;
                 }
                 let no_json = no_json.as_ref().filter(|_| plugin.holder == Holder::Itself);
                 if let Some(SyntaxError { at, reason }) = no_json {
-                    let reason = format!("no JSON, only YAML, which the filter does not read: {reason}");
                     let cure = "mend the JSON here, or just before";
                     findings.push(Finding::new(Severity::Error, *at, "", reason, cure));
                 }
@@ -221,7 +225,11 @@ impl Search<'_> {
                     findings.extend(advice::advise_around(&plugin));
                 }
                 let readable = readable.map_err(|why| why.reason);
-                let readable = if no_json.is_some() { Err("no JSON") } else { readable };
+                let readable = match (no_json, disputed) {
+                    (Some(_), _) => Err("no JSON"),
+                    (None, Some(_)) => Err("not read in the same way by all readers of YAML"),
+                    (None, None) => readable,
+                };
                 self.found.push(Found { at: plugin.configuration.node().at, readable });
             }
             for inner in manifests::inner_files(document) {

@@ -9,6 +9,7 @@ mod budget;
 mod check;
 mod configuration;
 mod cures;
+mod dialects;
 mod discover;
 mod explain;
 mod http;

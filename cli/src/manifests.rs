@@ -11,7 +11,7 @@ use crate::{
     node::{Node, SyntaxError, Value},
     recognise::{Recogniser, is_telling},
     source::Source,
-    yaml,
+    yaml::{self, Document},
 };
 
 /// What a configuration stands in.
@@ -40,31 +40,40 @@ pub(crate) struct Plugin<'d> {
 
 /// The documents of a file.
 pub(crate) struct Documents {
-    pub(crate) nodes: Vec<Node>,
-    /// Why it is YAML only, where it begins as JSON does.
+    pub(crate) all: Vec<Document>,
+    /// Why the filter would not read it, if it is the configuration itself and begins as JSON does.
     pub(crate) no_json: Option<SyntaxError>,
 }
 
 /// Any number of documents in YAML, one in JSON, and of manifests in JSON any number, as `kubectl` takes them.
 pub(crate) fn documents(source: &Source) -> Result<Documents, SyntaxError> {
-    let is_json = source.text.trim_start().starts_with(['{', '[']);
+    let is_named_json = source.name.ends_with(".json");
+    let is_json = is_named_json || source.text.trim_start().starts_with(['{', '[']);
     if !is_json {
-        return Ok(Documents { nodes: yaml::parse(&source.text)?, no_json: None });
+        return Ok(Documents { all: yaml::parse(&source.text)?, no_json: None });
     }
+    let all = |nodes: Vec<Node>| nodes.into_iter().map(|node| Document { node, disputed: None }).collect();
     let error = match json::parse(&source.text) {
-        Ok(node) => return Ok(Documents { nodes: vec![node], no_json: None }),
+        Ok(node) => {
+            let mark = || SyntaxError { at: 0, reason: "no JSON: it begins with a byte order mark".to_owned() };
+            return Ok(Documents { all: all(vec![node]), no_json: source.is_marked.then(mark) });
+        }
         Err(error) => error,
     };
     let manifests = json::parse_all(&source.text).ok();
     if let Some(nodes) = manifests.filter(|nodes| nodes.iter().all(|node| node.text_of(&["kind"]).is_some())) {
-        return Ok(Documents { nodes, no_json: None });
+        return Ok(Documents { all: all(nodes), no_json: None });
     }
-    let is_named_json = source.name.ends_with(".json");
+    if is_named_json {
+        return Err(error);
+    }
     // YAML may begin like that too.
-    let documents = if is_named_json { None } else { yaml::parse(&source.text).ok() };
-    match documents.filter(|documents| documents.iter().all(|node| !node.members().is_empty())) {
-        Some(nodes) => Ok(Documents { nodes, no_json: Some(error) }),
-        None => Err(error),
+    match yaml::parse(&source.text) {
+        Ok(all) if all.iter().all(|document| !document.node.members().is_empty()) => {
+            let reason = format!("no JSON, only YAML, which the filter does not read: {}", error.reason);
+            Ok(Documents { all, no_json: Some(SyntaxError { reason, ..error }) })
+        }
+        _ => Err(error),
     }
 }
 

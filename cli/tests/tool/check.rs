@@ -337,6 +337,13 @@ fn merge_keys_are_a_finding() {
     // In quotes it is a name like others, which no reader merges.
     let quoted = file("a.yaml", manifest("\"<<\": { failStrategy: FAIL_OPEN }"));
     assert_eq!(run(&["check", &quoted]).code, 0);
+    // It hides nothing that stands in another document of the file.
+    let both = file("a.yaml", format!("x:\n  <<: {{ a: 1 }}\n---\n{}", manifest("failStrategy: FAIL_OPEN")));
+    let found = run(&["check", "--json", &both]).findings();
+    assert!(
+        found.len() == 2 && found[0].starts_with("2:3 error : `<<`") && found[1].contains("failStrategy"),
+        "{found:?}"
+    );
     let aliased = "base: &d [\"mcp:read\"]\n---\nkind: ConfigMap\n";
     assert!(run(&["check", &file("a.yaml", aliased)]).out.contains("no plugin configuration"));
 }

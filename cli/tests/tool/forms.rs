@@ -7,10 +7,10 @@ use base64::{
 
 use crate::support::{configuration, file, run, with};
 
-const WASM: &str = r#""@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"#;
+pub(crate) const WASM: &str = r#""@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"#;
 const NONE: &str = "there is no plugin configuration of this filter here";
 
-fn good() -> String {
+pub(crate) fn good() -> String {
     configuration().to_string()
 }
 
@@ -19,7 +19,7 @@ fn bad() -> String {
     good().replace("https://mcp.example.com/mcp", "https://mcp.example.com/mcp#x")
 }
 
-fn string_value(json: &str) -> String {
+pub(crate) fn string_value(json: &str) -> String {
     format!(r#"{{ "@type": type.googleapis.com/google.protobuf.StringValue, value: '{json}' }}"#)
 }
 
@@ -27,17 +27,17 @@ fn bytes_value(base64: &str) -> String {
     format!(r#"{{ "@type": type.googleapis.com/google.protobuf.BytesValue, value: "{base64}" }}"#)
 }
 
-fn manifest(group: &str, kind: &str, spec: &str) -> String {
+pub(crate) fn manifest(group: &str, kind: &str, spec: &str) -> String {
     format!("apiVersion: {group}/v1alpha1\nkind: {kind}\nspec: {{ {spec} }}\n")
 }
 
-fn istio(spec: &str) -> String {
+pub(crate) fn istio(spec: &str) -> String {
     manifest("extensions.istio.io", "WasmPlugin", spec)
 }
 
 /// The findings of a file of this name that are no notes, and that the exit code fits them.
 #[track_caller]
-fn findings(name: &str, text: &str) -> Vec<String> {
+pub(crate) fn findings(name: &str, text: &str) -> Vec<String> {
     let checked = run(&["check", "--json", &file(name, text)]);
     let document = checked.json();
     let all = document["findings"].as_array().expect("findings");
@@ -49,7 +49,7 @@ fn findings(name: &str, text: &str) -> Vec<String> {
 
 /// A file, and a part of its only finding; `None`: there is none.
 #[track_caller]
-fn expect(rows: &[(&str, String, Option<&str>)]) {
+pub(crate) fn expect(rows: &[(&str, String, Option<&str>)]) {
     for (name, text, expected) in rows {
         let found = findings("a.yaml", text);
         match expected {
@@ -276,14 +276,30 @@ fn what_yaml_1_1_reads_otherwise_wants_quotes() {
     {
         let found = findings("a.yaml", &scopes(value));
         assert!(
-            found.len() == 1 && found[0].contains("error : this is a text for some readers of YAML"),
+            found.len() == 1
+                && found[0].contains("error resources[0].scopes.required[0]: this is a text for some readers of YAML"),
             "{value}: {found:?}"
         );
         for quoted in [format!("\"{value}\""), format!("'{value}'"), format!("!!str {value}"), format!("! {value}")] {
             assert_eq!(findings("a.yaml", &scopes(&quoted)), Vec::<String>::new(), "{quoted}");
         }
     }
-    for text in ["yess", "none", "1.2.3", "127.0.0.1", "2027-01-31", "12:30", "0x", "0xg", "on_", "a1"] {
+    for text in [
+        "yess",
+        "none",
+        "1.2.3",
+        "127.0.0.1",
+        "2027-01-31",
+        "12:30",
+        "0x",
+        "0xg",
+        "0b3f",
+        "0b",
+        "0o9",
+        "0oa",
+        "on_",
+        "a1",
+    ] {
         assert_eq!(findings("a.yaml", &scopes(text)), Vec::<String>::new(), "{text}");
     }
     // The tag makes a text, which is where a truth value is none.
@@ -319,8 +335,19 @@ fn yaml_where_json_is_read_is_a_finding() {
             format!("{{ apiVersion: extensions.istio.io/v1, kind: WasmPlugin, spec: {{ pluginConfig: {trailing} }} }}"),
             None,
         ),
+        ("a byte order mark", format!("\u{feff}{}", good()), Some("error : no JSON: it begins with a byte order mark")),
         ("a manifest of many lines", istio(&format!("pluginConfig: {trailing}")), None),
     ]);
+    // What is named JSON is read as nothing else.
+    for text in [
+        format!("# a\n{}", good()),
+        format!("---\n{}", good()),
+        trailing.clone(),
+        "authorization_servers:\n".to_owned(),
+    ] {
+        assert!(findings("a.json", &text)[0].contains("error : "), "{text}");
+    }
+    assert_eq!(findings("a.json", &format!("\n {}", good())), Vec::<String>::new());
     // Nor is a request explained by what the filter would refuse.
     let explained = |text: &str| run(&["explain", "--config", &file("a.yaml", text), "--now", "1800000000"]);
     let told = explained(&trailing);

@@ -13,6 +13,7 @@
 mod check;
 mod chosen;
 mod cures;
+mod dialects;
 mod discover;
 mod explain;
 mod fetching;

@@ -31,8 +31,8 @@ fn a_value_is_found_in_every_style() {
     let files = [
         ("a JSON file", "a.json", json.to_owned()),
         ("a JSON file of many lines", "b.json", pretty.to_owned()),
-        ("a JSON file with a byte order mark", "m.json", format!("\u{feff}{pretty}")),
         ("a YAML file", "c.yaml", map.to_owned()),
+        ("a YAML file with a byte order mark", "m.yaml", format!("\u{feff}{map}")),
         ("single quotes", "d.yaml", envoy(&format!("'{json}'"))),
         ("single quotes over lines", "e.yaml", envoy(&format!("'{}'", json.replace(", \"resources\"", ",\n\n          \"resources\"")))),
         ("single quotes with one inside", "f.yaml", envoy(&format!("'{}'", json.replace("\"idp\"", "\"i''d''p\"")))),
