@@ -85,6 +85,14 @@ fn resources_of_another_kind_are_no_configuration() {
         ("a filter's discovery", discovered(&good()), None),
         ("a filter's discovery, with a mistake", discovered(&bad()), Some("resources[0].resource: ")),
         (
+            "listeners, each with its version",
+            listener(&good()).replace(
+                "- \"@type\": type.googleapis.com/envoy.config.listener.v3.Listener\n",
+                "- \"@type\": type.googleapis.com/envoy.service.discovery.v3.Resource\n  resource: { name: mcp }\n",
+            ),
+            None,
+        ),
+        (
             "clusters",
             "resources:\n- \"@type\": type.googleapis.com/envoy.config.cluster.v3.Cluster\n  name: c\n".to_owned(),
             Some(NONE),
@@ -224,6 +232,27 @@ fn what_is_switched_off_is_a_finding() {
     let rules = format!(", config: {} }}, {{ configDisable: true, config: {}", good(), good());
     let found = findings("a.yaml", &higress("", &rules));
     assert_eq!(found.len(), 1, "{found:?}");
+}
+
+/// What another plugin says of this one does not make it this one.
+#[test]
+fn a_plugin_is_known_by_its_own_name() {
+    let ours = istio(&format!("url: oci://registry.example.com/mcp-oauth-filter, pluginConfig: {}", good()));
+    let beside = |spec: &str| format!("{ours}---\n{}", istio(&format!("failStrategy: FAIL_OPEN, {spec}")));
+    let open = Some("error failStrategy: requests would pass");
+    expect(&[
+        ("another's", beside("url: oci://registry.example.com/stats"), None),
+        ("its configuration", beside("url: a, pluginConfig: { skip: [mcp_resource_server] }"), None),
+        ("its environment", beside("url: a, vmConfig: { env: [{ name: A, value: mcp_resource_server }] }"), None),
+        ("its gateway", beside("url: a, targetRefs: [{ kind: Gateway, name: mcp-oauth-filter }]"), None),
+        ("ours, by its URL", beside(&format!("url: oci://a/mcp-oauth-filter, pluginConfig: {}", good())), open),
+        (
+            "ours, by its name",
+            beside(&format!("url: a, pluginName: mcp_resource_server, pluginConfig: {}", good())),
+            open,
+        ),
+        ("ours, by its configuration", beside(&format!("url: a, pluginConfig: {}", good())), open),
+    ]);
 }
 
 #[test]
