@@ -24,8 +24,9 @@ pub(crate) fn advise(plugin: &Plugin<'_>, readable: Option<&Readable>) -> Vec<Fi
     {
         hold_requests(plugin, tree, readable, &mut findings);
         environment(plugin, tree, readable, &mut findings);
-        if plugin.holder == Holder::Envoy {
-            clusters(plugin, tree, readable, &mut findings);
+        if let Some(unmatched) = tree.get(&["unmatched"]).filter(|node| node.text() == Some("insecure_forward")) {
+            let reason = "requests that no resource is for are forwarded unchecked";
+            findings.push(Finding::new(Severity::Note, readable.in_file(unmatched.at), "unmatched", reason, ""));
         }
     }
     findings
@@ -235,66 +236,4 @@ fn environment(plugin: &Plugin<'_>, tree: &Node, readable: &Readable, findings: 
             Some(None) => {}
         }
     }
-}
-
-/// The clusters of a bootstrap: those that the configuration names must be there, and reach https over TLS.
-fn clusters(plugin: &Plugin<'_>, tree: &Node, readable: &Readable, findings: &mut Vec<Finding>) {
-    let resources: [&[&str]; 2] = [&["static_resources", "staticResources"], &["clusters"]];
-    let Some(known) = plugin.document.find(&resources).map(Node::items) else { return };
-    let dynamic: [&[&str]; 1] = [&["dynamic_resources", "dynamicResources"]];
-    let has_others = plugin.document.find(&dynamic).is_some();
-    let mut named: Vec<(&Node, &Node)> = Vec::new();
-    tree.each(&mut |node| {
-        for member in node.members().iter().filter(|member| matches!(member.name.as_str(), "cluster" | "jwks_cluster"))
-        {
-            named.push((node, &member.node));
-        }
-    });
-    let mut by_name: HashMap<&str, &Node> = HashMap::new();
-    for cluster in known {
-        cluster.text_of(&["name"]).map(|name| by_name.entry(name).or_insert(cluster));
-    }
-    for (user, node) in named {
-        let Some(name) = node.text() else { continue };
-        let at = readable.in_file(node.at);
-        let found = by_name.get(name);
-        let value = Some(format!("\"{}\"", shown(name)));
-        let Some(cluster) = found else {
-            if !has_others {
-                let reason = "no cluster of this name is in `static_resources.clusters`";
-                let names: Vec<String> =
-                    known.iter().filter_map(|cluster| cluster.text_of(&["name"])).map(shown).take(10).collect();
-                let more = if known.len() > names.len() { ", and others" } else { "" };
-                let cure = format!("add it, or name one of those that are there: {}{more}", names.join(", "));
-                findings.push(Finding { value, ..Finding::new(Severity::Error, at, "cluster", reason, cure) });
-            }
-            continue;
-        };
-        let url = user.text_of(&["endpoint"]).or_else(|| user.text_of(&["issuer"])).unwrap_or_default();
-        let socket = cluster.get(&["transport_socket", "transportSocket"]);
-        let matches = cluster.get(&["transport_socket_matches", "transportSocketMatches"]);
-        let fault = match socket {
-            _ if !url.starts_with("https://") => None,
-            None if matches.is_none() => Some("reaches an https server without TLS"),
-            Some(socket) if is_unverified(socket) => Some("reaches an https server and takes any certificate"),
-            _ => None,
-        };
-        if let Some(fault) = fault {
-            let reason = format!("this cluster {fault}: whoever can answer in its place signs any token");
-            let cure =
-                "add a `transport_socket` with `sni`, `auto_sni_san_validation` and `trusted_ca`, as in envoy.yaml";
-            findings.push(Finding { value, ..Finding::new(Severity::Error, at, "cluster", reason, cure) });
-        }
-    }
-}
-
-fn is_unverified(socket: &Node) -> bool {
-    let names = ["validation_context", "validationContext", "combined_validation_context", "combinedValidationContext"];
-    let more = ["validation_context_sds_secret_config", "validationContextSdsSecretConfig"];
-    let (mut is_tls, mut verifies) = (false, false);
-    socket.each(&mut |node| {
-        is_tls |= node.text_of(&["@type"]).is_some_and(|typed| typed.ends_with("UpstreamTlsContext"));
-        verifies |= node.get(&names).is_some() || node.get(&more).is_some();
-    });
-    is_tls && !verifies
 }

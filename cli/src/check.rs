@@ -10,6 +10,7 @@ use crate::{
     arguments::Check,
     assumed::Environment,
     budget::{Budget, MAX_CONFIGURATIONS, MAX_NESTING, MAX_TEXT_BYTES},
+    clusters::Clusters,
     configuration::{Readable, Unreadable},
     cures,
     manifests::{self, Documents, Holder, Inner},
@@ -203,6 +204,7 @@ impl Search<'_> {
                 let cure = "write what all of them read in the same way";
                 findings.push(Finding::new(Severity::Error, *at, "", reason, cure));
             }
+            let mut clusters = Clusters::of(document);
             for plugin in manifests::find(document) {
                 if !self.budget.has_configuration() {
                     return findings;
@@ -223,6 +225,12 @@ impl Search<'_> {
                 findings.extend(advice::advise(&plugin, readable.as_ref().ok()));
                 if arounds.insert(std::ptr::from_ref(plugin.around)) {
                     findings.extend(advice::advise_around(&plugin));
+                }
+                if let Ok(readable) = &readable
+                    && let Ok(tree) = readable.tree()
+                    && plugin.holder == Holder::Envoy
+                {
+                    findings.extend(clusters.advise(tree, readable));
                 }
                 let readable = readable.map_err(|why| why.reason);
                 let readable = match (no_json, disputed) {

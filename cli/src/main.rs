@@ -7,6 +7,7 @@ mod arguments;
 mod assumed;
 mod budget;
 mod check;
+mod clusters;
 mod configuration;
 mod cures;
 mod dialects;

@@ -202,14 +202,19 @@ impl<'d> Finder<'d> {
     }
 }
 
-/// Envoy's `PluginConfig`, if this is a Wasm filter or a plugin of a generic proxy.
-fn envoy_plugin(node: &Node) -> Option<&Node> {
-    let typed = node.text_of(&["@type"])?;
-    let (typed, node) = match typed {
-        typed if typed.ends_with("TypedStruct") => (node.text_of(&["type_url", "typeUrl"])?, &**node.get(&["value"])?),
-        typed => (typed, node),
-    };
-    typed.ends_with(".wasm.v3.Wasm").then(|| node.get(&["config"]).map(|node| &**node))?
+/// Envoy's `PluginConfig`, if this is a plugin of Wasm: a filter, or what sees no requests.
+pub(crate) fn envoy_plugin(node: &Node) -> Option<&Node> {
+    let (kind, node) = typed(node)?;
+    kind.ends_with(".wasm.v3.Wasm").then(|| node.get(&["config"]).map(|node| &**node))?
+}
+
+/// What a message is, and its fields.
+pub(crate) fn typed(node: &Node) -> Option<(&str, &Node)> {
+    let kind = node.text_of(&["@type"])?;
+    if kind.ends_with("TypedStruct") {
+        return Some((node.text_of(&["type_url", "typeUrl"])?, node.get(&["value"])?));
+    }
+    Some((kind, node))
 }
 
 /// A text that is a file of its own.

@@ -49,7 +49,7 @@ fn plain(more_server: &str, more_resource: &str, more: &str) -> String {
     )
 }
 
-const TLS: &str = r#"[{ name: idp, transport_socket: { typed_config: { "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, common_tls_context: { validation_context: { trusted_ca: { filename: a } } } } } }]"#;
+const TLS: &str = r#"[{ name: idp, transport_socket: { typed_config: { "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, auto_sni_san_validation: true, common_tls_context: { validation_context: { trusted_ca: { filename: a } } } } } }]"#;
 
 /// A file, and a part of its findings; `None`: there are none.
 type Row = (&'static str, String, Option<&'static str>);

@@ -12,6 +12,7 @@
 
 mod check;
 mod chosen;
+mod clusters;
 mod cures;
 mod dialects;
 mod discover;
