@@ -18,6 +18,7 @@ use crate::{
     output::{self, Ink, Output},
     recognise,
     source::{self, ReadError, Source},
+    switches::Switches,
     yaml::Document,
 };
 
@@ -199,6 +200,7 @@ impl Search<'_> {
             }
         };
         let (mut findings, mut arounds) = (Vec::new(), HashSet::new());
+        let mut switches = Switches::of(documents.iter().map(|document| &document.node));
         for Document { node: document, disputed } in &documents {
             if let Some(SyntaxError { at, reason }) = disputed {
                 let cure = "write what all of them read in the same way";
@@ -231,6 +233,11 @@ impl Search<'_> {
                     && plugin.holder == Holder::Envoy
                 {
                     findings.extend(clusters.advise(tree, readable));
+                }
+                let told = plugin.filter.map(|filter| switches.tell(filter)).unwrap_or_default();
+                findings.extend(told.findings);
+                for around in told.arounds.into_iter().filter(|around| arounds.insert(std::ptr::from_ref(*around))) {
+                    findings.extend(advice::settings(around, Holder::Envoy));
                 }
                 let readable = readable.map_err(|why| why.reason);
                 let readable = match (no_json, disputed) {

@@ -22,6 +22,7 @@ mod output;
 mod recognise;
 mod schema;
 mod source;
+mod switches;
 mod yaml;
 
 use std::process::ExitCode;

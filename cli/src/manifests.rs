@@ -1,9 +1,6 @@
 //! Finds plugin configurations in whatever holds them.
 
-use std::{
-    borrow::Cow,
-    collections::{HashMap, HashSet},
-};
+use std::{borrow::Cow, collections::HashSet};
 
 use crate::{
     configuration::{Configuration, decoded},
@@ -34,8 +31,8 @@ pub(crate) struct Plugin<'d> {
     /// The document that it is in.
     pub(crate) document: &'d Node,
     pub(crate) configuration: Configuration<'d>,
-    /// What switches Envoy's filter off.
-    pub(crate) disabled: Option<&'d Node>,
+    /// What Envoy's filter is configured with, of which `around` is a part.
+    pub(crate) filter: Option<&'d Node>,
 }
 
 /// The documents of a file.
@@ -163,7 +160,7 @@ impl<'d> Finder<'d> {
             (None, _) if is_whole && is_telling(document) => {
                 let configuration = Configuration::Map(document);
                 let holder = Holder::Itself;
-                self.found.push(Plugin { holder, around: document, document, configuration, disabled: None });
+                self.found.push(Plugin { holder, around: document, document, configuration, filter: None });
             }
             _ => self.look_for_filters(document),
         }
@@ -173,19 +170,12 @@ impl<'d> Finder<'d> {
         if self.seen.insert((around, given.map(std::ptr::from_ref)))
             && let Some(configuration) = self.recogniser.configuration(around, given, false)
         {
-            self.found.push(Plugin { holder, around, document, configuration, disabled: None });
+            self.found.push(Plugin { holder, around, document, configuration, filter: None });
         }
     }
 
     /// Envoy's filters, wherever they are.
     fn look_for_filters(&mut self, document: &'d Node) {
-        let mut disabled: HashMap<*const Node, &'d Node> = HashMap::new();
-        document.each(&mut |node| {
-            let typed = node.get(&["typed_config", "typedConfig"]);
-            if let (Some(typed), Some(switch)) = (typed, node.get(&["disabled"])) {
-                disabled.insert(&raw const **typed, switch);
-            }
-        });
         document.each(&mut |node| {
             let Some(around) = envoy_plugin(node).filter(|_| self.seen.insert((node, None))) else { return };
             let any = around.get(&["configuration"]).map(|any| &**any);
@@ -195,8 +185,8 @@ impl<'d> Finder<'d> {
             let value = any.and_then(|any| any.get(&["value"])).map(|value| &**value);
             let given = value.or(any.filter(|_| !is_text && !is_bytes));
             if let Some(configuration) = self.recogniser.configuration(around, given, is_bytes) {
-                let disabled = disabled.get(&std::ptr::from_ref(node)).copied();
-                self.found.push(Plugin { holder: Holder::Envoy, around, document, configuration, disabled });
+                let filter = Some(node);
+                self.found.push(Plugin { holder: Holder::Envoy, around, document, configuration, filter });
             }
         });
     }

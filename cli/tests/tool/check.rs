@@ -207,6 +207,37 @@ fn what_is_around_a_configuration_counts() {
             Some("error MCP_KEYS: the secret `MCP_KEYS` stands in the manifest"),
         ),
         (
+            "a variable of the host that is a secret in the file, too",
+            envoy(
+                "vm_config: { environment_variables: { host_env_keys: [MCP_KEYS], key_values: { MCP_KEYS: s3cr3t } } }",
+                TLS,
+                &plain("", secret, ""),
+            ),
+            Some("error MCP_KEYS: the secret `MCP_KEYS` stands in the manifest"),
+        ),
+        (
+            "closed by what is not set",
+            envoy("failure_policy: null\n                fail_open: null", TLS, &plain("", "", "")),
+            None,
+        ),
+        (
+            "no module",
+            envoy("vm_config: { runtime: envoy.wasm.runtime.null }", TLS, &plain("", "", "")),
+            Some("error vm_config.runtime: this runtime runs what is built into Envoy"),
+        ),
+        ("a module", envoy("vm_config: { runtime: envoy.wasm.runtime.v8 }", TLS, &plain("", "", "")), None),
+        (
+            "a type without its slash",
+            envoy(closed, TLS, &plain("", "", ""))
+                .replace("type.googleapis.com/google.protobuf.S", "google.protobuf.S"),
+            Some("configuration.@type: the filter would get protobuf"),
+        ),
+        (
+            "more than a value",
+            envoy(closed, TLS, &plain("", "", "")).replace("  value: '", "  extra: 1\n                  value: '"),
+            Some("error configuration.extra: Envoy refuses what stands beside"),
+        ),
+        (
             "a Struct",
             envoy(closed, TLS, &plain("", "", "")).replace("StringValue", "Struct"),
             Some("the filter would get protobuf"),

@@ -139,7 +139,12 @@ fn a_plugin_of_this_name_without_a_configuration_is_a_finding() {
         ("Envoy Gateway", gateway(""), missing),
         ("Envoy Gateway, configured", gateway(&format!(", config: {}", good())), None),
         ("Higress", higress(""), missing),
-        ("Higress, configured for one route", higress(&format!(", matchRules: [{{ config: {} }}]", good())), None),
+        ("Higress, configured", higress(&format!(", defaultConfig: {}", good())), None),
+        (
+            "Higress, configured for one route",
+            higress(&format!(", matchRules: [{{ config: {} }}]", good())),
+            Some("error matchRules: Higress puts `_rules_` into the configuration"),
+        ),
         ("Envoy", envoy(""), missing),
         ("Envoy, nothing", envoy(", configuration: null"), missing),
         (
@@ -201,10 +206,9 @@ fn what_is_switched_off_is_a_finding() {
             string_value(&good())
         )
     };
-    let higress = |more: &str, rule: &str| {
-        let spec = format!("defaultConfig: {}{more}, matchRules: [{{ ingress: [a]{rule} }}]", good());
-        manifest("extensions.higress.io", "WasmPlugin", &spec)
-    };
+    let higress =
+        |more: &str| manifest("extensions.higress.io", "WasmPlugin", &format!("defaultConfig: {}{more}", good()));
+    let rule = |more: &str| higress(&format!(", matchRules: [{{ ingress: [a]{more} }}]"));
     let shared = format!(
         "x:\n- {{ name: a, typed_config: &a {{ {WASM}, config: {{ configuration: {} }} }} }}\n- {{ disabled: true, typed_config: *a }}\n",
         string_value(&good())
@@ -215,23 +219,17 @@ fn what_is_switched_off_is_a_finding() {
         ("Envoy, off", envoy(", disabled: true"), Some("warning disabled: requests pass unchecked wherever")),
         ("Envoy, off in words", envoy(", disabled: yes"), Some("warning disabled: requests pass unchecked")),
         ("Envoy, off by an alias", shared, Some("3:15 warning disabled: requests pass unchecked")),
-        ("Higress", higress("", ""), None),
-        ("Higress, on", higress(", defaultConfigDisable: false", ", configDisable: false"), None),
-        (
-            "Higress, off",
-            higress(", defaultConfigDisable: true", ""),
-            Some("warning defaultConfigDisable: requests pass"),
-        ),
-        (
-            "Higress, off for a route",
-            higress("", ", configDisable: true"),
-            Some("warning configDisable: requests pass"),
-        ),
+        ("Higress", higress(""), None),
+        ("Higress, on", higress(", defaultConfigDisable: false, matchRules: []"), None),
+        ("Higress, off", higress(", defaultConfigDisable: true"), Some("warning defaultConfigDisable: requests pass")),
+        ("Higress, off for a route", rule(", configDisable: true"), Some("warning configDisable: requests pass")),
+        ("Higress, for a route", rule(""), Some("error matchRules: Higress puts `_rules_` into the configuration")),
+        ("Higress, on for a route", rule(", configDisable: false"), Some("error matchRules: Higress puts `_rules_`")),
     ]);
     // Once, however many configurations there are.
     let rules = format!(", config: {} }}, {{ configDisable: true, config: {}", good(), good());
-    let found = findings("a.yaml", &higress("", &rules));
-    assert_eq!(found.len(), 1, "{found:?}");
+    let found = findings("a.yaml", &rule(&rules));
+    assert_eq!(found.len(), 2, "{found:?}");
 }
 
 /// What another plugin says of this one does not make it this one.

@@ -50,7 +50,6 @@ fn a_value_is_found_in_every_style() {
         ("TrafficExtension", "o.yaml", manifest("extensions.istio.io", "TrafficExtension", "  wasm:\n    pluginConfig:\n", "      ")),
         ("Envoy Gateway", "p.yaml", manifest("gateway.envoyproxy.io", "EnvoyExtensionPolicy", "  wasm:\n  - name: a\n    config:\n", "      ")),
         ("Higress", "q.yaml", manifest("extensions.higress.io", "WasmPlugin", "  defaultConfig:\n", "    ")),
-        ("Higress, one route", "r.yaml", manifest("extensions.higress.io", "WasmPlugin", "  matchRules:\n  - config:\n", "      ")),
         ("a list of manifests", "u.yaml", format!("apiVersion: v1\nkind: List\nitems:\n- kind: Service\n- apiVersion: extensions.istio.io/v1alpha1\n  kind: WasmPlugin\n  spec:\n    pluginConfig:\n{}", below("      "))),
         ("a ConfigMap", "s.yaml", format!("apiVersion: v1\nkind: ConfigMap\ndata:\n  envoy.yaml: |\n{}", envoy(&format!("'{json}'")).lines().map(|l| format!("    {l}\n")).collect::<String>())),
         ("a bootstrap in JSON", "t.json", serde_json::to_string_pretty(&serde_json::json!({ "a": [{
