@@ -70,16 +70,22 @@ const MAX_SHOWN: usize = 200;
 
 pub(crate) fn run(options: &Check, out: &mut Output) -> Result<Ending, Misuse> {
     options.environment.iter().for_each(|(_, value)| out.keep_secret(value));
+    if options.files.iter().filter(|name| *name == "-").count() > 1 {
+        return Err(Misuse::new(
+            "standard input is named twice",
+            "name it once: the second time nothing is left of it",
+        ));
+    }
     let (mut documents, mut unread) = (Vec::new(), Vec::new());
     let (mut count, mut configurations) = (0_usize, 0_usize);
     for name in &options.files {
-        out.progress(&format!("reading {name}"));
+        out.progress(&format!("reading {}", output::name_of_file(name)));
         let report = match source::read(name) {
             Ok(source) => look(&source, options),
             Err(ReadError::Unreadable(why)) => {
                 let cure = "name a file that can be read, or `-` for standard input";
                 output::complain(&Misuse::new(format!("{}: {why}", output::name_of_file(name)), cure));
-                unread.push(json!({ "file": name, "reason": why, "cure": cure }));
+                unread.push(json!({ "file": output::name_of_file(name), "reason": why, "cure": cure }));
                 continue;
             }
             Err(ReadError::Content(why)) => {
@@ -104,9 +110,11 @@ pub(crate) fn run(options: &Check, out: &mut Output) -> Result<Ending, Misuse> {
     let files = options.files.len().saturating_sub(unread.len());
     if files > 0 {
         out.line(&match count {
-            0 => out.paint(Ink::Green, &format!("no findings: {configurations} configurations in {files} files")),
-            1 => out.paint(Ink::Red, "1 finding"),
-            count => out.paint(Ink::Red, &format!("{count} findings")),
+            0 => out.paint(
+                Ink::Green,
+                &format!("no findings: {} in {}", number(configurations, "configuration"), number(files, "file")),
+            ),
+            count => out.paint(Ink::Red, &number(count, "finding")),
         });
     }
     Ok(match count {
@@ -115,6 +123,10 @@ pub(crate) fn run(options: &Check, out: &mut Output) -> Result<Ending, Misuse> {
         0 => Ending::Good,
         _ => Ending::Findings,
     })
+}
+
+fn number(count: usize, of: &str) -> String {
+    format!("{count} {of}{}", if count == 1 { "" } else { "s" })
 }
 
 fn print(report: &Report, out: &Output) {
@@ -260,7 +272,7 @@ impl Search<'_> {
         self.telling = self.telling.saturating_add(usize::from(is_telling));
         if nesting >= MAX_NESTING {
             let (reason, cure) = ("a file in files is not looked at so deep", "check it as a file of its own");
-            let finding = || Finding::new(Severity::Error, node.at, name, reason, cure);
+            let finding = || Finding::new(Severity::Error, node.at, &shown(name), reason, cure);
             return is_telling.then(finding).into_iter().collect();
         }
         if !self.budget.has_text(text.len()) {

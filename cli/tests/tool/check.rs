@@ -84,24 +84,21 @@ fn a_configuration_that_is_not_known_as_one_is_none_of_another_filter() {
 }
 
 #[test]
-fn one_file_that_cannot_be_read_hides_no_other() {
-    let good = file("good.json", configuration().to_string());
-    let bad = file("bad.json", "{ \"authorization_servers\": [], \"resources\": [] }");
-    let broken = file("broken.json", "{");
-    let checked = run(&["check", "nowhere.yaml", &bad, &own("cli"), &broken, &good]);
-    assert_eq!(checked.code, 2, "{checked:?}");
-    for part in ["nowhere.yaml: cannot be read", "cli: is a directory", "cure: name a file that can be read"] {
-        assert!(checked.err.contains(part), "{part}: {checked:?}");
-    }
-    assert!(checked.out.contains(&format!("{bad}:1:28: error: authorization_servers: is empty")), "{checked:?}");
-    assert!(checked.out.contains(&format!("{broken}:1:2: error: ")), "{checked:?}");
-    let checked = run(&["check", "--json", &good, "nowhere.yaml"]);
-    let document = checked.json();
-    assert_eq!((checked.code, &document["count"], &document["configurations"]), (2, &json!(0), &json!(1)));
-    assert_eq!((&document["unread"][0]["file"], &document["unread"][1]), (&json!("nowhere.yaml"), &json!(null)));
-    // The siblings that can be read.
-    assert_eq!(run(&["check", &good, &bad, &broken]).code, 1);
-    assert_eq!(run(&["check", "--json", &good]).json()["unread"], json!([]));
+fn what_is_forwarded_unchecked_is_noted() {
+    let notes = |unmatched: &str| {
+        let checked = run(&[
+            "check",
+            "--json",
+            &file("a.json", with(configuration(), "unmatched", json!(unmatched)).to_string()),
+        ]);
+        assert_eq!(checked.code, 0, "{checked:?}");
+        checked
+            .findings()
+            .iter()
+            .filter(|note| note.contains("note unmatched: requests that no resource is for"))
+            .count()
+    };
+    assert_eq!((notes("insecure_forward"), notes("deny")), (1, 0));
 }
 
 #[test]

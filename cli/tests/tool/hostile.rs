@@ -140,6 +140,20 @@ fn there_is_an_end_to_what_a_file_may_cost() {
     }
 }
 
+/// The tool's lines are its own: what a file calls a file in it may have lines, too.
+#[test]
+fn a_name_in_a_file_makes_no_line() {
+    let inner = r#"kind: ConfigMap\ndata: { \"b\\nno findings\": \"authorization_servers: []\" }"#;
+    let middle = format!(r#"kind: ConfigMap\ndata: {{ a: \"{}\" }}"#, inner.replace('\\', "\\\\").replace('"', "\\\""));
+    let text = format!("kind: ConfigMap\ndata: {{ a: \"{middle}\" }}\n");
+    let checked = run(&["check", &file("a.yaml", &text)]);
+    assert!(
+        checked.code == 1 && checked.out.contains("a file in files is not looked at so deep"),
+        "{checked:?}\n{text}"
+    );
+    assert!(checked.out.contains("b?no findings: ") && !checked.out.contains("\nno findings"), "{checked:?}");
+}
+
 #[test]
 fn a_token_in_the_wrong_place_is_not_repeated() {
     let token = good_token();

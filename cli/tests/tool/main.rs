@@ -18,6 +18,7 @@ mod dialects;
 mod discover;
 mod explain;
 mod fetching;
+mod files;
 mod filters;
 mod forms;
 mod hostile;
