@@ -1,51 +1,123 @@
 //! What is around a plugin configuration and makes the filter unsafe or useless.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::{
     assumed::{Variable, is_variable_name, variables},
     check::{Finding, Severity},
     configuration::{Configuration, Readable},
-    manifests::{Holder, Plugin},
+    dialects,
+    manifests::{Holder, Plugin, typed},
     node::{Node, Style, Value, shown},
-    yaml,
 };
 
 /// Everything that can be said of a plugin without asking the core.
 pub(crate) fn advise(plugin: &Plugin<'_>, readable: Option<&Readable>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    findings.extend(plugin.disabled.and_then(|node| switched_off("disabled", node)));
+    findings.extend(plugin.filter.and_then(sees_no_requests));
     kind_of_value(plugin, &mut findings);
     if let Configuration::Map(node) = plugin.configuration {
-        read_otherwise(node, &mut findings);
+        read_otherwise(node, "", &mut HashSet::new(), &mut findings);
     }
     if let Some(readable) = readable
         && let Ok(tree) = readable.tree()
     {
         hold_requests(plugin, tree, readable, &mut findings);
         environment(plugin, tree, readable, &mut findings);
-        if plugin.holder == Holder::Envoy {
-            clusters(plugin, tree, readable, &mut findings);
+        if let Some(unmatched) = tree.get(&["unmatched"]).filter(|node| node.text() == Some("insecure_forward")) {
+            let reason = "requests that no resource is for are forwarded unchecked";
+            findings.push(Finding::new(Severity::Note, readable.in_file(unmatched.at), "unmatched", reason, ""));
         }
     }
     findings
 }
 
+fn sees_no_requests(filter: &Node) -> Option<Finding> {
+    const KIND: &str = "envoy.extensions.filters.http.wasm.v3.Wasm";
+    let (kind, _) = typed(filter).filter(|(kind, _)| !kind.ends_with(&format!("/{KIND}")))?;
+    let reason = "a plugin of this kind sees no HTTP requests, so they pass unchecked";
+    let cure = format!("write type.googleapis.com/{KIND}, in `http_filters`");
+    let finding = Finding::new(Severity::Error, filter.at, "@type", reason, cure);
+    Some(Finding { value: Some(shown(kind)), ..finding })
+}
+
 /// What can be said of the settings beside it, which several configurations may share.
 pub(crate) fn advise_around(plugin: &Plugin<'_>) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    fail_open(plugin.around, &mut findings);
-    if plugin.holder == Holder::Higress {
-        let switch = |node: &Node, name| switched_off(name, node.get(&[name])?);
-        let rules = plugin.around.get(&["matchRules"]).map(|rules| rules.items()).unwrap_or_default();
-        findings.extend(switch(plugin.around, "defaultConfigDisable"));
-        findings.extend(rules.iter().filter_map(|rule| switch(rule, "configDisable")));
+    let mut findings = settings(plugin.around, plugin.holder);
+    match plugin.holder {
+        Holder::Higress => rules(plugin.around, &mut findings),
+        Holder::Istio => {
+            let spec = plugin.document.get(&["spec"]).filter(|spec| !std::ptr::eq(&***spec, plugin.around));
+            traffic(plugin.around, &mut findings);
+            if let Some(spec) = spec {
+                traffic(spec, &mut findings);
+            }
+        }
+        Holder::Itself | Holder::Envoy | Holder::EnvoyGateway => {}
     }
     findings
 }
 
+/// What can be said of the settings alone.
+pub(crate) fn settings(around: &Node, holder: Holder) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    fail_open(around, holder, &mut findings);
+    let runtime = around.field("vm_config").and_then(|vm| vm.field("runtime"));
+    if let Some(runtime) = runtime.filter(|runtime| runtime.text() == Some("envoy.wasm.runtime.null")) {
+        let reason = "this runtime runs what is built into Envoy, and no module";
+        let cure = "write envoy.wasm.runtime.v8";
+        let finding = Finding::new(Severity::Error, runtime.at, "vm_config.runtime", reason, cure);
+        findings.push(Finding { value: Some(written(runtime)), ..finding });
+    }
+    findings
+}
+
+/// Higress' `matchRules`. Those that are not switched off it hands over, as `_rules_` in the configuration.
+fn rules(spec: &Node, findings: &mut Vec<Finding>) {
+    let switch = |node: &Node, name| switched_off(name, node.get(&[name])?);
+    let rules = spec.get(&["matchRules"]).map(|rules| rules.items()).unwrap_or_default();
+    findings.extend(switch(spec, "defaultConfigDisable"));
+    findings.extend(rules.iter().filter_map(|rule| switch(rule, "configDisable")));
+    let is_off = |rule: &Node| rule.get(&["configDisable"]).is_some_and(|off| off.is_true());
+    if let Some(rule) = rules.iter().find(|rule| !is_off(rule)) {
+        let reason = "Higress puts `_rules_` into the configuration, which the filter refuses as an unknown key";
+        let cure =
+            "write one `defaultConfig` with all resources, which are told apart by host and path, and no `matchRules`";
+        findings.push(Finding::new(Severity::Error, rule.at, "matchRules", reason, cure));
+    }
+}
+
+/// Which traffic Istio's manifest is for: of HTTP, and all of it.
+fn traffic(spec: &Node, findings: &mut Vec<Finding>) {
+    if let Some(kind) =
+        spec.field("type").filter(|kind| !matches!(kind.text(), Some("HTTP" | "UNSPECIFIED_PLUGIN_TYPE")))
+    {
+        let reason = "a plugin of this type sees no HTTP requests, so they pass unchecked";
+        let finding = Finding::new(Severity::Error, kind.at, "type", reason, "write HTTP, or leave it out");
+        findings.push(Finding { value: Some(written(kind)), ..finding });
+    }
+    let Some(all) = spec.field("match").filter(|all| !all.items().is_empty()) else { return };
+    let targets = spec.field("targetRefs").map(Node::items).unwrap_or_default();
+    let targets = || targets.iter().map(|target| &**target).chain(spec.field("targetRef"));
+    // Where all requests are on their way out, as Istio's reference has it.
+    let is_gateway = targets().count() > 0 && targets().all(|target| target.text_of(&["kind"]) == Some("Gateway"));
+    let is_all = |one: &Node| {
+        one.field("ports").is_none_or(|ports| ports.items().is_empty())
+            && one.field("mode").is_none_or(|mode| match mode.text() {
+                Some("CLIENT_AND_SERVER" | "UNDEFINED") => true,
+                Some("CLIENT") => is_gateway,
+                _ => false,
+            })
+    };
+    if !all.items().iter().any(|one| is_all(one)) {
+        let reason = "requests pass unchecked wherever this does not match";
+        let cure = "leave it out; what needs no token is for `unmatched`, `anonymous_methods` or a gateway of its own";
+        findings.push(Finding::new(Severity::Warning, all.at, "match", reason, cure));
+    }
+}
+
 /// Off by default and on for some routes is off for all routes that come later.
-fn switched_off(name: &str, node: &Node) -> Option<Finding> {
+pub(crate) fn switched_off(name: &str, node: &Node) -> Option<Finding> {
     let reason = "requests pass unchecked wherever this filter is not switched on again";
     let cure = "write false; what needs no token is for `unmatched`, `anonymous_methods` or a listener of its own";
     let is_off = !matches!(node.value, Value::Truth(false) | Value::Null);
@@ -53,12 +125,14 @@ fn switched_off(name: &str, node: &Node) -> Option<Finding> {
     is_off.then(|| Finding { value: Some(written(node)), ..finding() })
 }
 
-/// Only what is known to be closed counts: proxies read `fail_open`, `3`, `0x3` and `yes` too.
-fn fail_open(around: &Node, findings: &mut Vec<Finding>) {
+/// Only what is known to be closed counts: proxies read `fail_open`, `3`, `0x3` and `yes` too. Null is unset, which is closed.
+fn fail_open(around: &Node, holder: Holder, findings: &mut Vec<Finding>) {
+    let given = |name: &str| around.get(&[name]).filter(|node| !matches!(node.value, Value::Null));
     for name in ["failure_policy", "failurePolicy", "failStrategy"] {
-        let Some(node) = around.get(&[name]) else { continue };
-        let (closed, cure): (&[&str], _) = match name {
-            "failStrategy" => (&["FAIL_CLOSE", "FAIL_RELOAD"], "write FAIL_CLOSE or FAIL_RELOAD"),
+        let Some(node) = given(name) else { continue };
+        let (closed, cure): (&[&str], _) = match (name, holder) {
+            ("failStrategy", Holder::Higress) => (&["FAIL_CLOSE"], "write FAIL_CLOSE"),
+            ("failStrategy", _) => (&["FAIL_CLOSE", "FAIL_RELOAD"], "write FAIL_CLOSE or FAIL_RELOAD"),
             _ => (&["FAIL_RELOAD", "FAIL_CLOSED", "UNSPECIFIED"], "write FAIL_RELOAD"),
         };
         if !node.text().is_some_and(|text| closed.contains(&text)) {
@@ -66,7 +140,7 @@ fn fail_open(around: &Node, findings: &mut Vec<Finding>) {
         }
     }
     for name in ["fail_open", "failOpen"] {
-        if let Some(node) = around.get(&[name]).filter(|node| !matches!(node.value, Value::Truth(false))) {
+        if let Some(node) = given(name).filter(|node| !node.is_false()) {
             findings.push(unsafe_setting(node, name, "write false"));
         }
     }
@@ -77,7 +151,7 @@ fn unsafe_setting(node: &Node, name: &str, cure: &str) -> Finding {
     Finding { value: Some(written(node)), ..Finding::new(Severity::Error, node.at, name, reason, cure) }
 }
 
-fn written(node: &Node) -> String {
+pub(crate) fn written(node: &Node) -> String {
     match &node.value {
         Value::Text { text: value, .. } | Value::Number(value) => shown(value),
         Value::Truth(truth) => truth.to_string(),
@@ -85,18 +159,32 @@ fn written(node: &Node) -> String {
     }
 }
 
-/// What is here another configuration than in the cluster: `kubectl` and most others read YAML 1.1.
-fn read_otherwise(configuration: &Node, findings: &mut Vec<Finding>) {
-    configuration.each(&mut |node| {
-        let Value::Text { text, style: Style::Plain } = &node.value else { return };
-        if yaml::is_read_otherwise(text) {
+/// What is here another configuration than in the cluster: `kubectl` and most others read YAML 1.1. What aliases share, once.
+fn read_otherwise(node: &Node, path: &str, seen: &mut HashSet<*const Node>, findings: &mut Vec<Finding>) {
+    if !seen.insert(node) {
+        return;
+    }
+    match &node.value {
+        Value::Text { text, style: Style::Plain } if dialects::is_read_otherwise(text) => {
             let reason = "this is a text for some readers of YAML, and a truth value or a number for others";
             let cure = "put it in quotes if it is a text, else write true, false or a decimal number";
             // What is longer than `false` may be a secret in digits.
             let value = Some(text).filter(|text| text.len() <= 5).map(|text| shown(text));
-            findings.push(Finding { value, ..Finding::new(Severity::Error, node.at, "", reason, cure) });
+            findings.push(Finding { value, ..Finding::new(Severity::Error, node.at, path, reason, cure) });
         }
-    });
+        Value::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                read_otherwise(item, &format!("{path}[{index}]"), seen, findings);
+            }
+        }
+        Value::Map(members) => {
+            for member in members {
+                let dot = if path.is_empty() { "" } else { "." };
+                read_otherwise(&member.node, &format!("{path}{dot}{}", shown(&member.name)), seen, findings);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// What is not handed over as the JSON that it looks like: Envoy takes a text in a `StringValue` or bytes in a `BytesValue`,
@@ -113,17 +201,22 @@ fn kind_of_value(plugin: &Plugin<'_>, findings: &mut Vec<Finding>) {
     }
     let is_missing = matches!(plugin.configuration, Configuration::Missing(_));
     let Some(any) = plugin.around.get(&["configuration"]).filter(|_| !is_missing) else { return };
-    let typed = any.get(&["@type"]);
+    let kind = any.get(&["@type"]);
+    // What has no slash is no type URL, and refused.
     let is_value = |text: &str| {
-        ["StringValue", "BytesValue"].iter().any(|kind| text.ends_with(&format!("google.protobuf.{kind}")))
+        ["StringValue", "BytesValue"].iter().any(|kind| text.ends_with(&format!("/google.protobuf.{kind}")))
     };
-    let is_text = typed.and_then(|node| node.text()).is_some_and(is_value)
+    let is_text = kind.and_then(|node| node.text()).is_some_and(is_value)
         && any.get(&["value"]).is_some_and(|value| value.text().is_some());
     if !is_text {
         let reason = "the filter would get protobuf and not JSON";
         let cure = "write the JSON as `value` of a type.googleapis.com/google.protobuf.StringValue";
-        let at = typed.map_or(any.at, |node| node.at);
+        let at = kind.map_or(any.at, |node| node.at);
         findings.push(Finding::new(Severity::Error, at, "configuration.@type", reason, cure));
+    } else if let Some(other) = any.members().iter().find(|member| !matches!(&*member.name, "@type" | "value")) {
+        let reason = "Envoy refuses what stands beside `@type` and `value`";
+        let path = format!("configuration.{}", shown(&other.name));
+        findings.push(Finding::new(Severity::Error, other.at, &path, reason, "delete it"));
     }
 }
 
@@ -171,7 +264,7 @@ fn passed_on<'n>(plugin: &Plugin<'n>) -> Option<Vec<(&'n str, Option<usize>)>> {
             let values = values.map(Node::members).unwrap_or_default();
             Some(keys.into_iter().chain(values.iter().map(|member| (&*member.name, Some(member.node.at)))).collect())
         }
-        Holder::Istio => {
+        Holder::Istio | Holder::Higress => {
             let env = around.find(&[&["vmConfig"], &["env"]]).map(Node::items).unwrap_or_default();
             let one = |entry: &'n std::rc::Rc<Node>| {
                 let is_host = entry.text_of(&["valueFrom"]) == Some("HOST");
@@ -181,7 +274,7 @@ fn passed_on<'n>(plugin: &Plugin<'n>) -> Option<Vec<(&'n str, Option<usize>)>> {
             Some(env.iter().filter_map(one).collect())
         }
         Holder::EnvoyGateway => Some(texts(around.find(&[&["env"], &["hostKeys"]]))),
-        Holder::Higress | Holder::Itself => None,
+        Holder::Itself => None,
     }
 }
 
@@ -197,10 +290,12 @@ fn environment(plugin: &Plugin<'_>, tree: &Node, readable: &Readable, findings: 
     let Some(all) = passed_on(plugin) else { return };
     let mut passed: HashMap<&str, Option<usize>> = HashMap::new();
     for (name, value) in all {
-        passed.entry(name).or_insert(value);
+        // Of two of a name, the one whose value stands there.
+        let known = passed.entry(name).or_insert(value);
+        *known = known.or(value);
     }
     let how = match plugin.holder {
-        Holder::Istio => "`vmConfig.env` with `valueFrom: HOST`",
+        Holder::Istio | Holder::Higress => "`vmConfig.env` with `valueFrom: HOST`",
         Holder::EnvoyGateway => "`env.hostKeys`",
         _ => "`vm_config.environment_variables.host_env_keys`",
     };
@@ -221,66 +316,4 @@ fn environment(plugin: &Plugin<'_>, tree: &Node, readable: &Readable, findings: 
             Some(None) => {}
         }
     }
-}
-
-/// The clusters of a bootstrap: those that the configuration names must be there, and reach https over TLS.
-fn clusters(plugin: &Plugin<'_>, tree: &Node, readable: &Readable, findings: &mut Vec<Finding>) {
-    let resources: [&[&str]; 2] = [&["static_resources", "staticResources"], &["clusters"]];
-    let Some(known) = plugin.document.find(&resources).map(Node::items) else { return };
-    let dynamic: [&[&str]; 1] = [&["dynamic_resources", "dynamicResources"]];
-    let has_others = plugin.document.find(&dynamic).is_some();
-    let mut named: Vec<(&Node, &Node)> = Vec::new();
-    tree.each(&mut |node| {
-        for member in node.members().iter().filter(|member| matches!(member.name.as_str(), "cluster" | "jwks_cluster"))
-        {
-            named.push((node, &member.node));
-        }
-    });
-    let mut by_name: HashMap<&str, &Node> = HashMap::new();
-    for cluster in known {
-        cluster.text_of(&["name"]).map(|name| by_name.entry(name).or_insert(cluster));
-    }
-    for (user, node) in named {
-        let Some(name) = node.text() else { continue };
-        let at = readable.in_file(node.at);
-        let found = by_name.get(name);
-        let value = Some(format!("\"{}\"", shown(name)));
-        let Some(cluster) = found else {
-            if !has_others {
-                let reason = "no cluster of this name is in `static_resources.clusters`";
-                let names: Vec<String> =
-                    known.iter().filter_map(|cluster| cluster.text_of(&["name"])).map(shown).take(10).collect();
-                let more = if known.len() > names.len() { ", and others" } else { "" };
-                let cure = format!("add it, or name one of those that are there: {}{more}", names.join(", "));
-                findings.push(Finding { value, ..Finding::new(Severity::Error, at, "cluster", reason, cure) });
-            }
-            continue;
-        };
-        let url = user.text_of(&["endpoint"]).or_else(|| user.text_of(&["issuer"])).unwrap_or_default();
-        let socket = cluster.get(&["transport_socket", "transportSocket"]);
-        let matches = cluster.get(&["transport_socket_matches", "transportSocketMatches"]);
-        let fault = match socket {
-            _ if !url.starts_with("https://") => None,
-            None if matches.is_none() => Some("reaches an https server without TLS"),
-            Some(socket) if is_unverified(socket) => Some("reaches an https server and takes any certificate"),
-            _ => None,
-        };
-        if let Some(fault) = fault {
-            let reason = format!("this cluster {fault}: whoever can answer in its place signs any token");
-            let cure =
-                "add a `transport_socket` with `sni`, `auto_sni_san_validation` and `trusted_ca`, as in envoy.yaml";
-            findings.push(Finding { value, ..Finding::new(Severity::Error, at, "cluster", reason, cure) });
-        }
-    }
-}
-
-fn is_unverified(socket: &Node) -> bool {
-    let names = ["validation_context", "validationContext", "combined_validation_context", "combinedValidationContext"];
-    let more = ["validation_context_sds_secret_config", "validationContextSdsSecretConfig"];
-    let (mut is_tls, mut verifies) = (false, false);
-    socket.each(&mut |node| {
-        is_tls |= node.text_of(&["@type"]).is_some_and(|typed| typed.ends_with("UpstreamTlsContext"));
-        verifies |= node.get(&names).is_some() || node.get(&more).is_some();
-    });
-    is_tls && !verifies
 }

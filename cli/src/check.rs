@@ -10,6 +10,7 @@ use crate::{
     arguments::Check,
     assumed::Environment,
     budget::{Budget, MAX_CONFIGURATIONS, MAX_NESTING, MAX_TEXT_BYTES},
+    clusters::Clusters,
     configuration::{Readable, Unreadable},
     cures,
     manifests::{self, Documents, Holder, Inner},
@@ -17,6 +18,8 @@ use crate::{
     output::{self, Ink, Output},
     recognise,
     source::{self, ReadError, Source},
+    switches::Switches,
+    yaml::Document,
 };
 
 /// How bad a finding is.
@@ -67,6 +70,12 @@ const MAX_SHOWN: usize = 200;
 
 pub(crate) fn run(options: &Check, out: &mut Output) -> Result<Ending, Misuse> {
     options.environment.iter().for_each(|(_, value)| out.keep_secret(value));
+    if options.files.iter().filter(|name| *name == "-").count() > 1 {
+        return Err(Misuse::new(
+            "standard input is named twice",
+            "name it once: the second time nothing is left of it",
+        ));
+    }
     let (mut documents, mut unread) = (Vec::new(), Vec::new());
     let (mut count, mut configurations) = (0_usize, 0_usize);
     for name in &options.files {
@@ -101,9 +110,11 @@ pub(crate) fn run(options: &Check, out: &mut Output) -> Result<Ending, Misuse> {
     let files = options.files.len().saturating_sub(unread.len());
     if files > 0 {
         out.line(&match count {
-            0 => out.paint(Ink::Green, &format!("no findings: {configurations} configurations in {files} files")),
-            1 => out.paint(Ink::Red, "1 finding"),
-            count => out.paint(Ink::Red, &format!("{count} findings")),
+            0 => out.paint(
+                Ink::Green,
+                &format!("no findings: {} in {}", number(configurations, "configuration"), number(files, "file")),
+            ),
+            count => out.paint(Ink::Red, &number(count, "finding")),
         });
     }
     Ok(match count {
@@ -112,6 +123,10 @@ pub(crate) fn run(options: &Check, out: &mut Output) -> Result<Ending, Misuse> {
         0 => Ending::Good,
         _ => Ending::Findings,
     })
+}
+
+fn number(count: usize, of: &str) -> String {
+    format!("{count} {of}{}", if count == 1 { "" } else { "s" })
 }
 
 fn print(report: &Report, out: &Output) {
@@ -190,21 +205,26 @@ struct Search<'o> {
 
 impl Search<'_> {
     fn look_into(&mut self, source: &Source, nesting: usize) -> Vec<Finding> {
-        let Documents { nodes: documents, no_json } = match manifests::documents(source) {
+        let Documents { all: documents, no_json } = match manifests::documents(source) {
             Ok(documents) => documents,
             Err(SyntaxError { at, reason }) => {
                 return vec![Finding::new(Severity::Error, at, "", reason, "mend the syntax here, or just before")];
             }
         };
         let (mut findings, mut arounds) = (Vec::new(), HashSet::new());
-        for document in &documents {
+        let mut switches = Switches::of(documents.iter().map(|document| &document.node));
+        for Document { node: document, disputed } in &documents {
+            if let Some(SyntaxError { at, reason }) = disputed {
+                let cure = "write what all of them read in the same way";
+                findings.push(Finding::new(Severity::Error, *at, "", reason, cure));
+            }
+            let mut clusters = Clusters::of(document);
             for plugin in manifests::find(document) {
                 if !self.budget.has_configuration() {
                     return findings;
                 }
                 let no_json = no_json.as_ref().filter(|_| plugin.holder == Holder::Itself);
                 if let Some(SyntaxError { at, reason }) = no_json {
-                    let reason = format!("no JSON, only YAML, which the filter does not read: {reason}");
                     let cure = "mend the JSON here, or just before";
                     findings.push(Finding::new(Severity::Error, *at, "", reason, cure));
                 }
@@ -220,8 +240,23 @@ impl Search<'_> {
                 if arounds.insert(std::ptr::from_ref(plugin.around)) {
                     findings.extend(advice::advise_around(&plugin));
                 }
+                if let Ok(readable) = &readable
+                    && let Ok(tree) = readable.tree()
+                    && plugin.holder == Holder::Envoy
+                {
+                    findings.extend(clusters.advise(tree, readable));
+                }
+                let told = plugin.filter.map(|filter| switches.tell(filter)).unwrap_or_default();
+                findings.extend(told.findings);
+                for around in told.arounds.into_iter().filter(|around| arounds.insert(std::ptr::from_ref(*around))) {
+                    findings.extend(advice::settings(around, Holder::Envoy));
+                }
                 let readable = readable.map_err(|why| why.reason);
-                let readable = if no_json.is_some() { Err("no JSON") } else { readable };
+                let readable = match (no_json, disputed) {
+                    (Some(_), _) => Err("no JSON"),
+                    (None, Some(_)) => Err("not read in the same way by all readers of YAML"),
+                    (None, None) => readable,
+                };
                 self.found.push(Found { at: plugin.configuration.node().at, readable });
             }
             for inner in manifests::inner_files(document) {
@@ -237,7 +272,7 @@ impl Search<'_> {
         self.telling = self.telling.saturating_add(usize::from(is_telling));
         if nesting >= MAX_NESTING {
             let (reason, cure) = ("a file in files is not looked at so deep", "check it as a file of its own");
-            let finding = || Finding::new(Severity::Error, node.at, name, reason, cure);
+            let finding = || Finding::new(Severity::Error, node.at, &shown(name), reason, cure);
             return is_telling.then(finding).into_iter().collect();
         }
         if !self.budget.has_text(text.len()) {

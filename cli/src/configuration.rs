@@ -74,7 +74,10 @@ impl Configuration<'_> {
             Unreadable { reason: "the configuration is too large", cure: "write less, or without aliases" };
         match self {
             Self::Map(node) => {
-                let json = node.to_json().filter(|json| budget.has_text(json.len())).ok_or(TOO_LARGE)?;
+                let written = node.to_json();
+                // What was written in vain has cost as much.
+                let is_within = budget.has_text(written.as_ref().map_or_else(|bytes| *bytes, String::len));
+                let json = written.ok().filter(|_| is_within).ok_or(TOO_LARGE)?;
                 Ok(Readable { json, tree: Ok(Rc::new(copy(node))), places: None, at: node.at })
             }
             Self::Text(node) => {

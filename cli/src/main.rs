@@ -7,8 +7,10 @@ mod arguments;
 mod assumed;
 mod budget;
 mod check;
+mod clusters;
 mod configuration;
 mod cures;
+mod dialects;
 mod discover;
 mod explain;
 mod http;
@@ -20,6 +22,7 @@ mod output;
 mod recognise;
 mod schema;
 mod source;
+mod switches;
 mod yaml;
 
 use std::process::ExitCode;

@@ -1,9 +1,6 @@
 //! Finds plugin configurations in whatever holds them.
 
-use std::{
-    borrow::Cow,
-    collections::{HashMap, HashSet},
-};
+use std::{borrow::Cow, collections::HashSet};
 
 use crate::{
     configuration::{Configuration, decoded},
@@ -11,7 +8,7 @@ use crate::{
     node::{Node, SyntaxError, Value},
     recognise::{Recogniser, is_telling},
     source::Source,
-    yaml,
+    yaml::{self, Document},
 };
 
 /// What a configuration stands in.
@@ -34,37 +31,46 @@ pub(crate) struct Plugin<'d> {
     /// The document that it is in.
     pub(crate) document: &'d Node,
     pub(crate) configuration: Configuration<'d>,
-    /// What switches Envoy's filter off.
-    pub(crate) disabled: Option<&'d Node>,
+    /// What Envoy's filter is configured with, of which `around` is a part.
+    pub(crate) filter: Option<&'d Node>,
 }
 
 /// The documents of a file.
 pub(crate) struct Documents {
-    pub(crate) nodes: Vec<Node>,
-    /// Why it is YAML only, where it begins as JSON does.
+    pub(crate) all: Vec<Document>,
+    /// Why the filter would not read it, if it is the configuration itself and begins as JSON does.
     pub(crate) no_json: Option<SyntaxError>,
 }
 
 /// Any number of documents in YAML, one in JSON, and of manifests in JSON any number, as `kubectl` takes them.
 pub(crate) fn documents(source: &Source) -> Result<Documents, SyntaxError> {
-    let is_json = source.text.trim_start().starts_with(['{', '[']);
+    let is_named_json = source.name.ends_with(".json");
+    let is_json = is_named_json || source.text.trim_start().starts_with(['{', '[']);
     if !is_json {
-        return Ok(Documents { nodes: yaml::parse(&source.text)?, no_json: None });
+        return Ok(Documents { all: yaml::parse(&source.text)?, no_json: None });
     }
+    let all = |nodes: Vec<Node>| nodes.into_iter().map(|node| Document { node, disputed: None }).collect();
     let error = match json::parse(&source.text) {
-        Ok(node) => return Ok(Documents { nodes: vec![node], no_json: None }),
+        Ok(node) => {
+            let mark = || SyntaxError { at: 0, reason: "no JSON: it begins with a byte order mark".to_owned() };
+            return Ok(Documents { all: all(vec![node]), no_json: source.is_marked.then(mark) });
+        }
         Err(error) => error,
     };
     let manifests = json::parse_all(&source.text).ok();
     if let Some(nodes) = manifests.filter(|nodes| nodes.iter().all(|node| node.text_of(&["kind"]).is_some())) {
-        return Ok(Documents { nodes, no_json: None });
+        return Ok(Documents { all: all(nodes), no_json: None });
     }
-    let is_named_json = source.name.ends_with(".json");
+    if is_named_json {
+        return Err(error);
+    }
     // YAML may begin like that too.
-    let documents = if is_named_json { None } else { yaml::parse(&source.text).ok() };
-    match documents.filter(|documents| documents.iter().all(|node| !node.members().is_empty())) {
-        Some(nodes) => Ok(Documents { nodes, no_json: Some(error) }),
-        None => Err(error),
+    match yaml::parse(&source.text) {
+        Ok(all) if all.iter().all(|document| !document.node.members().is_empty()) => {
+            let reason = format!("no JSON, only YAML, which the filter does not read: {}", error.reason);
+            Ok(Documents { all, no_json: Some(SyntaxError { reason, ..error }) })
+        }
+        _ => Err(error),
     }
 }
 
@@ -154,7 +160,7 @@ impl<'d> Finder<'d> {
             (None, _) if is_whole && is_telling(document) => {
                 let configuration = Configuration::Map(document);
                 let holder = Holder::Itself;
-                self.found.push(Plugin { holder, around: document, document, configuration, disabled: None });
+                self.found.push(Plugin { holder, around: document, document, configuration, filter: None });
             }
             _ => self.look_for_filters(document),
         }
@@ -164,19 +170,12 @@ impl<'d> Finder<'d> {
         if self.seen.insert((around, given.map(std::ptr::from_ref)))
             && let Some(configuration) = self.recogniser.configuration(around, given, false)
         {
-            self.found.push(Plugin { holder, around, document, configuration, disabled: None });
+            self.found.push(Plugin { holder, around, document, configuration, filter: None });
         }
     }
 
     /// Envoy's filters, wherever they are.
     fn look_for_filters(&mut self, document: &'d Node) {
-        let mut disabled: HashMap<*const Node, &'d Node> = HashMap::new();
-        document.each(&mut |node| {
-            let typed = node.get(&["typed_config", "typedConfig"]);
-            if let (Some(typed), Some(switch)) = (typed, node.get(&["disabled"])) {
-                disabled.insert(&raw const **typed, switch);
-            }
-        });
         document.each(&mut |node| {
             let Some(around) = envoy_plugin(node).filter(|_| self.seen.insert((node, None))) else { return };
             let any = around.get(&["configuration"]).map(|any| &**any);
@@ -186,21 +185,26 @@ impl<'d> Finder<'d> {
             let value = any.and_then(|any| any.get(&["value"])).map(|value| &**value);
             let given = value.or(any.filter(|_| !is_text && !is_bytes));
             if let Some(configuration) = self.recogniser.configuration(around, given, is_bytes) {
-                let disabled = disabled.get(&std::ptr::from_ref(node)).copied();
-                self.found.push(Plugin { holder: Holder::Envoy, around, document, configuration, disabled });
+                let filter = Some(node);
+                self.found.push(Plugin { holder: Holder::Envoy, around, document, configuration, filter });
             }
         });
     }
 }
 
-/// Envoy's `PluginConfig`, if this is a Wasm filter or a plugin of a generic proxy.
-fn envoy_plugin(node: &Node) -> Option<&Node> {
-    let typed = node.text_of(&["@type"])?;
-    let (typed, node) = match typed {
-        typed if typed.ends_with("TypedStruct") => (node.text_of(&["type_url", "typeUrl"])?, &**node.get(&["value"])?),
-        typed => (typed, node),
-    };
-    typed.ends_with(".wasm.v3.Wasm").then(|| node.get(&["config"]).map(|node| &**node))?
+/// Envoy's `PluginConfig`, if this is a plugin of Wasm: a filter, or what sees no requests.
+pub(crate) fn envoy_plugin(node: &Node) -> Option<&Node> {
+    let (kind, node) = typed(node)?;
+    kind.ends_with(".wasm.v3.Wasm").then(|| node.get(&["config"]).map(|node| &**node))?
+}
+
+/// What a message is, and its fields.
+pub(crate) fn typed(node: &Node) -> Option<(&str, &Node)> {
+    let kind = node.text_of(&["@type"])?;
+    if kind.ends_with("TypedStruct") {
+        return Some((node.text_of(&["type_url", "typeUrl"])?, node.get(&["value"])?));
+    }
+    Some((kind, node))
 }
 
 /// A text that is a file of its own.

@@ -61,6 +61,22 @@ impl Node {
         self.members().iter().find(|member| names.contains(&member.name.as_str())).map(|member| &member.node)
     }
 
+    /// A field of a protobuf message in either of its spellings, of which this is the one with `_`. What is null is not set.
+    pub(crate) fn field(&self, name: &str) -> Option<&Node> {
+        // The same, of letters only, with capitals where a word begins.
+        let is_other = |written: &str| {
+            let mut is_start = false;
+            let camel = name.chars().filter_map(|c| match (std::mem::replace(&mut is_start, c == '_'), c) {
+                (_, '_') => None,
+                (true, c) => Some(c.to_ascii_uppercase()),
+                (false, c) => Some(c),
+            });
+            camel.eq(written.chars())
+        };
+        let named = self.members().iter().find(|member| member.name == name || is_other(&member.name));
+        named.map(|member| &*member.node).filter(|node| !matches!(node.value, Value::Null))
+    }
+
     /// The value at the end of a path of names.
     pub(crate) fn find(&self, path: &[&[&str]]) -> Option<&Node> {
         path.iter().try_fold(self, |node, names| node.get(names).map(|node| &**node))
@@ -95,10 +111,14 @@ impl Node {
         matches!(self.value, Value::Truth(true))
     }
 
-    /// The same as JSON, which is what the filter is given; `None` if it is too much.
-    pub(crate) fn to_json(&self) -> Option<String> {
+    pub(crate) const fn is_false(&self) -> bool {
+        matches!(self.value, Value::Truth(false))
+    }
+
+    /// The same as JSON, which is what the filter is given; if it is too much, how much was written of it.
+    pub(crate) fn to_json(&self) -> Result<String, usize> {
         let (mut json, mut left) = (String::new(), MAX_NODES);
-        self.write(&mut json, &mut left).then_some(json)
+        if self.write(&mut json, &mut left) { Ok(json) } else { Err(json.len()) }
     }
 
     fn write(&self, json: &mut String, left: &mut usize) -> bool {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::{
     configuration::{Configuration, decoded},
-    node::{Node, Value},
+    node::{Member, Node, Value},
 };
 
 /// What was seen already, by the value that it is about.
@@ -36,8 +36,23 @@ impl<'d> Recogniser<'d> {
         })
     }
 
-    /// The text that names this filter: an image, a file, a plugin.
+    /// The text that names this filter: an image, a file, a plugin. What a plugin is configured with, and where it stands, may
+    /// name another one.
     fn name(&mut self, node: &'d Node) -> Option<&'d Node> {
+        const OF_OTHERS: [&str; 12] = [
+            "config",
+            "configuration",
+            "defaultConfig",
+            "env",
+            "environmentVariables",
+            "environment_variables",
+            "match",
+            "matchRules",
+            "pluginConfig",
+            "selector",
+            "targetRef",
+            "targetRefs",
+        ];
         const NAMES: [&str; 3] = ["mcp-oauth-filter", "mcp_oauth_filter", "mcp_resource_server"];
         if let Some(known) = self.names.get(&std::ptr::from_ref(node)) {
             return *known;
@@ -45,7 +60,10 @@ impl<'d> Recogniser<'d> {
         let found = match &node.value {
             Value::Text { text, .. } => NAMES.iter().any(|name| text.contains(name)).then_some(node),
             Value::List(items) => items.iter().find_map(|item| self.name(item)),
-            Value::Map(members) => members.iter().find_map(|member| self.name(&member.node)),
+            Value::Map(members) => {
+                let own = |member: &&Member| !OF_OTHERS.contains(&member.name.as_str());
+                members.iter().filter(own).find_map(|member| self.name(&member.node))
+            }
             _ => None,
         };
         self.names.insert(node, found);
@@ -63,10 +81,12 @@ impl<'d> Recogniser<'d> {
     }
 }
 
-/// Whether a map has this filter's settings. Many others have `resources`, but not with a `resource` in one of them.
+/// Whether a map has this filter's settings. Many others have `resources`, but not with a `resource` in one of them; but for
+/// Envoy's own, whose type is always there.
 pub(crate) fn is_telling(node: &Node) -> bool {
     let resources = || node.get(&["resources"]).map(|all| all.items()).unwrap_or_default();
-    node.get(&["authorization_servers"]).is_some() || resources().iter().any(|item| item.get(&["resource"]).is_some())
+    let is_ours = |item: &Node| item.get(&["resource"]).is_some() && item.get(&["@type"]).is_none();
+    node.get(&["authorization_servers"]).is_some() || resources().iter().any(|item| is_ours(item))
 }
 
 /// The same of a text, which may be broken.

@@ -14,15 +14,22 @@ pub(crate) struct Source {
     chars: Vec<char>,
     /// Where lines begin.
     lines: Vec<usize>,
+    /// Whether it began with a byte order mark.
+    pub(crate) is_marked: bool,
 }
 
 impl Source {
     pub(crate) fn new(name: &str, text: String) -> Self {
+        let is_marked = text.starts_with('\u{feff}');
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
         let chars: Vec<char> = text.chars().collect();
-        let ends = chars.iter().enumerate().filter(|(_, c)| **c == '\n').map(|(at, _)| at.saturating_add(1));
+        let nexts = chars.iter().skip(1).map(Some).chain([None]);
+        // CR and LF end one line together.
+        let is_end =
+            |(_, (c, next)): &(usize, (&char, Option<&char>))| **c == '\n' || (**c == '\r' && *next != Some(&'\n'));
+        let ends = chars.iter().zip(nexts).enumerate().filter(is_end).map(|(at, _)| at.saturating_add(1));
         let lines = std::iter::once(0).chain(ends).collect();
-        Self { name: name.to_owned(), text, chars, lines }
+        Self { name: name.to_owned(), text, chars, lines, is_marked }
     }
 
     /// Line and column of a character, from 1.
@@ -45,7 +52,7 @@ impl Source {
             Style::Block => {
                 // The header: `|`, `>`, their indicators, a comment.
                 if matches!(self.char(here), Some('|' | '>')) {
-                    while self.char(here).is_some_and(|c| c != '\n') {
+                    while self.char(here).is_some_and(|c| !matches!(c, '\n' | '\r')) {
                         here = here.saturating_add(1);
                     }
                 }
@@ -83,7 +90,7 @@ impl Source {
         loop {
             at = match self.char(at) {
                 Some('!' | '&') => past(past(at, |c| !c.is_whitespace()), char::is_whitespace),
-                Some('#') if at > start => past(past(at, |c| c != '\n'), char::is_whitespace),
+                Some('#') if at > start => past(past(at, |c| !matches!(c, '\n' | '\r')), char::is_whitespace),
                 _ => return at,
             };
         }

@@ -5,13 +5,25 @@ use std::{
     rc::Rc,
 };
 
-use saphyr_parser::{Event, Parser, ScalarStyle};
+use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
-use crate::node::{MAX_DEPTH, MAX_NODES, Member, Node, Style, SyntaxError, Value, shown};
+use crate::{
+    dialects::{self, Covered},
+    node::{MAX_DEPTH, MAX_NODES, Member, Node, Style, SyntaxError, Value, shown},
+};
+
+/// A document, and the first place in it that not all readers of YAML read in the same way.
+pub(crate) struct Document {
+    pub(crate) node: Node,
+    pub(crate) disputed: Option<SyntaxError>,
+}
 
 /// Reads all documents of a file.
-pub(crate) fn parse(text: &str) -> Result<Vec<Node>, SyntaxError> {
+pub(crate) fn parse(text: &str) -> Result<Vec<Document>, SyntaxError> {
+    dialects::characters(text)?;
     let mut documents = Vec::new();
+    let mut disputed: Option<SyntaxError> = None;
+    let mut covered = Covered::default();
     let mut open: Vec<Open> = Vec::new();
     // Each with its depth: a chain of aliases is deep without an event that is.
     let mut anchors: HashMap<usize, (Rc<Node>, usize)> = HashMap::new();
@@ -29,7 +41,13 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Node>, SyntaxError> {
         }
         let (node, depth, anchor) = match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd => continue,
-            Event::DocumentStart(_) | Event::DocumentEnd => {
+            Event::DocumentStart(is_explicit) => {
+                if !is_explicit && !documents.is_empty() {
+                    disputed = dispute(at, "kubectl does not read a document that has no `---` above it");
+                }
+                continue;
+            }
+            Event::DocumentEnd => {
                 anchors.clear();
                 continue;
             }
@@ -38,27 +56,34 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Node>, SyntaxError> {
                 None => return fail("an alias of a value that it is part of"),
             },
             Event::Scalar(value, style, anchor, tag) => {
-                let is_text =
-                    tag.is_some_and(|tag| tag.suffix == "str" || (tag.handle.is_empty() && tag.suffix == "!"));
+                covered.add(at, span.end.index());
+                let is_text = tag.as_deref().is_some_and(is_text);
+                disputed = disputed.or_else(|| tag.filter(|_| !is_text).and_then(|_| tagged(at)));
                 (Rc::new(Node { at, value: scalar(&value, style, is_text) }), 0, anchor)
             }
-            Event::SequenceStart(anchor, _) => {
+            Event::SequenceStart(anchor, tag) => {
+                disputed = disputed.or_else(|| tag.and_then(|_| tagged(at)));
                 open.push(Open { at, anchor, depth: 0, children: Children::List(Vec::new()) });
                 continue;
             }
-            Event::MappingStart(anchor, _) => {
+            Event::MappingStart(anchor, tag) => {
+                disputed = disputed.or_else(|| tag.and_then(|_| tagged(at)));
                 open.push(Open { at, anchor, depth: 0, children: Children::Map(Vec::new(), None, HashSet::new()) });
                 continue;
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                let Some(Open { at, anchor, depth, children }) = open.pop() else {
+                let Some(Open { at: start, anchor, depth, children }) = open.pop() else {
                     return fail("an end without a beginning");
                 };
+                // The end of what is in brackets is a character, and of all else none.
+                if span.end.index() > span.start.index() {
+                    covered.add(start, span.end.index());
+                }
                 let value = match children {
                     Children::List(items) => Value::List(items),
                     Children::Map(members, ..) => Value::Map(members),
                 };
-                (Rc::new(Node { at, value }), depth, anchor)
+                (Rc::new(Node { at: start, value }), depth, anchor)
             }
         };
         if open.len().saturating_add(depth) > MAX_DEPTH {
@@ -68,16 +93,38 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Node>, SyntaxError> {
             anchors.insert(anchor, (Rc::clone(&node), depth));
         }
         match open.last_mut() {
-            None => documents.push(node),
+            None => documents.push((node, disputed.take())),
             Some(parent) => {
                 parent.depth = parent.depth.max(depth.saturating_add(1));
+                if parent.merges(&node) {
+                    let reason = "`<<` merges another mapping for some readers, and is a name for others: write its members here";
+                    disputed = disputed.or_else(|| dispute(at, reason));
+                }
                 parent.add(node, at)?;
             }
         }
     }
     // The anchors may still share it.
     anchors.clear();
-    Ok(documents.into_iter().filter_map(Rc::into_inner).collect())
+    if documents.iter().any(|(node, _)| node.get(&["kind"]).is_some()) {
+        covered.lines(text)?;
+    }
+    let document = |(node, disputed)| Some(Document { node: Rc::into_inner(node)?, disputed });
+    Ok(documents.into_iter().filter_map(document).collect())
+}
+
+fn dispute(at: usize, reason: &str) -> Option<SyntaxError> {
+    Some(SyntaxError { at, reason: reason.to_owned() })
+}
+
+/// A tag may make a name of what looks like another (`!!binary`), a number of a text, and for Envoy nothing at all (`!ignore`).
+fn tagged(at: usize) -> Option<SyntaxError> {
+    dispute(at, "readers of YAML make different things of this tag: write the value as it is meant, without a tag")
+}
+
+/// `!!str` and `!`, which make a text.
+fn is_text(tag: &Tag) -> bool {
+    (tag.handle == "tag:yaml.org,2002:" && tag.suffix == "str") || (tag.handle.is_empty() && tag.suffix == "!")
 }
 
 struct Open {
@@ -95,16 +142,17 @@ enum Children {
 }
 
 impl Open {
+    /// YAML 1.1 merges another mapping in here. kubectl does so, Envoy does not: what one of them reads, a reader of the
+    /// other's would not see.
+    fn merges(&self, node: &Node) -> bool {
+        matches!(self.children, Children::Map(_, None, _))
+            && matches!(&node.value, Value::Text { text, style: Style::Plain } if text == "<<")
+    }
+
     fn add(&mut self, node: Rc<Node>, at: usize) -> Result<(), SyntaxError> {
         match &mut self.children {
             Children::List(items) => items.push(node),
             Children::Map(_, name @ None, names) => {
-                // YAML 1.1 merges another mapping in here. kubectl does so, Envoy does not: what one of them reads, a
-                // reader of the other's would not see.
-                if matches!(&node.value, Value::Text { text, style: Style::Plain } if text == "<<") {
-                    let reason = "`<<` merges another mapping for some readers, and is a name for others: write its members here";
-                    return Err(SyntaxError { at, reason: reason.to_owned() });
-                }
                 let text = match &node.value {
                     Value::Text { text, .. } | Value::Number(text) => text.clone(),
                     Value::Truth(truth) => truth.to_string(),
@@ -147,16 +195,4 @@ fn scalar(text: &str, style: ScalarStyle, is_text: bool) -> Value {
         }
     }
     Value::Text { text: text.to_owned(), style }
-}
-
-/// Whether Kubernetes' YAML (1.1) or Envoy's makes a truth value or a number of what is a text in YAML 1.2 and its JSON schema.
-pub(crate) fn is_read_otherwise(text: &str) -> bool {
-    const TRUTHS: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
-    let number = text.strip_prefix(['+', '-']).unwrap_or(text).replace('_', "").to_ascii_lowercase();
-    let has_base = ["0x", "0o", "0b"].iter().filter_map(|base| number.strip_prefix(base));
-    let is_number = number.starts_with(|c: char| c.is_ascii_digit() || c == '.') && number.parse::<f64>().is_ok();
-    TRUTHS.iter().any(|word| text.eq_ignore_ascii_case(word))
-        || matches!(number.as_str(), ".inf" | ".nan")
-        || has_base.filter(|digits| !digits.is_empty()).any(|digits| digits.bytes().all(|c| c.is_ascii_hexdigit()))
-        || is_number
 }

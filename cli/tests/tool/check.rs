@@ -49,7 +49,7 @@ fn plain(more_server: &str, more_resource: &str, more: &str) -> String {
     )
 }
 
-const TLS: &str = r#"[{ name: idp, transport_socket: { typed_config: { "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, common_tls_context: { validation_context: { trusted_ca: { filename: a } } } } } }]"#;
+const TLS: &str = r#"[{ name: idp, transport_socket: { typed_config: { "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, auto_sni_san_validation: true, common_tls_context: { validation_context: { trusted_ca: { filename: a } } } } } }]"#;
 
 /// A file, and a part of its findings; `None`: there are none.
 type Row = (&'static str, String, Option<&'static str>);
@@ -84,24 +84,21 @@ fn a_configuration_that_is_not_known_as_one_is_none_of_another_filter() {
 }
 
 #[test]
-fn one_file_that_cannot_be_read_hides_no_other() {
-    let good = file("good.json", configuration().to_string());
-    let bad = file("bad.json", "{ \"authorization_servers\": [], \"resources\": [] }");
-    let broken = file("broken.json", "{");
-    let checked = run(&["check", "nowhere.yaml", &bad, &own("cli"), &broken, &good]);
-    assert_eq!(checked.code, 2, "{checked:?}");
-    for part in ["nowhere.yaml: cannot be read", "cli: is a directory", "cure: name a file that can be read"] {
-        assert!(checked.err.contains(part), "{part}: {checked:?}");
-    }
-    assert!(checked.out.contains(&format!("{bad}:1:28: error: authorization_servers: is empty")), "{checked:?}");
-    assert!(checked.out.contains(&format!("{broken}:1:2: error: ")), "{checked:?}");
-    let checked = run(&["check", "--json", &good, "nowhere.yaml"]);
-    let document = checked.json();
-    assert_eq!((checked.code, &document["count"], &document["configurations"]), (2, &json!(0), &json!(1)));
-    assert_eq!((&document["unread"][0]["file"], &document["unread"][1]), (&json!("nowhere.yaml"), &json!(null)));
-    // The siblings that can be read.
-    assert_eq!(run(&["check", &good, &bad, &broken]).code, 1);
-    assert_eq!(run(&["check", "--json", &good]).json()["unread"], json!([]));
+fn what_is_forwarded_unchecked_is_noted() {
+    let notes = |unmatched: &str| {
+        let checked = run(&[
+            "check",
+            "--json",
+            &file("a.json", with(configuration(), "unmatched", json!(unmatched)).to_string()),
+        ]);
+        assert_eq!(checked.code, 0, "{checked:?}");
+        checked
+            .findings()
+            .iter()
+            .filter(|note| note.contains("note unmatched: requests that no resource is for"))
+            .count()
+    };
+    assert_eq!((notes("insecure_forward"), notes("deny")), (1, 0));
 }
 
 #[test]
@@ -205,6 +202,37 @@ fn what_is_around_a_configuration_counts() {
                 &plain("", secret, ""),
             ),
             Some("error MCP_KEYS: the secret `MCP_KEYS` stands in the manifest"),
+        ),
+        (
+            "a variable of the host that is a secret in the file, too",
+            envoy(
+                "vm_config: { environment_variables: { host_env_keys: [MCP_KEYS], key_values: { MCP_KEYS: s3cr3t } } }",
+                TLS,
+                &plain("", secret, ""),
+            ),
+            Some("error MCP_KEYS: the secret `MCP_KEYS` stands in the manifest"),
+        ),
+        (
+            "closed by what is not set",
+            envoy("failure_policy: null\n                fail_open: null", TLS, &plain("", "", "")),
+            None,
+        ),
+        (
+            "no module",
+            envoy("vm_config: { runtime: envoy.wasm.runtime.null }", TLS, &plain("", "", "")),
+            Some("error vm_config.runtime: this runtime runs what is built into Envoy"),
+        ),
+        ("a module", envoy("vm_config: { runtime: envoy.wasm.runtime.v8 }", TLS, &plain("", "", "")), None),
+        (
+            "a type without its slash",
+            envoy(closed, TLS, &plain("", "", ""))
+                .replace("type.googleapis.com/google.protobuf.S", "google.protobuf.S"),
+            Some("configuration.@type: the filter would get protobuf"),
+        ),
+        (
+            "more than a value",
+            envoy(closed, TLS, &plain("", "", "")).replace("  value: '", "  extra: 1\n                  value: '"),
+            Some("error configuration.extra: Envoy refuses what stands beside"),
         ),
         (
             "a Struct",
@@ -337,6 +365,13 @@ fn merge_keys_are_a_finding() {
     // In quotes it is a name like others, which no reader merges.
     let quoted = file("a.yaml", manifest("\"<<\": { failStrategy: FAIL_OPEN }"));
     assert_eq!(run(&["check", &quoted]).code, 0);
+    // It hides nothing that stands in another document of the file.
+    let both = file("a.yaml", format!("x:\n  <<: {{ a: 1 }}\n---\n{}", manifest("failStrategy: FAIL_OPEN")));
+    let found = run(&["check", "--json", &both]).findings();
+    assert!(
+        found.len() == 2 && found[0].starts_with("2:3 error : `<<`") && found[1].contains("failStrategy"),
+        "{found:?}"
+    );
     let aliased = "base: &d [\"mcp:read\"]\n---\nkind: ConfigMap\n";
     assert!(run(&["check", &file("a.yaml", aliased)]).out.contains("no plugin configuration"));
 }

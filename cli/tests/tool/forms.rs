@@ -7,10 +7,10 @@ use base64::{
 
 use crate::support::{configuration, file, run, with};
 
-const WASM: &str = r#""@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"#;
+pub(crate) const WASM: &str = r#""@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"#;
 const NONE: &str = "there is no plugin configuration of this filter here";
 
-fn good() -> String {
+pub(crate) fn good() -> String {
     configuration().to_string()
 }
 
@@ -19,7 +19,7 @@ fn bad() -> String {
     good().replace("https://mcp.example.com/mcp", "https://mcp.example.com/mcp#x")
 }
 
-fn string_value(json: &str) -> String {
+pub(crate) fn string_value(json: &str) -> String {
     format!(r#"{{ "@type": type.googleapis.com/google.protobuf.StringValue, value: '{json}' }}"#)
 }
 
@@ -27,17 +27,17 @@ fn bytes_value(base64: &str) -> String {
     format!(r#"{{ "@type": type.googleapis.com/google.protobuf.BytesValue, value: "{base64}" }}"#)
 }
 
-fn manifest(group: &str, kind: &str, spec: &str) -> String {
+pub(crate) fn manifest(group: &str, kind: &str, spec: &str) -> String {
     format!("apiVersion: {group}/v1alpha1\nkind: {kind}\nspec: {{ {spec} }}\n")
 }
 
-fn istio(spec: &str) -> String {
+pub(crate) fn istio(spec: &str) -> String {
     manifest("extensions.istio.io", "WasmPlugin", spec)
 }
 
 /// The findings of a file of this name that are no notes, and that the exit code fits them.
 #[track_caller]
-fn findings(name: &str, text: &str) -> Vec<String> {
+pub(crate) fn findings(name: &str, text: &str) -> Vec<String> {
     let checked = run(&["check", "--json", &file(name, text)]);
     let document = checked.json();
     let all = document["findings"].as_array().expect("findings");
@@ -49,7 +49,7 @@ fn findings(name: &str, text: &str) -> Vec<String> {
 
 /// A file, and a part of its only finding; `None`: there is none.
 #[track_caller]
-fn expect(rows: &[(&str, String, Option<&str>)]) {
+pub(crate) fn expect(rows: &[(&str, String, Option<&str>)]) {
     for (name, text, expected) in rows {
         let found = findings("a.yaml", text);
         match expected {
@@ -84,6 +84,14 @@ fn resources_of_another_kind_are_no_configuration() {
         ),
         ("a filter's discovery", discovered(&good()), None),
         ("a filter's discovery, with a mistake", discovered(&bad()), Some("resources[0].resource: ")),
+        (
+            "listeners, each with its version",
+            listener(&good()).replace(
+                "- \"@type\": type.googleapis.com/envoy.config.listener.v3.Listener\n",
+                "- \"@type\": type.googleapis.com/envoy.service.discovery.v3.Resource\n  resource: { name: mcp }\n",
+            ),
+            None,
+        ),
         (
             "clusters",
             "resources:\n- \"@type\": type.googleapis.com/envoy.config.cluster.v3.Cluster\n  name: c\n".to_owned(),
@@ -131,7 +139,12 @@ fn a_plugin_of_this_name_without_a_configuration_is_a_finding() {
         ("Envoy Gateway", gateway(""), missing),
         ("Envoy Gateway, configured", gateway(&format!(", config: {}", good())), None),
         ("Higress", higress(""), missing),
-        ("Higress, configured for one route", higress(&format!(", matchRules: [{{ config: {} }}]", good())), None),
+        ("Higress, configured", higress(&format!(", defaultConfig: {}", good())), None),
+        (
+            "Higress, configured for one route",
+            higress(&format!(", matchRules: [{{ config: {} }}]", good())),
+            Some("error matchRules: Higress puts `_rules_` into the configuration"),
+        ),
         ("Envoy", envoy(""), missing),
         ("Envoy, nothing", envoy(", configuration: null"), missing),
         (
@@ -193,10 +206,9 @@ fn what_is_switched_off_is_a_finding() {
             string_value(&good())
         )
     };
-    let higress = |more: &str, rule: &str| {
-        let spec = format!("defaultConfig: {}{more}, matchRules: [{{ ingress: [a]{rule} }}]", good());
-        manifest("extensions.higress.io", "WasmPlugin", &spec)
-    };
+    let higress =
+        |more: &str| manifest("extensions.higress.io", "WasmPlugin", &format!("defaultConfig: {}{more}", good()));
+    let rule = |more: &str| higress(&format!(", matchRules: [{{ ingress: [a]{more} }}]"));
     let shared = format!(
         "x:\n- {{ name: a, typed_config: &a {{ {WASM}, config: {{ configuration: {} }} }} }}\n- {{ disabled: true, typed_config: *a }}\n",
         string_value(&good())
@@ -207,23 +219,38 @@ fn what_is_switched_off_is_a_finding() {
         ("Envoy, off", envoy(", disabled: true"), Some("warning disabled: requests pass unchecked wherever")),
         ("Envoy, off in words", envoy(", disabled: yes"), Some("warning disabled: requests pass unchecked")),
         ("Envoy, off by an alias", shared, Some("3:15 warning disabled: requests pass unchecked")),
-        ("Higress", higress("", ""), None),
-        ("Higress, on", higress(", defaultConfigDisable: false", ", configDisable: false"), None),
-        (
-            "Higress, off",
-            higress(", defaultConfigDisable: true", ""),
-            Some("warning defaultConfigDisable: requests pass"),
-        ),
-        (
-            "Higress, off for a route",
-            higress("", ", configDisable: true"),
-            Some("warning configDisable: requests pass"),
-        ),
+        ("Higress", higress(""), None),
+        ("Higress, on", higress(", defaultConfigDisable: false, matchRules: []"), None),
+        ("Higress, off", higress(", defaultConfigDisable: true"), Some("warning defaultConfigDisable: requests pass")),
+        ("Higress, off for a route", rule(", configDisable: true"), Some("warning configDisable: requests pass")),
+        ("Higress, for a route", rule(""), Some("error matchRules: Higress puts `_rules_` into the configuration")),
+        ("Higress, on for a route", rule(", configDisable: false"), Some("error matchRules: Higress puts `_rules_`")),
     ]);
     // Once, however many configurations there are.
     let rules = format!(", config: {} }}, {{ configDisable: true, config: {}", good(), good());
-    let found = findings("a.yaml", &higress("", &rules));
-    assert_eq!(found.len(), 1, "{found:?}");
+    let found = findings("a.yaml", &rule(&rules));
+    assert_eq!(found.len(), 2, "{found:?}");
+}
+
+/// What another plugin says of this one does not make it this one.
+#[test]
+fn a_plugin_is_known_by_its_own_name() {
+    let ours = istio(&format!("url: oci://registry.example.com/mcp-oauth-filter, pluginConfig: {}", good()));
+    let beside = |spec: &str| format!("{ours}---\n{}", istio(&format!("failStrategy: FAIL_OPEN, {spec}")));
+    let open = Some("error failStrategy: requests would pass");
+    expect(&[
+        ("another's", beside("url: oci://registry.example.com/stats"), None),
+        ("its configuration", beside("url: a, pluginConfig: { skip: [mcp_resource_server] }"), None),
+        ("its environment", beside("url: a, vmConfig: { env: [{ name: A, value: mcp_resource_server }] }"), None),
+        ("its gateway", beside("url: a, targetRefs: [{ kind: Gateway, name: mcp-oauth-filter }]"), None),
+        ("ours, by its URL", beside(&format!("url: oci://a/mcp-oauth-filter, pluginConfig: {}", good())), open),
+        (
+            "ours, by its name",
+            beside(&format!("url: a, pluginName: mcp_resource_server, pluginConfig: {}", good())),
+            open,
+        ),
+        ("ours, by its configuration", beside(&format!("url: a, pluginConfig: {}", good())), open),
+    ]);
 }
 
 #[test]
@@ -276,14 +303,30 @@ fn what_yaml_1_1_reads_otherwise_wants_quotes() {
     {
         let found = findings("a.yaml", &scopes(value));
         assert!(
-            found.len() == 1 && found[0].contains("error : this is a text for some readers of YAML"),
+            found.len() == 1
+                && found[0].contains("error resources[0].scopes.required[0]: this is a text for some readers of YAML"),
             "{value}: {found:?}"
         );
         for quoted in [format!("\"{value}\""), format!("'{value}'"), format!("!!str {value}"), format!("! {value}")] {
             assert_eq!(findings("a.yaml", &scopes(&quoted)), Vec::<String>::new(), "{quoted}");
         }
     }
-    for text in ["yess", "none", "1.2.3", "127.0.0.1", "2027-01-31", "12:30", "0x", "0xg", "on_", "a1"] {
+    for text in [
+        "yess",
+        "none",
+        "1.2.3",
+        "127.0.0.1",
+        "2027-01-31",
+        "12:30",
+        "0x",
+        "0xg",
+        "0b3f",
+        "0b",
+        "0o9",
+        "0oa",
+        "on_",
+        "a1",
+    ] {
         assert_eq!(findings("a.yaml", &scopes(text)), Vec::<String>::new(), "{text}");
     }
     // The tag makes a text, which is where a truth value is none.
@@ -319,8 +362,19 @@ fn yaml_where_json_is_read_is_a_finding() {
             format!("{{ apiVersion: extensions.istio.io/v1, kind: WasmPlugin, spec: {{ pluginConfig: {trailing} }} }}"),
             None,
         ),
+        ("a byte order mark", format!("\u{feff}{}", good()), Some("error : no JSON: it begins with a byte order mark")),
         ("a manifest of many lines", istio(&format!("pluginConfig: {trailing}")), None),
     ]);
+    // What is named JSON is read as nothing else.
+    for text in [
+        format!("# a\n{}", good()),
+        format!("---\n{}", good()),
+        trailing.clone(),
+        "authorization_servers:\n".to_owned(),
+    ] {
+        assert!(findings("a.json", &text)[0].contains("error : "), "{text}");
+    }
+    assert_eq!(findings("a.json", &format!("\n {}", good())), Vec::<String>::new());
     // Nor is a request explained by what the filter would refuse.
     let explained = |text: &str| run(&["explain", "--config", &file("a.yaml", text), "--now", "1800000000"]);
     let told = explained(&trailing);

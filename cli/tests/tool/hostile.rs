@@ -87,7 +87,7 @@ fn files_that_are_no_configuration() {
 fn there_is_an_end_to_what_a_file_may_cost() {
     let envoy = |value: &str| {
         format!(
-            "{{ \"@type\": a.wasm.v3.Wasm, config: {{ configuration: {{ \"@type\": google.protobuf.StringValue, value: {value} }} }} }}"
+            "{{ \"@type\": a/envoy.extensions.filters.http.wasm.v3.Wasm, config: {{ configuration: {{ \"@type\": a/google.protobuf.StringValue, value: {value} }} }} }}"
         )
     };
     let good = configuration().to_string();
@@ -107,6 +107,11 @@ fn there_is_an_end_to_what_a_file_may_cost() {
     };
     let text_shared = |count: usize| format!("t: &t '{long}'\n{}", many(&envoy("*t"), count));
     let long_list = format!("t: &t '{long}'\nauthorization_servers: [{}]\n", vec!["*t"; 1000].join(", "));
+    // Each is too large, and so is the writing of it.
+    let large = |count: usize| {
+        let list = format!("a: &a [{}]\nb: &b [{}]\n", vec!["a"; 1000].join(", "), vec!["*a"; 1000].join(", "));
+        list + &many(&envoy("{ authorization_servers: *b }"), count)
+    };
     let much = "there is more here than is looked at: 1000 configurations, 16 MiB of texts";
     // How many configurations, how many findings, and one of them.
     let rows: Vec<(&str, String, u64, u64, &str)> = vec![
@@ -117,6 +122,8 @@ fn there_is_an_end_to_what_a_file_may_cost() {
         ("texts of 16 MB, each with an unknown setting", text_shared(16), 16, 16, "nonsense: unknown key"),
         ("texts of 17 MB", text_shared(17), 17, 18, much),
         ("a long text a thousand times", long_list, 1, 1, "the configuration is too large"),
+        ("a large one", large(1), 1, 2, "the configuration is too large"),
+        ("large ones", large(1000), 9, 19, much),
         ("a file in a file", nested(2), 1, 0, ""),
         ("a file in a file in a file", nested(3), 0, 1, "a: a file in files is not looked at so deep"),
         ("and so on", nested(60), 0, 1, "a: a file in files is not looked at so deep"),
@@ -131,6 +138,20 @@ fn there_is_an_end_to_what_a_file_may_cost() {
         );
         assert!(part.is_empty() || checked.findings().iter().any(|finding| finding.contains(part)), "{name}");
     }
+}
+
+/// The tool's lines are its own: what a file calls a file in it may have lines, too.
+#[test]
+fn a_name_in_a_file_makes_no_line() {
+    let inner = r#"kind: ConfigMap\ndata: { \"b\\nno findings\": \"authorization_servers: []\" }"#;
+    let middle = format!(r#"kind: ConfigMap\ndata: {{ a: \"{}\" }}"#, inner.replace('\\', "\\\\").replace('"', "\\\""));
+    let text = format!("kind: ConfigMap\ndata: {{ a: \"{middle}\" }}\n");
+    let checked = run(&["check", &file("a.yaml", &text)]);
+    assert!(
+        checked.code == 1 && checked.out.contains("a file in files is not looked at so deep"),
+        "{checked:?}\n{text}"
+    );
+    assert!(checked.out.contains("b?no findings: ") && !checked.out.contains("\nno findings"), "{checked:?}");
 }
 
 #[test]

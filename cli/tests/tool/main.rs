@@ -12,10 +12,14 @@
 
 mod check;
 mod chosen;
+mod clusters;
 mod cures;
+mod dialects;
 mod discover;
 mod explain;
 mod fetching;
+mod files;
+mod filters;
 mod forms;
 mod hostile;
 mod init;
