@@ -45,7 +45,10 @@ pub(crate) fn run(arguments: &[&str]) -> Run {
 }
 
 pub(crate) fn run_with(arguments: &[&str], input: &str) -> Run {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_mcp-oauth"))
+    // By what it uses, not by the clock, which other work on the machine delays.
+    let bounded = "ulimit -t 20 && exec \"$0\" \"$@\"";
+    let mut child = Command::new("sh")
+        .args(["-c", bounded, env!("CARGO_BIN_EXE_mcp-oauth")])
         .args(arguments)
         .env_remove("MCP_CLIENT_SECRET")
         .stdin(Stdio::piped())
@@ -57,8 +60,11 @@ pub(crate) fn run_with(arguments: &[&str], input: &str) -> Run {
     let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
     let output = child.wait_with_output().expect("it ends");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-    let run =
-        Run { code: output.status.code().expect("no signal"), out: text(output.stdout), err: text(output.stderr) };
+    let run = Run {
+        code: output.status.code().expect("an end of its own within 20 s of CPU time"),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    };
     assert!(!run.err.contains("panicked") && !run.err.contains("RUST_BACKTRACE"), "{run:?}");
     run
 }
