@@ -80,6 +80,8 @@ fn it_is_renewed_before_it_ends() {
     held(send_at(&mut gate, 9, &token, &[], later(901 + 1000)));
     let refusal = outcome(only(serve(&mut gate, "401", r#"{"error":"invalid_client"}"#, later(1901))));
     assert_eq!(refusal, Err(failed("401", "invalid_client")), "never the old one");
+    assert_eq!(outcome(send_at(&mut gate, 10, &token, &[], later(1901))), refusal, "nor is it asked for at once");
+    no_question(&mut gate, later(1901));
 }
 
 #[test]

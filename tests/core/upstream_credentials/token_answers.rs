@@ -117,12 +117,31 @@ fn what_is_no_token_answer() {
     }
 }
 
+/// What is longer than a media type that anybody registers may be something else, and a secret.
+#[test]
+fn a_media_type_is_shown_where_it_looks_like_one() {
+    let of_bytes = |length: usize| format!("{:x<length$}", "application/");
+    for (sent, told) in [
+        (of_bytes(40), of_bytes(40)),
+        (of_bytes(41), "an unknown media type".to_owned()),
+        ("ey.JhbGciOi".to_owned(), "an unknown media type".to_owned()),
+    ] {
+        let error = TokenEndpointError::Fetch(FetchError::ContentType(told));
+        assert_eq!(judge("200", Some(&sent), b"{}"), Err(unavailable(error)), "{sent}");
+    }
+}
+
 /// RFC 6749 section 5.2: a refusal says why, in JSON. What does not is an outage, and so is being asked to wait.
 #[test]
 fn what_is_a_refusal() {
     let json = "application/json";
     let long = format!(r#"{{"error":"{}"}}"#, "e".repeat(65));
+    let of_bytes = |length: usize| r#"{"error":"x"}"#.to_owned() + &" ".repeat(length - 13);
+    let (longest, longer, too_long) = (of_bytes(64 * 1024), of_bytes(64 * 1024 + 1), of_bytes(100 * 1024));
     let rows = [
+        ("400", json, &*longest, Some("x")),
+        ("400", json, &longer, None),
+        ("400", json, &too_long, None),
         ("400", json, r#"{"error":"invalid_grant"}"#, Some("invalid_grant")),
         (
             "400",
