@@ -57,18 +57,19 @@ fn requests_are_counted_together_by_resource_or_not_at_all() {
     let two = ["https://mcp.example.com/mcp", "https://mcp.example.com/a-b/"];
     let many: Vec<String> = (0..202).map(|number| format!("https://mcp.example.com/{number}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    let rows: [(&str, &[&str], Option<usize>, Option<&str>); 11] = [
-        ("off", &two, Some(0), None),
-        ("off", &two, None, None),
-        ("total", &two, Some(1), Some("")),
-        ("total", &two, None, Some("")),
-        ("per_resource", &two, None, Some(".resource.none")),
-        ("per_resource", &two, Some(0), Some(".resource.mcp_example_com_mcp")),
-        ("per_resource", &two, Some(1), Some(".resource.mcp_example_com_a_b")),
-        ("per_resource", &many, Some(199), Some(".resource.mcp_example_com_199")),
-        ("per_resource", &many, Some(200), Some(".resource.other")),
-        ("per_resource", &many, Some(201), Some(".resource.other")),
-        ("per_resource", &two, Some(9), Some(".resource.other")),
+    let (two, many) = (&two[..], &many[..]);
+    let rows = [
+        ("off", two, Some(0), None),
+        ("off", two, None, None),
+        ("total", two, Some(1), Some("")),
+        ("total", two, None, Some("")),
+        ("per_resource", two, None, Some(".resource.none")),
+        ("per_resource", two, Some(0), Some(".resource.mcp_example_com_mcp")),
+        ("per_resource", two, Some(1), Some(".resource.mcp_example_com_a_b")),
+        ("per_resource", many, Some(199), Some(".resource.mcp_example_com_199")),
+        ("per_resource", many, Some(200), Some(".resource.other")),
+        ("per_resource", many, Some(201), Some(".resource.other")),
+        ("per_resource", two, Some(9), Some(".resource.other")),
     ];
     for (metrics, resources, place, expected) in rows {
         let expected = expected.map(|rest| format!("mcp_oauth.requests.allow{rest}"));

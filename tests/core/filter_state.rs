@@ -66,22 +66,22 @@ fn told_of(names: Value, body: &str) -> Vec<(String, String)> {
 #[test]
 fn what_is_asked_for_is_told_whether_it_may_be_or_not() {
     let ping = request("ping", &json!({}));
-    let rows: [(Value, &str, &[(&str, &str)]); 6] = [
-        (json!(["method", "tool"]), &call("a b"), &[("method", "tools/call"), ("tool", "a%20b")]),
-        (json!(["tool"]), &call("a"), &[("tool", "a")]),
-        (json!(["method"]), &call("a"), &[("method", "tools/call")]),
-        (json!(["method", "tool"]), &ping, &[("method", "ping")]),
-        (json!(["subject"]), &call("a"), &[("subject", "alice")]),
+    let rows = [
+        (json!(["method", "tool"]), call("a b"), vec![("method", "tools/call"), ("tool", "a%20b")]),
+        (json!(["tool"]), call("a"), vec![("tool", "a")]),
+        (json!(["method"]), call("a"), vec![("method", "tools/call")]),
+        (json!(["method", "tool"]), ping, vec![("method", "ping")]),
+        (json!(["subject"]), call("a"), vec![("subject", "alice")]),
         (
             json!(["method", "tool", "decision", "reason"]),
-            &call("no"),
-            &[("decision", "deny"), ("reason", "mcp_oauth_denied"), ("method", "tools/call"), ("tool", "no")],
+            call("no"),
+            vec![("decision", "deny"), ("reason", "mcp_oauth_denied"), ("method", "tools/call"), ("tool", "no")],
         ),
     ];
     for (names, body, expected) in rows {
         let expected: Vec<_> =
             expected.iter().map(|(name, value)| (format!("mcp_oauth.{name}"), (*value).to_owned())).collect();
-        assert_eq!(told_of(names.clone(), body), expected, "{names} of {body}");
+        assert_eq!(told_of(names.clone(), &body), expected, "{names} of {body}");
     }
 }
 
