@@ -44,7 +44,7 @@ fn the_longest_path_wins_on_segment_boundaries() {
     const ORIGIN: &str = "401 https://weather.example.com/.well-known/oauth-protected-resource";
     const UNDER_ORIGIN: &str = "401 https://weather.example.com/.well-known/oauth-protected-resource/mcp";
     const LOCAL: &str = "401 http://localhost/.well-known/oauth-protected-resource/mcp";
-    let mut gate = gate(&with_resources(&[
+    let mut resources = [
         "https://mcp.example.com/mcp",
         "https://mcp.example.com/mcp/admin",
         "https://mcp.example.com/a/b/c/",
@@ -52,7 +52,7 @@ fn the_longest_path_wins_on_segment_boundaries() {
         "https://weather.example.com",
         "https://weather.example.com/mcp",
         "http://localhost/mcp",
-    ]));
+    ];
     let rows = [
         ("the path itself", "mcp.example.com", "/mcp", MCP),
         ("a trailing slash", "mcp.example.com", "/mcp/", MCP),
@@ -95,8 +95,13 @@ fn the_longest_path_wins_on_segment_boundaries() {
         ("loopback, default port of http", "localhost:80", "/mcp", LOCAL),
         ("loopback, default port of https", "localhost:443", "/mcp", UNMATCHED),
     ];
-    for (name, authority, path, expected) in rows {
-        assert_eq!(at(&mut gate, authority, path), expected, "{name}: {authority}{path}");
+    // In whatever order they are configured.
+    for _ in 0..2 {
+        let mut gate = gate(&with_resources(&resources));
+        for (name, authority, path, expected) in rows {
+            assert_eq!(at(&mut gate, authority, path), expected, "{name}: {authority}{path}");
+        }
+        resources.reverse();
     }
 }
 
