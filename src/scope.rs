@@ -39,15 +39,9 @@ impl ScopeSet {
         list.split(' ').filter_map(Scope::parse).collect()
     }
 
-    /// Whether every scope of `needed` is in this set.
+    /// Whether this scope is in the set.
     ///
     /// Does NOT know hierarchies: `admin` does not imply `read`.
-    #[must_use]
-    pub fn covers(&self, needed: &Self) -> bool {
-        needed.0.iter().all(|scope| self.contains(scope))
-    }
-
-    /// Whether this scope is in the set.
     #[must_use]
     pub fn contains(&self, scope: &Scope) -> bool {
         self.0.binary_search(scope).is_ok()

@@ -1,6 +1,7 @@
 //! What waits has an end: so many requests, and so much of them, for each of the ways to wait; and whoever goes makes room.
 
 use mcp_oauth::{
+    config,
     event_stream::ListEvents,
     fetch::Answer,
     gate::{Gate, Verdict},
@@ -108,6 +109,30 @@ fn what_is_kept_of_a_token_counts_besides_its_head_and_its_body() {
     assert!(MAX_READING * (token.len() + 4096 + body) < MAX_READING_BYTES, "without the scopes all of them fit");
     assert!(pending.len() < MAX_READING, "all of them fit");
     assert!(pending.len() * (token.len() + body + 2000 * 28) <= MAX_READING_BYTES, "{}", pending.len());
+}
+
+/// What goes upstream in the token's place is kept as long.
+#[test]
+fn the_credential_for_the_server_counts_too() {
+    let token = good_token();
+    let body = MAX_READING_BYTES / MAX_READING - token.len() - 4096;
+    let fit = |config: &Value| {
+        let key = |name: &str| (name == "API_KEY").then(|| "k".repeat(16 * 1024));
+        let mut gate = Gate::new(config::parse_in(config.to_string().as_bytes(), &key).expect("no findings"));
+        let mut pending = Vec::new();
+        while let Verdict::ReadBody(mut one) = arrive(&mut gate, 1, &token, &[]) {
+            if one.on_arrived(body).is_some() {
+                break;
+            }
+            pending.push(one);
+        }
+        pending.len()
+    };
+    let config = ruled(&rules());
+    assert_eq!(fit(&config), MAX_READING);
+    let header = json!({ "header": { "name": "x-api-key", "value_variable": "API_KEY" } });
+    let with_credential = fit(&put(config, "/resources/0/upstream_credential", header));
+    assert!(with_credential * (body + 16 * 1024) <= MAX_READING_BYTES, "{with_credential}");
 }
 
 #[test]
