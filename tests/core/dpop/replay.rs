@@ -188,6 +188,25 @@ fn the_old_make_room_first() {
 }
 
 /// README says how many are remembered and for how long: a client whose clock is a second ahead is within that for good.
+/// Neither a second too early, nor anything of the second after those that make room.
+#[test]
+fn what_is_not_too_old_is_remembered() {
+    let mut replay = bounded(1, 4, 100);
+    for (id, made) in [("a", 0), ("b", 0)] {
+        assert_eq!(replay.admit(holder(1), id, at(made), at(1)), Ok(()), "{id}");
+    }
+    assert_eq!(replay.admit(holder(1), "c", at(0), at(WINDOW)), Ok(()), "as old as it may be");
+    let mut replay = bounded(1, 4, 100);
+    for (id, made) in [("a", 0), ("b", 0), ("c", 1), ("d", 1), ("e", 2)] {
+        assert_eq!(replay.admit(holder(1), id, at(made), at(2)), Ok(()), "{id}");
+    }
+    for (id, made, error) in
+        [("a", 0, ProofError::Forgotten), ("c", 1, ProofError::Replayed), ("d", 1, ProofError::Replayed)]
+    {
+        assert_eq!(replay.admit(holder(1), id, at(made), at(2)), Err(error), "{id}");
+    }
+}
+
 #[test]
 fn a_client_whose_clock_is_ahead_is_served_for_good() {
     let mut replay = Replay::new(Duration::from_secs(330), ReplayLimits::default());
