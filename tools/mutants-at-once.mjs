@@ -20,8 +20,12 @@ const note = (kind, mutant) => {
 }
 const known = new Set(files.flatMap(file => ['caught', 'previously_caught', 'unviable'].flatMap(kind => lines(`${folder(file)}/${kind}.txt`))))
 
-// Code points, because the columns count these.
-const source = new Map(files.map(file => [file, [...readFileSync(file, 'utf8')]]))
+// Code points, because the columns count these. What the compiler need not evaluate is no constant function here, because such a
+// one could not choose.
+const kept = new Set()
+const written = new Map(files.map(file => [file, readFileSync(file, 'utf8')]))
+const variable = text => text.replace(/\bconst (?=fn (\w+))/g, (found, name) => (kept.has(name) ? found : ' '.repeat(found.length)))
+const source = new Map([...written].map(([file, text]) => [file, [...variable(text)]]))
 const starts = new Map([...source].map(([file, text]) => [file, [0, ...text.flatMap((point, at) => (point === '\n' ? [at + 1] : []))]]))
 const offset = (file, { line, column }) => starts.get(file)[line - 1] + column - 1
 
@@ -90,6 +94,15 @@ const wanted = names.filter(mutant => files.includes(mutant.file) && !known.has(
 if (wanted.length === 0) process.exit(0)
 wanted.forEach((mutant, index) => (mutant.number = index + 1))
 let usable = functions(wanted)
+/** The functions that the compiler evaluates, by what it says of their callers. */
+function keep(errors) {
+  const named = errors.filter(({ message }) => message.code?.code === 'E0015').map(({ message }) => /`([^`]+)`/.exec(message.message)?.[1])
+  const fresh = named.map(name => name?.split('::').at(-1)).filter(name => name !== undefined && !kept.has(name))
+  fresh.forEach(name => kept.add(name))
+  for (const [file, text] of written) source.set(file, [...variable(text)])
+  usable = usable.filter(one => !/\bconst .*\bfn\b/.test(source.get(one.file).slice(one.start, one.open).join('')))
+  return fresh.length > 0
+}
 
 const library = `${source.get('src/lib.rs')?.join('') ?? readFileSync('src/lib.rs', 'utf8')}
 extern crate std;
@@ -111,6 +124,7 @@ for (let round = 1; ; round++) {
     errors = error.stdout.split('\n').filter(line => line.startsWith('{')).map(JSON.parse)
       .filter(({ message }) => message?.level === 'error' && message.spans.length > 0)
   }
+  if (keep(errors)) continue
   const before = usable.reduce((sum, one) => sum + one.mutants.length, 0)
   for (const { message } of errors) {
     for (const { file_name, line_start } of message.spans.filter(span => span.is_primary)) {

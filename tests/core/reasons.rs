@@ -136,6 +136,85 @@ fn every_refusal_has_a_reason() {
     }
 }
 
+/// Dashboards and alerts are made of these names.
+#[test]
+fn each_cause_has_its_reason() {
+    let cause = |refusal: &Refusal| match refusal {
+        Refusal::Token(error) => format!("Token({})", variant(error)),
+        Refusal::Proof(error) => format!("Proof({})", variant(error)),
+        other => variant(other),
+    };
+    let told: Vec<String> =
+        refusals().iter().map(|refusal| format!("{} {}", cause(refusal), refusal.reason())).collect();
+    assert_eq!(told, REASONS);
+}
+
+const REASONS: [&str; 63] = [
+    "Token(Jws) mcp_oauth_token_malformed",
+    "Token(Type) mcp_oauth_token_type",
+    "Token(NotAccessToken) mcp_oauth_token_type",
+    "Token(Unmarked) mcp_oauth_token_type",
+    "Token(OpaqueOnly) mcp_oauth_token_type",
+    "Token(Claim) mcp_oauth_token_claim",
+    "Token(ScopeClaim) mcp_oauth_token_claim",
+    "Token(Issuer) mcp_oauth_token_issuer",
+    "Token(Algorithm) mcp_oauth_token_algorithm",
+    "Token(Audience) mcp_oauth_token_audience",
+    "Token(Expired) mcp_oauth_token_expired",
+    "Token(NotYetValid) mcp_oauth_token_not_yet_valid",
+    "Token(SenderConstrained) mcp_oauth_token_sender_constrained",
+    "Token(NotBound) mcp_oauth_token_not_bound",
+    "Token(Certificate) mcp_oauth_token_certificate",
+    "Token(UnknownKey) mcp_oauth_token_key",
+    "Token(AmbiguousKey) mcp_oauth_token_key",
+    "Token(Signature) mcp_oauth_token_signature",
+    "Token(Inactive) mcp_oauth_token_inactive",
+    "Proof(Missing) mcp_oauth_dpop_missing",
+    "Proof(Doubled) mcp_oauth_dpop_malformed",
+    "Proof(TooLong) mcp_oauth_dpop_malformed",
+    "Proof(Jws) mcp_oauth_dpop_malformed",
+    "Proof(Type) mcp_oauth_dpop_malformed",
+    "Proof(Algorithm) mcp_oauth_dpop_malformed",
+    "Proof(PrivateKey) mcp_oauth_dpop_malformed",
+    "Proof(Key) mcp_oauth_dpop_malformed",
+    "Proof(OtherKey) mcp_oauth_dpop_key",
+    "Proof(Claim) mcp_oauth_dpop_malformed",
+    "Proof(OtherUse) mcp_oauth_dpop_use",
+    "Proof(Time) mcp_oauth_dpop_time",
+    "Proof(Nonce) mcp_oauth_dpop_nonce",
+    "Proof(Signature) mcp_oauth_dpop_signature",
+    "Proof(Replayed) mcp_oauth_dpop_replay",
+    "Proof(Forgotten) mcp_oauth_dpop_replay",
+    "Path mcp_oauth_ambiguous_path",
+    "Head mcp_oauth_malformed_request",
+    "Unmatched mcp_oauth_unmatched",
+    "RouteResource mcp_oauth_route_resource",
+    "NoDocument mcp_oauth_no_document",
+    "Method mcp_oauth_document_method",
+    "MissingToken mcp_oauth_missing_token",
+    "Credentials mcp_oauth_malformed_credentials",
+    "InsufficientScope mcp_oauth_insufficient_scope",
+    "Origin mcp_oauth_origin",
+    "EndpointMethod mcp_oauth_method",
+    "Media mcp_oauth_media_type",
+    "TooLarge mcp_oauth_body_too_large",
+    "Message mcp_oauth_malformed_message",
+    "UnexpectedBody mcp_oauth_malformed_message",
+    "HeaderMismatch mcp_oauth_header_mismatch",
+    "AmbiguousUri mcp_oauth_ambiguous_uri",
+    "Denied mcp_oauth_denied",
+    "UnreadableList mcp_oauth_unreadable_list",
+    "EarlyResponse mcp_oauth_early_response",
+    "Session mcp_oauth_session",
+    "KeysUnavailable mcp_oauth_keys_unavailable",
+    "UpstreamCredentialUnavailable mcp_oauth_upstream_credential_unavailable",
+    "UpstreamCredentialRefused mcp_oauth_upstream_credential_refused",
+    "IntrospectionUnavailable mcp_oauth_introspection_unavailable",
+    "Overloaded mcp_oauth_overloaded",
+    "Misconfigured mcp_oauth_misconfigured",
+    "Host mcp_oauth_host_failure",
+];
+
 /// All reasons, from the sources: what is quoted and begins with `mcp_oauth_`. Names of variables and metrics differ from them.
 #[cfg(not(target_family = "wasm"))] // a sandbox has no sources
 fn in_sources(folder: &std::path::Path, into: &mut BTreeSet<String>) {
