@@ -102,6 +102,14 @@ fn without_the_setting_no_name_counts() {
     }
 }
 
+/// Asking the proxy costs something.
+#[test]
+fn the_proxy_is_asked_where_the_setting_is_on() {
+    for reads in [false, true] {
+        assert_eq!(gate(&config(reads)).policy().reads_route_metadata(), reads);
+    }
+}
+
 #[test]
 fn the_setting_is_true_or_false() {
     for (value, expected) in [(json!(true), vec![]), (json!(false), vec![]), (json!("true"), vec!["a text"])] {
