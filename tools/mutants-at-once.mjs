@@ -11,6 +11,10 @@ import path from 'node:path'
 const [tool, minutes, ...files] = process.argv.slice(2)
 const here = path.dirname(import.meta.dirname)
 const deadline = Date.now() + minutes * 60_000
+process.on('uncaughtException', error => {
+  console.error(`all mutants at once: ${error.message}`)
+  process.exit(1)
+})
 const cargo = (...args) => execFileSync('cargo', args, { encoding: 'utf8', maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'pipe'] })
 const folder = file => `${here}/target/mutants/out/${file.replaceAll('/', '_')}/mutants.out`
 const lines = file => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(line => line !== '') : [])
@@ -42,6 +46,8 @@ function find(text, from, wanted) {
   return undefined
 }
 
+const isConstant = (file, start, open) => /\bconst .*\bfn\b/.test(source.get(file).slice(start, open).join(''))
+
 /** @returns the functions with their mutants, of which one binary can hold all */
 function functions(mutants) {
   const found = new Map()
@@ -50,7 +56,7 @@ function functions(mutants) {
     const { file } = mutant
     const [start, end] = [offset(file, mutant.function.span.start), offset(file, mutant.function.span.end)]
     const open = find(source.get(file), start, '{')
-    if (open === undefined || /\bconst .*\bfn\b/.test(source.get(file).slice(start, open).join(''))) continue
+    if (open === undefined || isConstant(file, start, open)) continue
     const key = `${file}:${start}`
     if (!found.has(key)) found.set(key, { file, start, open: open + 1, close: end - 1, mutants: [] })
     found.get(key).mutants.push(mutant)
@@ -94,13 +100,14 @@ const wanted = names.filter(mutant => files.includes(mutant.file) && !known.has(
 if (wanted.length === 0) process.exit(0)
 wanted.forEach((mutant, index) => (mutant.number = index + 1))
 let usable = functions(wanted)
-/** The functions that the compiler evaluates, by what it says of their callers. */
+
+/** Leaves out the functions that the compiler evaluates, by what it says of their callers. @returns whether there were any */
 function keep(errors) {
   const named = errors.filter(({ message }) => message.code?.code === 'E0015').map(({ message }) => /`([^`]+)`/.exec(message.message)?.[1])
   const fresh = named.map(name => name?.split('::').at(-1)).filter(name => name !== undefined && !kept.has(name))
   fresh.forEach(name => kept.add(name))
   for (const [file, text] of written) source.set(file, [...variable(text)])
-  usable = usable.filter(one => !/\bconst .*\bfn\b/.test(source.get(one.file).slice(one.start, one.open).join('')))
+  usable = usable.filter(one => !isConstant(one.file, one.start, one.open))
   return fresh.length > 0
 }
 
@@ -140,8 +147,7 @@ for (let round = 1; ; round++) {
   const left = usable.reduce((sum, one) => sum + one.mutants.length, 0)
   console.log(`   all at once, attempt ${round}: ${left} of ${wanted.length} compile`)
   if (left === before) {
-    console.error(errors.slice(0, 5).map(({ message }) => message.rendered).join('\n'))
-    throw new Error('errors that belong to no mutant')
+    throw new Error(`errors that belong to no mutant\n${errors.slice(0, 5).map(({ message }) => message.rendered).join('\n')}`)
   }
 }
 
@@ -151,13 +157,25 @@ const tests = ['-p', 'mcp-oauth', '--test', 'core', '--locked', '--quiet', '--me
 const built = cargo('rustc', ...tests)
 const binary = built.split('\n').filter(line => line.startsWith('{')).map(JSON.parse).find(({ executable }) => executable != null).executable
 const runner = `${here}/tools/mutants-runner`
+const running = new Set()
+// A test binary that goes round for ever must not outlive this.
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => {
+    running.forEach(child => process.kill(-child.pid))
+    process.exit(130)
+  })
+}
 /** @returns whether all tests pass with this mutant */
 const passes = (number, catchers) =>
   new Promise((resolve, reject) => {
     const env = { ...process.env, MUTANT: String(number), MUTANTS_CATCHERS: `${here}/target/mutants/${catchers}` }
-    const child = spawn(runner, [binary], { env, stdio: 'ignore' })
+    const child = spawn(runner, [binary], { env, stdio: 'ignore', detached: true })
+    running.add(child)
     child.on('error', reject)
-    child.on('exit', code => resolve(code === 0))
+    child.on('exit', code => {
+      running.delete(child)
+      resolve(code === 0)
+    })
   })
 if (!(await passes(0, 'catchers'))) throw new Error('the tests fail with all mutants built in and none chosen')
 

@@ -9,7 +9,9 @@ use mcp_oauth::{
 
 use serde_json::json;
 
-use crate::support::{ISSUER, NOW, ask_as, gate, good_token, head, inline_config, outcome, remote_config, with};
+use crate::support::{
+    ISSUER, NOW, RESOURCE, ask_as, gate, good_token, head, inline_config, outcome, remote_config, with,
+};
 
 /// What is not 0.
 fn told(gate: &mut Gate, now: UnixTime) -> Vec<(&'static str, u64)> {
@@ -77,6 +79,24 @@ fn requests_are_counted_together_by_resource_or_not_at_all() {
     }
     let policy = gate(&inline_config());
     assert_eq!(policy.policy().keys_gauge(ISSUER), "mcp_oauth.keys_fetched_at.issuer.idp_example_com");
+}
+
+#[test]
+fn a_decision_names_its_resource() {
+    let resource = |path: &str| {
+        let first = with(inline_config()["resources"][0].clone(), "audiences", json!([RESOURCE]));
+        with(first, "resource", json!(format!("https://mcp.example.com{path}")))
+    };
+    let paths = ["/mcp", "/second", "/third"];
+    let mut gate = gate(&with(inline_config(), "resources", paths.map(resource).into_iter().collect()));
+    let authorization = format!("Bearer {}", good_token());
+    for (index, path) in paths.into_iter().enumerate() {
+        let Verdict::Reply(refused) = ask_as(&mut gate, 1, &head(path, &[]), NOW) else { panic!("{path}: no reply") };
+        let good = head(path, &[("authorization", &authorization)]);
+        let Verdict::Forward(allowed) = ask_as(&mut gate, 1, &good, NOW) else { panic!("{path}: not forwarded") };
+        let decisions = [refused.decision(), allowed.decision()].map(|decision| (decision.outcome, decision.resource));
+        assert_eq!(decisions, [(Outcome::Deny, Some(index)), (Outcome::Allow, Some(index))], "{path}");
+    }
 }
 
 #[test]

@@ -118,6 +118,17 @@ fn the_holder_of_a_static_token_has_no_issuer() {
 }
 
 #[test]
+fn it_does_not_outlive_a_static_token() {
+    let sha256: String = Sha256::digest("a-token-of-ci").iter().map(|byte| format!("{byte:02x}")).collect();
+    for (expires, seconds) in [("2027-01-15T08:00:10Z", 10), ("2027-01-15T09:00:00Z", 60)] {
+        let entry = json!({ "name": "ci", "sha256": sha256, "scopes": ["mcp:read"], "expires": expires });
+        let config = put(with_credential(&identity_jwt()), "/resources/0/static_tokens", json!([entry]));
+        let jwt = jwt_at(&mut gate(&config), "a-token-of-ci", NOW);
+        assert_eq!(read(&jwt, 7).1["exp"], NOW.0 + seconds, "{expires}");
+    }
+}
+
+#[test]
 fn another_header_has_the_bare_jwt() {
     let mut gate = gate(&with_credential(&but(&identity_jwt(), "header", json!("x-identity"))));
     let sent = [("X_Identity", "forged"), ("x-identity", "forged")];
