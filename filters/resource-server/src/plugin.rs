@@ -37,6 +37,8 @@ pub(crate) struct Plugin {
     calls: Vec<(u32, FetchId)>,
     /// What the timer is set for.
     alarm: Option<UnixTime>,
+    /// It went off, and goes on doing so in the same period until it is set anew.
+    goes_on: bool,
     pub(crate) metrics: Metrics,
 }
 
@@ -111,7 +113,7 @@ pub(crate) fn on_configure(root: u32, size: usize) -> bool {
 
 pub(crate) fn on_tick(root: u32) {
     let Ok(now) = host::now() else { return };
-    with_plugin(root, |plugin| plugin.alarm = None);
+    with_plugin(root, |plugin| plugin.goes_on = true);
     let outcomes = with_plugin(root, |plugin| {
         let outcomes = plugin.gate.on_time(now);
         // A proxy that never reports the end of some calls must not make this grow.
@@ -203,6 +205,7 @@ impl Plugin {
             gate: Gate::on_host(policy, Box::new(VerifySignature), seed),
             calls: Vec::new(),
             alarm: None,
+            goes_on: false,
             metrics: Metrics::default(),
         }
     }
@@ -266,10 +269,13 @@ fn report(event: &KeyEvent) {
 
 /// Has the proxy call `on_tick` when the gate has something to do by itself.
 pub(crate) fn keep_time(root: u32, now: UnixTime) -> Result<(), Status> {
-    let change = with_plugin(root, |plugin| (plugin.gate.next_call(), plugin.alarm));
-    let Some((wanted, _)) = change.filter(|(wanted, set)| wanted != set) else { return Ok(()) };
+    let change = with_plugin(root, |plugin| {
+        let wanted = plugin.gate.next_call();
+        (plugin.goes_on || wanted != plugin.alarm).then_some(wanted)
+    });
+    let Some(wanted) = change.flatten() else { return Ok(()) };
     let milliseconds = wanted.map_or(0, |at| at.seconds_from(now).saturating_mul(1000).max(1));
     host::set_tick_period(u32::try_from(milliseconds).unwrap_or(u32::MAX))?;
-    with_plugin(root, |plugin| plugin.alarm = wanted);
+    with_plugin(root, |plugin| (plugin.alarm, plugin.goes_on) = (wanted, false));
     Ok(())
 }

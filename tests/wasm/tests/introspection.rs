@@ -113,6 +113,8 @@ fn a_cluster_that_is_not_there_is_503() {
     let stream = vm.request(request());
     vm.tick();
     assert_eq!(vm.replied(stream).details, "mcp_oauth_introspection_unavailable");
+    // A timer goes on until it is stopped, a thousand times in a second.
+    assert_eq!(vm.world().ticks.values().max(), Some(&0), "nothing is left to wait for");
 }
 
 /// A proxy that never reports the end of a call.
