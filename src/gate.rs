@@ -168,10 +168,9 @@ impl Gate {
         explain::at(Check::Origin);
         let origin = resource.origins().judge(request.origin());
         let is_refused = origin == Origin::Refused;
-        if request.is_preflight() {
-            let preflight = || resource.origins().preflight(&origin, request.preflight_headers()).of_resource(resource);
-            let refused = || Reply::challenge(Refusal::Origin, resource, &origin);
-            return Verdict::Reply(if is_refused { refused() } else { preflight() });
+        if request.is_preflight() && !is_refused {
+            let preflight = resource.origins().preflight(&origin, request.preflight_headers());
+            return Verdict::Reply(preflight.of_resource(resource));
         }
         self.checks.set_clock(now);
         let mut arrival = Arrival::new(request, &path, resource, origin);

@@ -6,7 +6,6 @@ use crate::{
     bearer::Scheme,
     challenge::Challenge,
     cors::{self, Origin},
-    dpop::ProofError,
     filter_state::{FilterState, Note},
     grant::Caller,
     metrics::{Decision, Outcome},
@@ -163,12 +162,7 @@ impl Reply {
             _ => None,
         };
         let value = challenge.map(|challenge| -> String { alloc::format!("{}", challenge.to(scheme)) });
-        let nonce = match &refusal {
-            Refusal::Proof(ProofError::Nonce { now }) => {
-                resource.dpop().and_then(|dpop| dpop.nonces.as_ref()?.issue(*now))
-            }
-            _ => None,
-        };
+        let nonce = resource.nonce_after(&refusal);
         let mut reply = Self::bare(refusal).of_resource(resource);
         reply.headers.extend(resource.origins().headers(origin));
         reply.headers.extend(value.map(|value| ("www-authenticate", Cow::Owned(value))));

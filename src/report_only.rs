@@ -106,6 +106,7 @@ impl Arrival {
         // Perhaps its token ran out while it waited.
         let caller = caller.filter(|_| !matches!(refusal, Refusal::Token(_))).cloned();
         let guard = ResponseGuard::new(resource, self.origin.clone(), None, policy);
+        let guard = guard.telling(resource.nonce_after(&refusal));
         let reported = Reported { _evidence: evidence, refusal, caller };
         Verdict::Forward(Forward::reported(reported, core::mem::take(&mut self.cleaned), guard).asking(asked))
     }

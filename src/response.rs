@@ -23,6 +23,7 @@ pub struct ResponseGuard {
     /// Whose a session would be, where sessions are sealed.
     owner: Option<Caller>,
     list: Option<ListFilter>,
+    nonce: Option<String>,
 }
 
 impl ResponseGuard {
@@ -33,11 +34,16 @@ impl ResponseGuard {
         policy: &Arc<Policy>,
     ) -> Self {
         let owner = caller.filter(|_| resource.seals_sessions()).cloned();
-        Self { policy: Arc::clone(policy), resource: resource.index, origin, owner, list: None }
+        Self { policy: Arc::clone(policy), resource: resource.index, origin, owner, list: None, nonce: None }
     }
 
     pub(crate) fn filtering(mut self, list: Option<ListFilter>) -> Self {
         self.list = list;
+        self
+    }
+
+    pub(crate) fn telling(mut self, nonce: Option<String>) -> Self {
+        self.nonce = nonce;
         self
     }
 
@@ -84,6 +90,13 @@ impl ResponseGuard {
         let expose = self.resource().map(|resource| resource.origins().expose.as_bytes());
         let expose = expose.map(|names| Edit::Set("access-control-expose-headers", names));
         core::iter::once(Edit::Set("access-control-allow-origin", allow.as_bytes())).chain(expose).chain(vary)
+    }
+
+    /// The `DPoP-Nonce` that the response must have. A client that should have had one is not refused where refusals are only
+    /// reported, but would never have one either (RFC 9449 section 8.2).
+    #[must_use]
+    pub fn dpop_nonce(&self) -> Option<&str> {
+        self.nonce.as_deref()
     }
 
     /// Whether an `Mcp-Session-Id` of the response must be sealed.

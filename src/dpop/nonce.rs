@@ -4,7 +4,8 @@ use core::time::Duration;
 
 use alloc::string::String;
 
-use crate::{mac::MacKeys, time::UnixTime};
+use super::ProofError;
+use crate::{mac::MacKeys, policy::ResourcePolicy, refusal::Refusal, time::UnixTime};
 
 /// How nonces are made and judged. Every replica with the same keys takes those of the others.
 #[derive(Clone, Debug)]
@@ -31,5 +32,13 @@ impl Nonces {
         let is_ours = self.keys.opens(&[PURPOSE, issued], seal);
         let issued = issued.parse().map(UnixTime);
         is_ours && issued.is_ok_and(|issued| issued <= now.plus(skew) && now <= issued.plus(self.max_age))
+    }
+}
+
+impl ResourcePolicy {
+    /// What a client needs for its next proof, if it is told no because of the last one's nonce.
+    pub(crate) fn nonce_after(&self, refusal: &Refusal) -> Option<String> {
+        let Refusal::Proof(ProofError::Nonce { now }) = refusal else { return None };
+        self.dpop()?.nonces.as_ref()?.issue(*now)
     }
 }

@@ -50,6 +50,10 @@ fn guard_headers(guard: &ResponseGuard) -> Result<(), Refusal> {
         // A browser that cannot read the response is no breach.
         apply(Map::Response, guard.cors_edits()).ok();
     }
+    if let Some(nonce) = guard.dpop_nonce() {
+        // A client that does not learn it is reported once more, and not refused.
+        host::replace_header(Map::Response, "dpop-nonce", nonce.as_bytes()).ok();
+    }
     if guard.seals_sessions() {
         seal_session(guard).map_err(unchanged)?;
     }

@@ -23,8 +23,12 @@ fn key(seed: u8) -> String {
 }
 
 fn keyed(keys: &str) -> Gate {
+    gate_of(&config(), keys)
+}
+
+fn gate_of(config: &Value, keys: &str) -> Gate {
     let environment = |name: &str| (name == VARIABLE).then(|| keys.to_owned());
-    let policy = config::parse_in(config().to_string().as_bytes(), &environment);
+    let policy = config::parse_in(config.to_string().as_bytes(), &environment);
     Gate::new(policy.unwrap_or_else(|findings| panic!("findings: {findings:?}")))
 }
 
@@ -114,4 +118,21 @@ fn only_a_proof_that_fits_is_told() {
     assert_eq!(reply_header(&missing, "dpop-nonce"), None);
     let debug = format!("{gate:?}");
     assert!(debug.contains("MacKeys(<1 keys>)") && !debug.contains(&key(1)), "{debug}");
+}
+
+/// RFC 9449 section 8.2: the response may have one, whatever became of the request. Else whoever would recover by itself
+/// would be reported for ever.
+#[test]
+fn where_refusals_are_only_reported_the_response_says_which_to_use() {
+    let mut gate = gate_of(&put(config(), "/resources/0/report_only", json!(true)), &key(1));
+    let nonce_of = |verdict: Verdict| {
+        let Verdict::Forward(forward) = verdict else { panic!("{verdict:?}") };
+        (forward.decision().reason, forward.response_guard().dpop_nonce().map(str::to_owned))
+    };
+    let (reason, nonce) = nonce_of(ask_with(&mut gate, None, "1", NOW));
+    assert_eq!(reason, Some("mcp_oauth_dpop_nonce"));
+    assert_eq!(nonce, Some(given(&mut keyed(&key(1)), NOW)), "the same as where they are enforced");
+    assert_eq!(nonce_of(ask_with(&mut gate, nonce.as_deref(), "1", NOW)), (None, None));
+    let reused = nonce_of(ask_with(&mut gate, nonce.as_deref(), "1", NOW));
+    assert_eq!(reused, (Some("mcp_oauth_dpop_replay"), None), "it is not about the nonce");
 }

@@ -4,7 +4,8 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use wasm_host_tests::{
-    Fault, Idp, Key, NOW, PATH, RESOURCE, Request, STATUSES, Token, Vm, fetching_config, good_post, inline_config,
+    Fault, Idp, Key, NOW, PATH, RESOURCE, Request, Response, STATUSES, Token, Vm, fetching_config, good_post,
+    inline_config,
 };
 
 const GET: &str = "proxy_get_property";
@@ -151,12 +152,17 @@ fn a_request_that_waits_keeps_its_proof() {
     assert_eq!(vm.replied(again).details, "mcp_oauth_dpop_replay");
 }
 
-#[test]
-fn a_nonce_is_told_in_a_header() {
+fn with_nonces(report_only: bool) -> Vm {
     let mut vm = Vm::with_environment(&[("NONCES", &URL_SAFE_NO_PAD.encode([1; 32]))]);
     let config = with(inline_config(&[Key::GOOD]), "dpop", json!({ "nonce": { "key_variable": "NONCES" } }));
-    let (_, accepted) = vm.root(config.to_string());
+    let (_, accepted) = vm.root(with(config, "report_only", json!(report_only)).to_string());
     assert!(accepted);
+    vm
+}
+
+#[test]
+fn a_nonce_is_told_in_a_header() {
+    let mut vm = with_nonces(false);
     let token = bound();
     let stream = vm.request(request(&token, &proof(&token, "1", None)));
     let reply = vm.replied(stream);
@@ -165,4 +171,26 @@ fn a_nonce_is_told_in_a_header() {
     let nonce = reply.headers.get("dpop-nonce").expect("a nonce").to_owned();
     let stream = vm.request(request(&token, &proof(&token, "1", Some(&nonce))));
     vm.forwarded(stream);
+}
+
+/// What would be refused for it goes on, and its response tells the nonce, whatever the server says and the proxy can do.
+#[test]
+fn where_refusals_are_only_reported_the_nonce_comes_with_the_response() {
+    for (fault, is_told) in [(None, true), (Some("proxy_replace_header_map_value"), false)] {
+        let mut vm = with_nonces(true);
+        let token = bound();
+        let stream = vm.request(request(&token, &proof(&token, "1", None)));
+        vm.forwarded(stream);
+        if let Some(call) = fault {
+            vm.world().fault(Fault::always(call, NOT_FOUND));
+        }
+        let seen = vm.respond(stream, Response::status(200).header("dpop-nonce", "the-servers-own"));
+        let nonce = seen.get("dpop-nonce").expect("a nonce").to_owned();
+        assert_eq!(nonce != "the-servers-own", is_told, "{nonce}");
+        vm.world().heal();
+        let next = vm.request(request(&token, &proof(&token, "2", Some(&nonce))));
+        vm.forwarded(next);
+        let seen = vm.respond(next, Response::status(200));
+        assert_eq!(seen.get("dpop-nonce").is_none(), is_told, "{seen:?}");
+    }
 }
