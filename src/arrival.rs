@@ -79,7 +79,8 @@ impl Arrival {
             possession: Possession::of(request, path, resource),
             wants_page: resource.page().is_some() && page::is_wanted(request.method(), request.accept()),
             ended: request.has_ended(),
-            size: request.size(),
+            // The path may be kept twice: cleaned, and for a proof.
+            size: request.size().saturating_add(path.as_str().len()),
         };
         if let Some(own) = resource.upstream_credential().header() {
             for name in request.credential_variants().iter().filter(|name| is_alike(name, own)) {

@@ -51,7 +51,8 @@ impl Gate {
         mut arrival: Arrival,
         place: Option<Place>,
     ) -> Next {
-        let size = place.as_ref().map_or(arrival.size, Place::bytes);
+        let weight = caller.as_ref().map_or(0, Caller::weight);
+        let size = place.as_ref().map_or(arrival.size, Place::bytes).saturating_add(weight);
         let place = match room {
             RoomOf::Issuer(issuer) => place.or_else(|| self.rooms.issuers.get(issuer)?.enter(size)),
             RoomOf::Upstream(index) => {
@@ -78,7 +79,8 @@ impl Gate {
         if size > most {
             return self.refuse_held(id, Refusal::TooLarge { most });
         }
-        if !held.place.resize(held.arrival.size.saturating_add(size)) {
+        let weight = held.caller.as_ref().map_or(0, Caller::weight);
+        if !held.place.resize(held.arrival.size.saturating_add(weight).saturating_add(size)) {
             let held = self.held.len();
             return self.refuse_held(id, Refusal::Overloaded { held });
         }
@@ -144,6 +146,8 @@ impl Gate {
         };
         let Held { resource: index, token, caller, mut arrival, place, .. } = *held;
         if let (Some(caller), Some(Landing::Credential(credential))) = (caller, landing) {
+            // Its next place may be in the same room.
+            drop(place);
             // It was found good before it waited.
             let credential = caller.check_times(&policy, now).and_then(|()| credential.clone());
             return Some(match credential {

@@ -1,10 +1,12 @@
 //! What waits has an end: so many requests, and so much of them, for each of the ways to wait; and whoever goes makes room.
 
+mod in_turn;
+
 use mcp_oauth::{
     config,
     event_stream::ListEvents,
     fetch::Answer,
-    gate::{Gate, Resumed, Verdict},
+    gate::{Gate, Verdict},
     list_filter::MAX_LIST_BYTES,
     pending::Pending,
     refusal::Refusal,
@@ -19,8 +21,8 @@ use serde_json::{Value, json};
 use crate::{
     access_rules::{call, request, ruled},
     support::{
-        NOW, ask_as, claims, gate, good_token, head, header, inline_config, outcome, put, refusal, remote_config,
-        reply_header, sign, with,
+        NOW, ask_as, claims, gate, good_token, head, header, outcome, put, refusal, remote_config, reply_header, sign,
+        with,
     },
 };
 
@@ -247,61 +249,6 @@ fn what_waits_for_keys_has_an_end_in_heads_and_in_bodies() {
     let fetch = gate.poll_fetch(NOW).expect("a fetch");
     assert_eq!(gate.on_answer(fetch.id, Answer::NoResponse, NOW).resumed.len(), most - 1);
     assert!(matches!(arrive(&mut gate, most, &good_token(), &[]), Verdict::Reply(_)), "a pause after the failure");
-}
-
-fn serve_keys(gate: &mut Gate) -> Vec<Resumed> {
-    let issuer = "https://idp.example.com";
-    let metadata = json!({ "issuer": issuer, "jwks_uri": format!("{issuer}/keys") }).to_string();
-    let keys = inline_config()["authorization_servers"][0]["jwks"].to_string();
-    let mut resumed = Vec::new();
-    for body in [metadata.as_bytes(), keys.as_bytes()] {
-        let fetch = gate.poll_fetch(NOW).expect("a fetch");
-        let content_type = Some(&b"application/json"[..]);
-        let answer = Answer::Response { status: b"200", content_type, cache_control: None, body };
-        resumed.extend(gate.on_answer(fetch.id, answer, NOW).resumed);
-    }
-    resumed
-}
-
-/// Those that waited for keys wait for another server next, with what was read of their bodies.
-#[test]
-fn whoever_waits_for_one_server_after_another_takes_as_much_room() {
-    let exchange = json!({ "token_exchange": {
-        "endpoint": "https://as.example.com/token", "cluster": "as", "client_id": "gate",
-        "client_secret_variable": "SECRET", "audience": "https://upstream.internal",
-    } });
-    let config = put(cold(&rules()), "/resources/0/upstream_credential", exchange);
-    let secret = |name: &str| (name == "SECRET").then(|| "secret".to_owned());
-    let mut gate = Gate::new(config::parse_in(config.to_string().as_bytes(), &secret).expect("no findings"));
-    let most = u32::try_from(MAX_HELD_BYTES / MIB).expect("small");
-    let read = |gate: &mut Gate, id: u32| {
-        assert!(matches!(arrive(gate, id as usize, &good_token(), &[]), Verdict::Hold), "{id}");
-        held_bytes(gate.on_held_body(id, MIB))
-    };
-    for id in 1..most {
-        assert_eq!(read(&mut gate, id), None, "{id}");
-    }
-    assert!(serve_keys(&mut gate).is_empty(), "they wait for the token endpoint");
-    assert_eq!(
-        read(&mut gate, most),
-        Some(Refusal::Overloaded { held: most as usize }),
-        "the heads take something, too"
-    );
-}
-
-/// Those that waited for keys all wait for their bodies next.
-#[test]
-fn whoever_was_held_finds_room_to_be_read() {
-    let mut gate = gate(&cold(&rules()));
-    for id in 0..MAX_HELD {
-        assert!(matches!(arrive(&mut gate, id, &good_token(), &[]), Verdict::Hold));
-    }
-    let resumed = serve_keys(&mut gate);
-    assert_eq!(resumed.len(), MAX_HELD);
-    for resumed in &resumed {
-        assert!(matches!(resumed.verdict, Verdict::ReadBody(_)), "{:?}", resumed.verdict);
-    }
-    assert!(matches!(arrive(&mut gate, 1, &good_token(), &[]), Verdict::ReadBody(_)), "and one more");
 }
 
 #[test]
