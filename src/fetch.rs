@@ -4,7 +4,13 @@ use core::{fmt, time::Duration};
 
 use alloc::{borrow::ToOwned, string::String, sync::Arc};
 
-use crate::{issuer::MetadataError, jwk::KeySetError, secret::Secret, shown::Shown, uri::HttpUri};
+use crate::{
+    issuer::MetadataError,
+    jwk::KeySetError,
+    secret::Secret,
+    shown::{Shown, WithoutQuery},
+    uri::HttpUri,
+};
 
 /// Longer documents are refused. The largest key sets in the field (Entra, with certificate chains) are near 20 KiB.
 pub const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
@@ -241,11 +247,13 @@ impl fmt::Display for KeyEvent {
         write!(f, "keys: issuer `{}`: ", self.issuer)?;
         match &self.kind {
             KeyEventKind::Fetched { uri, usable, skipped } => {
-                write!(f, "`{uri}` has `{usable}` usable keys, `{skipped}` were left out")
+                write!(f, "`{}` has `{usable}` usable keys, `{skipped}` were left out", WithoutQuery(uri))
             }
-            KeyEventKind::TriedElsewhere { uri, error } => write!(f, "`{uri}`: {error}; trying the next place"),
+            KeyEventKind::TriedElsewhere { uri, error } => {
+                write!(f, "`{}`: {error}; trying the next place", WithoutQuery(uri))
+            }
             KeyEventKind::Failed { uri, error, retry_in, old_keys_for } => {
-                write!(f, "`{uri}`: {error}; next try in `{retry_in}` s at the earliest")?;
+                write!(f, "`{}`: {error}; next try in `{retry_in}` s at the earliest", WithoutQuery(uri))?;
                 match old_keys_for {
                     Some(seconds) => write!(f, ", the old keys stay in use for `{seconds}` s"),
                     None => f.write_str(", its tokens cannot be checked until then"),
@@ -269,7 +277,7 @@ pub struct RemoteEvent {
 
 impl fmt::Display for RemoteEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: `{}`: ", self.service, self.uri)?;
+        write!(f, "{}: `{}`: ", self.service, WithoutQuery(&self.uri))?;
         match &self.failure {
             Some(failure) => write!(f, "{failure}; requests that need it are refused while that lasts"),
             None => f.write_str("answers again"),

@@ -11,7 +11,7 @@ use crate::{
     introspection::IntrospectionError,
     message::{HeaderMismatch, MessageError},
     path::PathError,
-    shown::Shown,
+    shown::{Shown, WithoutQuery},
     token::TokenError,
     upstream_credential::TokenEndpointError,
 };
@@ -306,7 +306,7 @@ impl fmt::Display for Refusal {
             Self::IntrospectionUnavailable { issuer, error } => write!(f, "introspection: issuer `{issuer}`: {error}"),
             Self::UpstreamCredentialUnavailable { endpoint, error }
             | Self::UpstreamCredentialRefused { endpoint, error } => {
-                write!(f, "upstream credential: `{endpoint}`: {error}")
+                write!(f, "upstream credential: `{}`: {error}", WithoutQuery(endpoint))
             }
             Self::Overloaded { held } => write!(f, "too much waits already, in `{held}` requests"),
             Self::RouteResource(name) => {

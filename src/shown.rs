@@ -28,6 +28,19 @@ impl fmt::Display for ShownUri<'_> {
     }
 }
 
+/// A URI that was read already, whole but for its query, which may be a secret.
+#[derive(Clone, Copy)]
+pub(crate) struct WithoutQuery<'a>(pub(crate) &'a str);
+
+impl fmt::Display for WithoutQuery<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.split_once('?') {
+            Some((uri, _)) => write!(f, "{uri}?..."),
+            None => f.write_str(self.0),
+        }
+    }
+}
+
 const MAX_SHOWN: usize = 80;
 
 impl fmt::Display for Shown<'_> {

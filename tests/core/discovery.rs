@@ -265,7 +265,7 @@ fn the_whole_way_ends_with_keys_that_verify() {
     assert_eq!((&*event.issuer, event.is_failure()), (ISSUER, false));
     assert_eq!(
         event.to_string(),
-        "keys: issuer `https://idp.example.com`: `https://keys.example.net/jwks?v=2` has `1` usable keys, `1` were \
+        "keys: issuer `https://idp.example.com`: `https://keys.example.net/jwks?...` has `1` usable keys, `1` were \
          left out"
     );
     let verdicts: Vec<_> = outcome.resumed.into_iter().map(|resumed| (resumed.request, resumed.verdict)).collect();

@@ -11,9 +11,7 @@ use mcp_oauth::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    ENDPOINT, OPAQUE, active, always_asking, answered, asking, gate, json_answer, later, next, only, present_at, serve,
-};
+use super::{OPAQUE, active, always_asking, answered, asking, gate, json_answer, later, next, only, present_at, serve};
 use crate::support::{
     HeaderMap, ISSUER, NOW, RESOURCE, Row, accepted, check, good_token, holding, invalid, put, reply, reply_header,
     with,
@@ -210,10 +208,8 @@ fn an_answer_that_is_none_does_not_make_a_client_throw_its_token_away() {
     let event = outcome.remote.clone().expect("an event");
     assert_eq!(
         event.to_string(),
-        format!(
-            "introspection: `{ENDPOINT}`: the connection ended without a response; requests that need it are refused while \
-             that lasts"
-        )
+        "introspection: `https://idp.example.com/introspect?...`: the connection ended without a response; requests that need \
+         it are refused while that lasts"
     );
     let reply = reply(only(outcome));
     assert_eq!((reply.status(), reply.reason()), (503, "mcp_oauth_introspection_unavailable"));

@@ -247,18 +247,18 @@ fn the_operator_is_told_of_an_endpoint_once() {
             "503",
             "",
             Some(
-                "upstream credential: `https://as.example.com/token?tenant=a`: answered 503, or could not be reached; requests that need it are refused while that lasts",
+                "upstream credential: `https://as.example.com/token?...`: answered 503, or could not be reached; requests that need it are refused while that lasts",
             ),
         ),
         ("500", "", None),
         ("401", r#"{"error":"invalid_client"}"#, None),
-        ("200", &issued("t", 300), Some("upstream credential: `https://as.example.com/token?tenant=a`: answers again")),
+        ("200", &issued("t", 300), Some("upstream credential: `https://as.example.com/token?...`: answers again")),
         ("200", &issued("t", 300), None),
         (
             "401",
             r#"{"error":"invalid_client"}"#,
             Some(
-                "upstream credential: `https://as.example.com/token?tenant=a`: refused with `401`, `invalid_client`; requests that need it are refused while that lasts",
+                "upstream credential: `https://as.example.com/token?...`: refused with `401`, `invalid_client`; requests that need it are refused while that lasts",
             ),
         ),
     ];
