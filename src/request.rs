@@ -106,7 +106,7 @@ impl fmt::Debug for Request<'_> {
 }
 
 /// Credentials that are meant for the gate or for the proxy, never for the upstream.
-const CREDENTIALS: [&[u8]; 2] = [b"dpop", b"proxy-authorization"];
+const CREDENTIALS: [&str; 2] = ["dpop", "proxy-authorization"];
 
 const SESSION: &str = "mcp-session-id";
 
@@ -204,7 +204,7 @@ impl<'r> Request<'r> {
             self.credential_variants.push(name);
         }
         // Whatever else a header means: one that the upstream would take for an identity must not be the client's.
-        if CREDENTIALS.into_iter().any(is) || identity.is_alike(name) {
+        if CREDENTIALS.into_iter().any(|own| is_alike(name, own)) || identity.is_alike(name) {
             self.forbidden.push(name);
         }
     }

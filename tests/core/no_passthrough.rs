@@ -39,20 +39,21 @@ fn upstream(gate: &mut Gate, path: &str, token: &str, more: &[(&str, &str)]) -> 
 fn no_credentials_go_upstream() {
     let token = good_token();
     let mut gate = gate(&inline_config());
-    let rows: [&[(&str, &str)]; 9] = [
+    let rows: [&[(&str, &str)]; 10] = [
         &[],
         &[("dpop", "proof")],
         &[("DPoP", "proof")],
         &[("dpop", "proof"), ("DPOP", "another")],
         &[("proxy-authorization", "Basic YTpi")],
         &[("Proxy-Authorization", "Bearer x"), ("proxy-authorization", "Basic YTpi")],
+        &[("Proxy_Authorization", "Basic YTpi"), ("proxy-authorization", "Bearer x")],
         &[("dpop", ""), ("proxy-authorization", "")],
         &[("x-mcp-subject", "root"), ("dpop", "proof"), ("proxy-authorization", "Basic YTpi")],
         &[("dpop", &token), ("proxy-authorization", &token), ("x-mcp-issuer", &token), ("X_MCP_Scopes", &token)],
     ];
     for more in rows {
         let headers = upstream(&mut gate, "/mcp", &token, more);
-        for name in ["authorization", "dpop", "proxy-authorization"] {
+        for name in ["authorization", "dpop", "proxy-authorization", "proxy_authorization"] {
             assert_eq!(headers.all(name), Vec::<String>::new(), "{name} after {more:?}");
         }
         let leak = headers.0.iter().find(|(_, value)| value.windows(token.len()).any(|part| part == token.as_bytes()));
