@@ -318,7 +318,8 @@ spec:
     }
 }
 
-/// How a mesh reaches the issuer: over TLS, with its certificate checked.
+/// How the gateway reaches the issuer: over TLS, with its certificate checked. The gateway only: what else asks the issuer
+/// speaks TLS itself, and would do so twice.
 fn in_mesh(server: &Server) -> String {
     let (name, port) = (quoted(server.name()), server.port);
     // RFC 6066 section 3: no address in `sni`.
@@ -332,8 +333,9 @@ fn in_mesh(server: &Server) -> String {
         "---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
-metadata: {{ name: mcp-oauth-idp, namespace: mcp }}
+metadata: {{ name: idp, namespace: mcp }}
 spec:
+  exportTo: [\".\"]
   hosts: [{name}]
   location: MESH_EXTERNAL
   resolution: {resolution}
@@ -341,9 +343,11 @@ spec:
 ---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
-metadata: {{ name: mcp-oauth-idp, namespace: mcp }}
+metadata: {{ name: idp, namespace: mcp }}
 spec:
   host: {name}
+  exportTo: [\".\"]
+  workloadSelector: {{ matchLabels: {{ gateway.networking.k8s.io/gateway-name: mcp }} }}
   trafficPolicy:
     tls: {{ mode: SIMPLE,{sni} subjectAltNames: [{host}] }}
 "

@@ -88,6 +88,15 @@ describe('the identity provider must prove its name', () => {
     assert.equal(rule.spec.host, host);
     assert.deepEqual(rule.spec.trafficPolicy.tls, { mode: 'SIMPLE', sni: host, subjectAltNames: [host] });
   });
+  it('in Istio to the gateway alone: whoever else asks it speaks TLS already', () => {
+    const documents = readManifest('istio.yaml');
+    const [{ metadata: gateway }] = documents.filter(({ kind }) => kind === 'Gateway');
+    const [entry] = documents.filter(({ kind }) => kind === 'ServiceEntry');
+    const [rule] = documents.filter(({ kind }) => kind === 'DestinationRule');
+    assert.deepEqual([entry.spec.exportTo, rule.spec.exportTo], [['.'], ['.']]);
+    assert.deepEqual(rule.spec.workloadSelector, { matchLabels: { 'gateway.networking.k8s.io/gateway-name': gateway.name } });
+    assert.deepEqual([entry.metadata.namespace, rule.metadata.namespace], [gateway.namespace, gateway.namespace]);
+  });
   it('in Higress at least its authority', () => {
     const [bridge] = readManifest('higress.yaml').filter(({ kind }) => kind === 'McpBridge');
     const [{ domain, protocol, sni }] = bridge.spec.registries;

@@ -181,6 +181,22 @@ fn a_mesh_reaches_the_issuer_or_is_not_written() {
         ] {
             assert!(named.out.contains(part), "{part}: {named:?}");
         }
+        // Whatever else in the mesh asks the issuer speaks TLS itself. And they are those of deploy/.
+        let manifest = std::fs::read_to_string(own("deploy/istio.yaml")).expect("a manifest").replace('"', "");
+        let documents = |text: &str, kind: &str| -> String {
+            let kind = format!("kind: {kind}\n");
+            text.split("---\n").find(|document| document.contains(&kind)).expect("a document").replace('"', "")
+        };
+        let selector = "workloadSelector: { matchLabels: { gateway.networking.k8s.io/gateway-name: mcp } }";
+        for (kind, parts) in [
+            ("ServiceEntry", &["metadata: { name: idp, namespace: mcp }", "exportTo: [.]"][..]),
+            ("DestinationRule", &["metadata: { name: idp, namespace: mcp }", "exportTo: [.]", selector]),
+        ] {
+            for part in parts {
+                assert!(documents(&named.out, kind).contains(part), "{kind} {part}: {named:?}");
+                assert!(documents(&manifest, kind).contains(part), "{kind} {part}: {manifest}");
+            }
+        }
         for (issuer, address, port) in [
             ("https://[2001:db8::1]", "2001:db8::1", 443),
             ("https://[2001:db8::1]:8443/x", "2001:db8::1", 8443),
