@@ -10,13 +10,14 @@ use crate::{
     arguments::Check,
     assumed::Environment,
     budget::{Budget, MAX_CONFIGURATIONS, MAX_NESTING, MAX_TEXT_BYTES},
-    clusters::Clusters,
+    clusters::{Clusters, named},
     configuration::{Readable, Unreadable},
     cures,
     manifests::{self, Documents, Holder, Inner},
     node::{Node, SyntaxError, Value, shown, shown_uri},
     output::{self, Ink, Output},
     recognise,
+    services::Made,
     source::{self, ReadError, Source},
     switches::Switches,
     yaml::Document,
@@ -213,6 +214,7 @@ impl Search<'_> {
         };
         let (mut findings, mut arounds) = (Vec::new(), HashSet::new());
         let mut switches = Switches::of(documents.iter().map(|document| &document.node));
+        let mut made = Made::of(documents.iter().map(|document| &document.node));
         for Document { node: document, disputed } in &documents {
             if let Some(SyntaxError { at, reason }) = disputed {
                 let cure = "write what all of them read in the same way";
@@ -242,9 +244,11 @@ impl Search<'_> {
                 }
                 if let Ok(readable) = &readable
                     && let Ok(tree) = readable.tree()
-                    && plugin.holder == Holder::Envoy
                 {
-                    findings.extend(clusters.advise(tree, readable));
+                    findings.extend(match plugin.holder {
+                        Holder::Envoy => clusters.advise(&named(tree), readable),
+                        holder => made.advise(holder, tree, readable),
+                    });
                 }
                 let told = plugin.filter.map(|filter| switches.tell(filter)).unwrap_or_default();
                 findings.extend(told.findings);

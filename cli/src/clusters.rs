@@ -1,4 +1,5 @@
 //! The clusters of a bootstrap: those that a configuration names must be there, and reach https over TLS, to the right server.
+//! `services` has the clusters that are made in other ways.
 
 use std::{collections::HashMap, rc::Rc};
 
@@ -11,11 +12,13 @@ use crate::{
 
 /// Those of a document.
 pub(crate) struct Clusters<'d> {
-    /// `None`: it is no bootstrap with clusters.
-    all: Option<&'d [Rc<Node>]>,
+    /// `None`: which there are is not known.
+    all: Option<Vec<&'d Node>>,
     by_name: HashMap<&'d str, &'d Node>,
     /// Whether there may be more, from elsewhere.
     has_others: bool,
+    /// What it means that one is missing.
+    missing: (Severity, &'static str),
     /// What is wrong with a transport socket or a list of them; many clusters may share it.
     known: HashMap<*const Node, Option<Fault>>,
 }
@@ -41,50 +44,85 @@ impl Fault {
     }
 }
 
-impl<'d> Clusters<'d> {
-    pub(crate) fn of(document: &'d Node) -> Self {
-        let all = document.field("static_resources").and_then(|all| all.field("clusters")).map(Node::items);
-        let mut by_name = HashMap::new();
-        for cluster in all.unwrap_or_default() {
-            cluster.text_of(&["name"]).map(|name| by_name.entry(name).or_insert(&**cluster));
+/// A cluster that a configuration names.
+pub(crate) struct Named<'n> {
+    /// What names it.
+    user: &'n Node,
+    is_for_keys: bool,
+    pub(crate) node: &'n Node,
+}
+
+impl<'n> Named<'n> {
+    /// What is asked through it, if the configuration says that.
+    pub(crate) fn url(&self) -> &'n str {
+        let keys = self.user.text_of(&["jwks_uri"]).filter(|_| self.is_for_keys);
+        let asked = self.user.text_of(&["endpoint"]).or_else(|| self.user.text_of(&["issuer"]));
+        keys.or(asked).unwrap_or_default()
+    }
+}
+
+/// All clusters that a configuration names.
+pub(crate) fn named(tree: &Node) -> Vec<Named<'_>> {
+    let mut named = Vec::new();
+    tree.each(&mut |user| {
+        for member in user.members() {
+            let is_for_keys = member.name == "jwks_cluster";
+            if is_for_keys || member.name == "cluster" {
+                named.push(Named { user, is_for_keys, node: &member.node });
+            }
         }
+    });
+    named
+}
+
+impl<'d> Clusters<'d> {
+    /// Those of a bootstrap, if the document is one.
+    pub(crate) fn of(document: &'d Node) -> Self {
+        let all = document.field("static_resources").and_then(|all| all.field("clusters"));
+        let all = all.map(|all| all.items().iter().map(|cluster| &**cluster).collect());
         let dynamic = document.field("dynamic_resources");
         let has_others = dynamic.is_some_and(|dynamic| dynamic.field("cds_config").is_some());
-        Self { all, by_name, has_others, known: HashMap::new() }
+        let missing = (Severity::Error, "no cluster of this name is in `static_resources.clusters`");
+        Self { has_others, ..Self::among(all, missing) }
     }
 
-    /// What is wrong with those that a configuration names.
-    pub(crate) fn advise(&mut self, tree: &Node, readable: &Readable) -> Vec<Finding> {
-        let Some(all) = self.all else { return Vec::new() };
-        let mut named: Vec<(&Node, &Node)> = Vec::new();
-        tree.each(&mut |node| {
-            let is_cluster = |name: &str| matches!(name, "cluster" | "jwks_cluster");
-            let clusters = node.members().iter().filter(|member| is_cluster(&member.name));
-            named.extend(clusters.map(|member| (node, &*member.node)));
-        });
-        let one = |(user, node): (&Node, &Node)| {
-            let name = node.text()?;
-            let at = readable.in_file(node.at);
-            let value = Some(format!("\"{}\"", shown(name)));
-            let (severity, reason, cure) = if let Some(cluster) = self.by_name.get(name).copied() {
-                let url = user.text_of(&["endpoint"]).or_else(|| user.text_of(&["issuer"])).unwrap_or_default();
-                let (severity, fault) = self.fault(cluster).filter(|_| url.starts_with("https://"))?.describe();
-                let reason = format!("this cluster {fault}: whoever can answer in its place signs any token");
-                let cure = "give it a `transport_socket` with `sni`, `auto_sni_san_validation` and `trusted_ca`, as in envoy.yaml";
-                (severity, reason, cure.to_owned())
-            } else if self.has_others {
-                return None;
-            } else {
-                let reason = "no cluster of this name is in `static_resources.clusters`".to_owned();
-                let names: Vec<String> =
-                    all.iter().filter_map(|cluster| cluster.text_of(&["name"])).map(shown).take(10).collect();
-                let more = if all.len() > names.len() { ", and others" } else { "" };
-                let cure = format!("add it, or name one of those that are there: {}{more}", names.join(", "));
-                (Severity::Error, reason, cure)
-            };
-            Some(Finding { value, ..Finding::new(severity, at, "cluster", reason, cure) })
+    /// These and no others.
+    pub(crate) fn among(all: Option<Vec<&'d Node>>, missing: (Severity, &'static str)) -> Self {
+        let mut by_name = HashMap::new();
+        for cluster in all.iter().flatten().copied() {
+            cluster.text_of(&["name"]).map(|name| by_name.entry(name).or_insert(cluster));
+        }
+        Self { all, by_name, has_others: false, missing, known: HashMap::new() }
+    }
+
+    /// What is wrong with those that are named.
+    pub(crate) fn advise(&mut self, named: &[Named<'_>], readable: &Readable) -> Vec<Finding> {
+        if self.all.is_none() {
+            return Vec::new();
+        }
+        named.iter().filter_map(|one| self.judge(one, readable)).collect()
+    }
+
+    fn judge(&mut self, one: &Named<'_>, readable: &Readable) -> Option<Finding> {
+        let name = one.node.text()?;
+        let (severity, reason, cure) = if let Some(cluster) = self.by_name.get(name).copied() {
+            let (severity, fault) = self.fault(cluster).filter(|_| one.url().starts_with("https://"))?.describe();
+            let reason = format!("this cluster {fault}: whoever can answer in its place signs any token");
+            let cure =
+                "give it a `transport_socket` with `sni`, `auto_sni_san_validation` and `trusted_ca`, as in envoy.yaml";
+            (severity, reason, cure.to_owned())
+        } else if self.has_others {
+            return None;
+        } else {
+            let all = self.all.as_deref().unwrap_or_default();
+            let names: Vec<String> =
+                all.iter().filter_map(|cluster| cluster.text_of(&["name"])).map(shown).take(10).collect();
+            let more = if all.len() > names.len() { ", and others" } else { "" };
+            let cure = format!("add it, or name one of those that are there: {}{more}", names.join(", "));
+            (self.missing.0, self.missing.1.to_owned(), cure)
         };
-        named.into_iter().filter_map(one).collect()
+        let finding = Finding::new(severity, readable.in_file(one.node.at), "cluster", reason, cure);
+        Some(Finding { value: Some(format!("\"{}\"", shown(name))), ..finding })
     }
 
     fn fault(&mut self, cluster: &Node) -> Option<Fault> {

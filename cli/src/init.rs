@@ -1,9 +1,6 @@
 //! `mcp-oauth init`: the least that is needed, for each place where it can stand. What is written was checked.
 
-use std::{
-    io::{BufRead as _, ErrorKind, IsTerminal as _, Write as _},
-    net::IpAddr,
-};
+use std::io::{BufRead as _, ErrorKind, IsTerminal as _, Write as _};
 
 use mcp_oauth::config;
 use serde_json::{Value, json};
@@ -11,9 +8,10 @@ use serde_json::{Value, json};
 use crate::{
     Ending, Misuse,
     arguments::{Check, Init},
-    check::{self, Severity},
+    check::{self, Finding, Severity},
     cures, http,
     output::{self, Ink, Output},
+    services::Server,
     source::Source,
 };
 
@@ -89,7 +87,11 @@ pub(crate) fn run(options: Init, out: &mut Output) -> Result<Ending, Misuse> {
     }
     let text = write(kind, &configuration, needs_mesh.then_some(&server));
     let wrong = check::look(&Source::new("output", text.clone()), &Check::default()).placed;
-    if let Some((_, finding)) = wrong.iter().find(|(_, finding)| finding.severity != Severity::Note) {
+    let is_wrong = |finding: &Finding| finding.severity != Severity::Note;
+    if let Some((_, finding)) = wrong.iter().find(|(_, finding)| is_wrong(finding) && finding.path == "cluster") {
+        return Ok(not_written(&[("--cluster", finding.reason.clone(), finding.cure.clone())], out));
+    }
+    if let Some((_, finding)) = wrong.iter().find(|(_, finding)| is_wrong(finding)) {
         let what = format!("what would be written has a finding: {}", finding.reason);
         return Err(Misuse::new(what, finding.cure.clone()));
     }
@@ -147,38 +149,6 @@ fn answer(given: Option<String>, option: &str, question: &str, default: Option<&
         ("", Some(default)) => Ok(default.to_owned()),
         ("", None) => Err(Misuse::new(format!("{option} is needed"), "answer the question, or give the option")),
         _ => Ok(line.to_owned()),
-    }
-}
-
-/// Where an issuer is.
-struct Server {
-    /// Without the brackets of an IPv6 address.
-    host: String,
-    port: u16,
-}
-
-impl Server {
-    fn of(issuer: &str) -> Self {
-        let (scheme, rest) = issuer.split_once("://").unwrap_or(("https", issuer));
-        let authority = rest.split('/').next().unwrap_or_default();
-        let default = if scheme == "http" { 80 } else { 443 };
-        let is_port = |port: &str| port.parse::<u16>().ok();
-        // The colons of an IPv6 address are in brackets, so the last one is not one of them if a number follows.
-        let (host, port) = match authority.rsplit_once(':').and_then(|(host, port)| Some((host, is_port(port)?))) {
-            Some(found) => found,
-            None => (authority, default),
-        };
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        Self { host: host.to_owned(), port }
-    }
-
-    fn is_address(&self) -> bool {
-        self.host.parse::<IpAddr>().is_ok()
-    }
-
-    /// What a `ServiceEntry` calls it. Istio takes no address for a name.
-    fn name(&self) -> &str {
-        if self.is_address() { "mcp-oauth-idp.internal" } else { &self.host }
     }
 }
 

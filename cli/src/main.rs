@@ -21,6 +21,7 @@ mod node;
 mod output;
 mod recognise;
 mod schema;
+mod services;
 mod source;
 mod switches;
 mod yaml;

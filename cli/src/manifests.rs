@@ -75,16 +75,16 @@ pub(crate) fn documents(source: &Source) -> Result<Documents, SyntaxError> {
 }
 
 /// A document, or what a list of manifests has in it.
-struct Manifest<'d> {
-    node: &'d Node,
-    kind: Option<&'d str>,
+pub(crate) struct Manifest<'d> {
+    pub(crate) node: &'d Node,
+    pub(crate) kind: Option<&'d str>,
     group: &'d str,
     /// Whether it is the whole document.
     is_whole: bool,
 }
 
 /// The manifests of a document: itself, or the items of a `List`, of a list of one kind, or of an array. Each once.
-fn manifests(document: &Node) -> Vec<Manifest<'_>> {
+pub(crate) fn manifests(document: &Node) -> Vec<Manifest<'_>> {
     fn unfold<'d>(
         node: &'d Node,
         of: (Option<&'d str>, &'d str),

@@ -49,6 +49,11 @@ fn plain(more_server: &str, more_resource: &str, more: &str) -> String {
     )
 }
 
+/// The same, with a cluster that Istio could have.
+fn in_mesh(json: &str) -> String {
+    json.replace("\"idp\"", "\"outbound|443||idp.example.com\"")
+}
+
 const TLS: &str = r#"[{ name: idp, transport_socket: { typed_config: { "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, auto_sni_san_validation: true, common_tls_context: { validation_context: { trusted_ca: { filename: a } } } } } }]"#;
 
 /// A file, and a part of its findings; `None`: there are none.
@@ -63,7 +68,7 @@ fn a_configuration_that_is_not_known_as_one_is_none_of_another_filter() {
              url: oci://registry.example.com/{name}@sha256:00\n  pluginConfig: {configuration}\n---\n"
         )
     };
-    let good = plugin("mcp-oauth-filter", &plain("", "", r#", "hold_requests": "body""#));
+    let good = plugin("mcp-oauth-filter", &in_mesh(&plain("", "", r#", "hold_requests": "body""#)));
     let misspelt = r#"{ "authorisation_servers": [], "resource": [] }"#;
     for (name, more, expected) in [
         ("ours", plugin("mcp-oauth-filter", misspelt), Some("authorisation_servers: unknown key")),
@@ -110,7 +115,7 @@ fn what_is_around_a_configuration_counts() {
     let istio = |spec: &str, hold: &str| {
         format!(
             "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nspec:\n  {spec}\n  pluginConfig: {}\n",
-            plain("", &body, hold)
+            in_mesh(&plain("", &body, hold))
         )
     };
     let gateway = |more: &str| {

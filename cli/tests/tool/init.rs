@@ -149,7 +149,9 @@ fn values_are_written_as_they_were_given() {
     for kind in KINDS {
         for (cluster, scopes) in rows {
             let resource = "https://mcp.example.com/mcp";
-            let given = ["--resource", resource, "--issuer", issuer, "--cluster", cluster, "--scopes", scopes];
+            let is_mesh = matches!(kind, "istio" | "traffic-extension" | "higress");
+            let cluster = if is_mesh { format!("outbound|443||{cluster}") } else { cluster.to_owned() };
+            let given = ["--resource", resource, "--issuer", issuer, "--cluster", &cluster, "--scopes", scopes];
             let written = run(&[&["init", "--for", kind][..], &given].concat());
             assert_eq!(written.code, 0, "{kind} {cluster:?} {scopes:?}: {written:?}");
             let scopes: Vec<&str> = scopes.split_whitespace().collect();
@@ -219,7 +221,7 @@ fn a_mesh_reaches_the_issuer_or_is_not_written() {
             assert!(refused.code == 1 && refused.out.contains("--issuer: "), "{refused:?}");
             assert!(refused.out.contains("the cluster that does with --cluster"), "{refused:?}");
             // What makes a cluster of one's own is there already.
-            let written = init(kind, issuer, &["--cluster", "mine"]);
+            let written = init(kind, issuer, &["--cluster", "outbound|9400||idp.internal"]);
             assert!(written.code == 0 && !written.out.contains("ServiceEntry"), "{written:?}");
         }
     }
@@ -241,6 +243,24 @@ fn machines_are_told_what_is_wrong_too() {
     assert!(serde_json::from_str::<Value>(&written).expect("JSON")["resources"].is_array());
 }
 
+/// What `check` would warn of is not written.
+#[test]
+fn a_cluster_that_a_mesh_cannot_have_is_not_written() {
+    let given = ["--resource", "https://mcp.example.com/mcp", "--issuer", "https://idp.example.com", "--cluster"];
+    for (kind, cluster, code) in [
+        ("istio", "idp", 1),
+        ("istio", "outbound|443||sso.example.com", 0),
+        ("traffic-extension", "idp", 1),
+        ("higress", "idp", 1),
+        ("higress", "outbound|443||sso.dns", 0),
+        ("envoy", "idp", 0),
+        ("envoy-gateway", "idp", 0),
+    ] {
+        let told = run(&[&["init", "--for", kind][..], &given, &[cluster]].concat());
+        assert_eq!((told.code, told.out.starts_with("--cluster: ")), (code, code == 1), "{kind} {cluster}: {told:?}");
+    }
+}
+
 /// No proxy has a cluster of such a name, and in the manifest nobody sees it.
 #[test]
 fn a_cluster_that_is_no_name_is_not_written() {
@@ -255,6 +275,7 @@ fn a_cluster_that_is_no_name_is_not_written() {
             assert!(told.code == 1 && told.out.starts_with("--cluster: "), "{kind} {cluster:?}: {told:?}");
             assert!(told.out.contains("\n   cure: write ") && told.out.contains("nothing was written"), "{told:?}");
         }
-        assert_eq!(of("a b").code, 0, "{kind}");
+        let good = if kind == "istio" { "outbound|443||a b" } else { "a b" };
+        assert_eq!(of(good).code, 0, "{kind}");
     }
 }

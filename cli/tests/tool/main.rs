@@ -28,6 +28,7 @@ mod places;
 mod presented;
 mod schema;
 mod secrets;
+mod services;
 mod support;
 mod terminal;
 mod usage;

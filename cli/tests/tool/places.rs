@@ -11,7 +11,7 @@ fn place_of(text: &str, needle: &str) -> (u64, u64) {
 
 #[test]
 fn a_value_is_found_in_every_style() {
-    let json = r#"{ "authorization_servers": [{ "issuer": "https://idp.example.com", "cluster": "idp" }], "resources": [{ "resource": "NOT_A_URL" }] }"#;
+    let json = r#"{ "authorization_servers": [{ "issuer": "https://idp.example.com", "cluster": "outbound|443||idp" }], "resources": [{ "resource": "NOT_A_URL" }] }"#;
     let pretty = "{\n  \"authorization_servers\": [\n    { \"issuer\": \"https://idp.example.com\", \"cluster\": \"idp\" }\n  ],\n\n  \"resources\": [\n    { \"resource\": \"NOT_A_URL\" }\n  ]\n}";
     let indented = |by: &str| pretty.lines().map(|line| format!("{by}{line}\n")).collect::<String>();
     let envoy = |value: &str| {
@@ -20,7 +20,7 @@ fn a_value_is_found_in_every_style() {
         )
     };
     let escaped = json.replace('"', "\\\"");
-    let map = "authorization_servers:\n- issuer: https://idp.example.com\n  cluster: idp\nresources:\n- resource: NOT_A_URL\n";
+    let map = "authorization_servers:\n- issuer: https://idp.example.com\n  cluster: outbound|443||idp\nresources:\n- resource: NOT_A_URL\n";
     let below = |by: &str| map.lines().map(|line| format!("{by}{line}\n")).collect::<String>();
     let manifest = |group: &str, kind: &str, before: &str, by: &str| {
         format!(
@@ -35,7 +35,7 @@ fn a_value_is_found_in_every_style() {
         ("a YAML file with a byte order mark", "m.yaml", format!("\u{feff}{map}")),
         ("single quotes", "d.yaml", envoy(&format!("'{json}'"))),
         ("single quotes over lines", "e.yaml", envoy(&format!("'{}'", json.replace(", \"resources\"", ",\n\n          \"resources\"")))),
-        ("single quotes with one inside", "f.yaml", envoy(&format!("'{}'", json.replace("\"idp\"", "\"i''d''p\"")))),
+        ("single quotes with one inside", "f.yaml", envoy(&format!("'{}'", json.replace("idp\"", "i''d''p\"")))),
         ("double quotes", "g.yaml", envoy(&format!("\"{escaped}\""))),
         ("double quotes with escapes", "h.yaml", envoy(&format!("\"{}\"", escaped.replace("idp\\\"", "\\u0069\\x64p\\\"").replace(", ", ",\\n\\t ")))),
         ("double quotes with white space in escapes", "v.yaml", envoy(&format!("\"{}\"", escaped.replace("{ ", "{\\x20").replace(": ", ":\\u0020\\x09").replace(", ", ",\\U00000020")))),
