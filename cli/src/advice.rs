@@ -44,6 +44,7 @@ fn sees_no_requests(filter: &Node) -> Option<Finding> {
 /// What can be said of the settings beside it, which several configurations may share.
 pub(crate) fn advise_around(plugin: &Plugin<'_>) -> Vec<Finding> {
     let mut findings = settings(plugin.around, plugin.holder);
+    findings.extend(placeholder(plugin));
     match plugin.holder {
         Holder::Higress => rules(plugin.around, &mut findings),
         Holder::Istio => {
@@ -56,6 +57,23 @@ pub(crate) fn advise_around(plugin: &Plugin<'_>) -> Vec<Finding> {
         Holder::Itself | Holder::Envoy | Holder::EnvoyGateway => {}
     }
     findings
+}
+
+/// The image that the manifests under deploy/ and those of `init` have: no findings, and nothing that a proxy could fetch.
+fn placeholder(plugin: &Plugin<'_>) -> Option<Finding> {
+    let url = match plugin.holder {
+        Holder::Istio | Holder::Higress => plugin.around.get(&["url"]).map(|url| &**url),
+        Holder::EnvoyGateway => plugin.around.find(&[&["code"], &["image"], &["url"]]),
+        Holder::Itself | Holder::Envoy => None,
+    }?;
+    let is_zero = |digest: &str| !digest.is_empty() && digest.bytes().all(|digit| digit == b'0');
+    let text = url.text()?;
+    let is_of_nobody = text.trim_start_matches("oci://").starts_with("registry.example.com/");
+    (is_of_nobody || text.split_once("@sha256:").is_some_and(|(_, digest)| is_zero(digest))).then(|| {
+        let reason = "this image is the placeholder of the manifest, which no registry has";
+        let cure = "write yours, with the digest that `make push` says";
+        Finding::new(Severity::Note, url.at, "url", reason, cure)
+    })
 }
 
 /// What can be said of the settings alone.

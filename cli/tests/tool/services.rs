@@ -2,7 +2,7 @@
 
 use crate::{
     forms::{expect, istio, manifest},
-    support::{file, run},
+    support::{file, own, run},
 };
 
 fn json(more: &str) -> String {
@@ -218,4 +218,39 @@ fn more_services_than_anyone_has_are_not_counted() {
     let few = entry("h1.example.com", &[1]);
     let mesh = wasm_plugin("outbound|8443||idp.example.com");
     expect(&[("many", all(&[&mesh, &many]), None), ("few", all(&[&mesh, &few]), NO_ENTRY)]);
+}
+
+/// Whoever forgets to name the image is told, and what is in deploy/ has no findings all the same.
+#[test]
+fn the_placeholder_of_the_image_is_told() {
+    let note = "note url: this image is the placeholder of the manifest, which no registry has";
+    let zeros = "0".repeat(64);
+    let of = |name: &str, kind: &str| {
+        let url = format!("url: \"{name}\"");
+        let code = format!("code: {{ type: Image, image: {{ {url} }} }}");
+        match kind {
+            "istio" => istio(&format!("{url}, pluginConfig: {}", cluster("outbound|443||a.example.com"))),
+            "extension" => extension("outbound|443||a.example.com").replace("wasm: {", &format!("wasm: {{ {url},")),
+            "higress" => higress("outbound|443||idp.dns").replace("spec: {", &format!("spec: {{ {url},")),
+            _ => policy("idp").replace("name: a,", &format!("name: a, {code},")),
+        }
+    };
+    for kind in ["istio", "extension", "higress", "envoy-gateway"] {
+        for (image, is_told) in [
+            (format!("oci://registry.example.com/mcp-oauth-filter@sha256:{zeros}"), true),
+            ("registry.example.com/mcp-oauth-filter:1".to_owned(), true),
+            (format!("r.example.net/mcp-oauth-filter@sha256:{zeros}"), true),
+            (format!("oci://r.example.net/mcp-oauth-filter@sha256:{}", zeros.replacen('0', "1", 1)), false),
+            ("oci://r.example.net/registry.example.com:1".to_owned(), false),
+            ("oci://r.example.net/mcp-oauth-filter:0".to_owned(), false),
+        ] {
+            let told = run(&["check", "--json", &file("a.yaml", of(&image, kind))]);
+            assert_eq!(told.code, 0, "{kind} {image}: {told:?}");
+            assert_eq!(told.findings().iter().any(|found| found.contains(note)), is_told, "{kind} {image}: {told:?}");
+        }
+    }
+    for (name, is_told) in [("istio", true), ("envoy-gateway", true), ("higress", true), ("envoy", false)] {
+        let told = run(&["check", "--json", &own(&format!("deploy/{name}.yaml"))]);
+        assert_eq!((told.code, told.findings().iter().any(|found| found.contains(note))), (0, is_told), "{told:?}");
+    }
 }
