@@ -56,6 +56,7 @@ pub(crate) struct Init {
     pub(crate) kind: Option<String>,
     pub(crate) resource: Option<String>,
     pub(crate) issuer: Option<String>,
+    pub(crate) provider: Option<String>,
     pub(crate) cluster: Option<String>,
     pub(crate) scopes: Option<String>,
     pub(crate) output: Option<String>,
@@ -146,6 +147,8 @@ Writes the least that is needed, and checks it. Asks on a terminal for what is n
   --for KIND         envoy, istio, traffic-extension, envoy-gateway, higress or json
   --resource URL     the MCP server's URL as users type it
   --issuer URL       the authorization server, exactly as its tokens say in `iss`
+  --provider NAME    whose product it is: keycloak, auth0, entra, okta, google, authentik or generic, which is the default.
+                     Those that need more settings are refused: add them to what is written
   --cluster NAME     the proxy's cluster that reaches the issuer; has a default for each KIND. With another one, nothing
                      is written that makes a cluster
   --scopes 'A B'     what a token must carry; may be empty
@@ -290,6 +293,7 @@ fn set(command: &mut Command, option: &str, parser: &mut lexopt::Parser) -> Resu
         (Command::Init(o), "for") => o.kind = Some(text(parser)?),
         (Command::Init(o), "resource") => o.resource = Some(text(parser)?),
         (Command::Init(o), "issuer") => o.issuer = Some(text(parser)?),
+        (Command::Init(o), "provider") => o.provider = Some(text(parser)?),
         (Command::Init(o), "cluster") => o.cluster = Some(text(parser)?),
         (Command::Init(o), "scopes") => o.scopes = Some(text(parser)?),
         (Command::Init(o), "output") => o.output = Some(text(parser)?),

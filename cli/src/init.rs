@@ -63,8 +63,12 @@ pub(crate) fn run(options: Init, out: &mut Output) -> Result<Ending, Misuse> {
         return Ok(not_written(&[("--cluster", reason.to_owned(), cure.to_owned())], out));
     }
     let scopes: Vec<&str> = scopes.split_whitespace().collect();
+    let mut server_of_tokens = json!({ "issuer": issuer, "cluster": cluster });
+    if let (Some(members), Some(provider)) = (server_of_tokens.as_object_mut(), &options.provider) {
+        members.insert("provider".to_owned(), json!(provider));
+    }
     let configuration = json!({
-        "authorization_servers": [{ "issuer": issuer, "cluster": cluster }],
+        "authorization_servers": [server_of_tokens],
         "resources": [{ "resource": resource, "scopes": { "required": scopes } }],
     });
     if let Err(findings) = config::parse(configuration.to_string().as_bytes()) {
@@ -72,7 +76,14 @@ pub(crate) fn run(options: Init, out: &mut Output) -> Result<Ending, Misuse> {
             let option = match path.as_str() {
                 path if path.starts_with("authorization_servers[0].issuer") => "--issuer",
                 path if path.starts_with("authorization_servers[0].cluster") => "--cluster",
+                path if path.starts_with("authorization_servers[0].provider") => "--provider",
                 path if path.contains(".scopes") => "--scopes",
+                // What only this product needs, and `init` does not ask for.
+                path if path.starts_with("authorization_servers[0]") || path.ends_with(".audiences") => {
+                    let cure =
+                        "leave --provider out, and add it and what it needs to what is written: docs/guides shows it";
+                    return ("--provider", format!("`{path}` {reason}"), cure.to_owned());
+                }
                 _ => "--resource",
             };
             (option, reason.clone(), cures::cure(path, reason))

@@ -248,6 +248,46 @@ fn machines_are_told_what_is_wrong_too() {
     assert!(serde_json::from_str::<Value>(&written).expect("JSON")["resources"].is_array());
 }
 
+/// The core says which there are, and what they need.
+#[test]
+fn a_provider_is_one_that_the_core_knows() {
+    let keycloak = "https://idp.example.com/realms/mcp";
+    let init = |kind: &str, provider: &str, issuer: &str| {
+        let given = ["--resource", "https://mcp.example.com/mcp", "--issuer", issuer, "--provider", provider];
+        run(&[&["init", "--for", kind][..], &given].concat())
+    };
+    for kind in KINDS {
+        let written = init(kind, "keycloak", keycloak);
+        assert_eq!((written.code, &values(kind, &written.out).0["provider"]), (0, &json!("keycloak")), "{written:?}");
+    }
+    for (provider, issuer, option, part) in [
+        ("keycloack", keycloak, "--provider: ", "`keycloack`"),
+        ("", keycloak, "--provider: ", ""),
+        ("keycloak", "https://idp.example.com", "--issuer: ", "realms"),
+        (
+            "google",
+            "https://accounts.google.com",
+            "--provider: `authorization_servers[0].introspection` ",
+            "add it and what it needs",
+        ),
+        (
+            "entra",
+            "https://login.microsoftonline.com/aaaabbbb-0000-cccc-1111-dddd2222eeee/v2.0",
+            "--provider: `resources[0].audiences` ",
+            "add it and",
+        ),
+    ] {
+        let told = init("istio", provider, issuer);
+        assert!(told.code == 1 && told.out.contains(option) && told.out.contains(part), "{provider}: {told:?}");
+        assert!(told.out.contains("nothing was written"), "{told:?}");
+    }
+    let help = run(&["init", "--help"]).out;
+    let names = init("json", "?", keycloak).out;
+    for name in ["keycloak", "auth0", "entra", "okta", "google", "authentik", "generic"] {
+        assert!(help.contains(name) && names.contains(name), "{name}: {help} {names}");
+    }
+}
+
 /// What `check` would warn of is not written.
 #[test]
 fn a_cluster_that_a_mesh_cannot_have_is_not_written() {
