@@ -171,6 +171,25 @@ describe('in Envoy Gateway', () => {
   });
 });
 
+describe('in Higress', () => {
+  const documents = readManifest('higress.yaml');
+  const [ingress] = documents.filter(({ kind }) => kind === 'Ingress');
+  const [plugin] = documents.filter(({ kind }) => kind === 'WasmPlugin');
+  const [policy] = documents.filter(({ kind }) => kind === 'NetworkPolicy');
+  it('the route is where the server is, and the plugin where the gateway is', () => {
+    const [{ metadata }] = readManifest('istio.yaml').filter(({ kind }) => kind === 'HTTPRoute');
+    assert.deepEqual([ingress.metadata.namespace, plugin.metadata.namespace], [metadata.namespace, 'higress-system']);
+  });
+  it('only the gateway may reach the server', () => {
+    const [{ from: [{ podSelector, namespaceSelector }, ...more] }, ...others] = policy.spec.ingress;
+    assert.deepEqual([more, others, policy.spec.policyTypes], [[], [], ['Ingress']]);
+    assert.equal(policy.metadata.namespace, ingress.metadata.namespace);
+    assert.deepEqual(namespaceSelector.matchLabels, { 'kubernetes.io/metadata.name': plugin.metadata.namespace });
+    // As its chart labels them (alibaba/higress, helm/core/templates/_helpers.tpl).
+    assert.deepEqual(podSelector.matchLabels, { app: 'higress-gateway', higress: 'higress-system-higress-gateway' });
+  });
+});
+
 const call = (name) => JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: {} } });
 
 for (const [file, { plugin, variables, clusters }] of Object.entries(MANIFESTS)) {
