@@ -52,19 +52,23 @@ impl Server {
 #[derive(Default)]
 struct Services {
     all: BTreeSet<(String, u16)>,
-    is_too_much: bool,
+    /// How often one was added, also one that was there.
+    added: usize,
 }
 
 impl Services {
-    fn add(&mut self, host: String, port: u16) {
-        self.is_too_much |= self.all.len() >= MAX_SERVICES;
-        if !self.is_too_much {
-            self.all.insert((host, port));
+    /// Whether it was taken; if not, no more are.
+    fn add(&mut self, host: &str, port: u16) -> bool {
+        let is_taken = self.added < MAX_SERVICES;
+        if is_taken {
+            self.all.insert((host.to_owned(), port));
         }
+        self.added = self.added.saturating_add(1);
+        is_taken
     }
 
     fn lacks(&self, host: &str, port: u16) -> bool {
-        !self.is_too_much && !self.all.is_empty() && !self.all.contains(&(host.to_owned(), port))
+        self.added <= MAX_SERVICES && !self.all.is_empty() && !self.all.contains(&(host.to_owned(), port))
     }
 
     /// The clusters that are made of them, in words.
@@ -79,6 +83,7 @@ impl Services {
 pub(crate) struct Made<'d> {
     entries: Services,
     registries: Services,
+    has_bridge: bool,
     /// By an `EnvoyFilter`, under any name.
     patched: HashSet<&'d str>,
     /// By an `EnvoyProxy`.
@@ -89,23 +94,24 @@ impl<'d> Made<'d> {
     pub(crate) fn of(documents: impl Iterator<Item = &'d Node>) -> Self {
         let (mut entries, mut registries) = (Services::default(), Services::default());
         let (mut patched, mut added) = (HashSet::new(), Some(Vec::new()));
+        let mut has_bridge = false;
         for manifest in documents.flat_map(manifests) {
             let Some(spec) = manifest.node.get(&["spec"]) else { continue };
             let list = |name: &str| spec.field(name).map(Node::items).unwrap_or_default();
             match manifest.kind {
                 Some("ServiceEntry") => {
                     let ports = list("ports").iter().filter_map(|port| number(port.field("number")?));
-                    let ports: HashSet<u16> = ports.take(MAX_SERVICES).collect();
-                    for host in list("hosts").iter().filter_map(|host| host.text()).take(MAX_SERVICES) {
-                        ports.iter().for_each(|port| entries.add(host.to_owned(), *port));
-                    }
+                    let ports: Vec<u16> = ports.collect();
+                    let mut hosts = list("hosts").iter().filter_map(|host| host.text());
+                    hosts.all(|host| ports.iter().all(|port| entries.add(host, *port)));
                 }
-                // The clusters of the other kinds have names that their registries say.
+                // The clusters of the other types have names that their registries say.
                 Some("McpBridge") => {
+                    has_bridge = true;
                     for registry in list("registries").iter().filter(|one| one.text_of(&["type"]) == Some("dns")) {
                         let name = registry.text_of(&["name"]);
                         if let (Some(name), Some(port)) = (name, registry.field("port").and_then(number)) {
-                            registries.add(format!("{name}.dns"), port);
+                            registries.add(&format!("{name}.dns"), port);
                         }
                     }
                 }
@@ -126,7 +132,7 @@ impl<'d> Made<'d> {
         }
         let added = added.filter(|all| !all.is_empty());
         let missing = (Severity::Warning, "no `EnvoyProxy` in this file adds a cluster of this name");
-        Self { entries, registries, patched, added: Clusters::among(added, missing) }
+        Self { entries, registries, has_bridge, patched, added: Clusters::among(added, missing) }
     }
 
     /// What is wrong with the clusters that a configuration names.
@@ -162,11 +168,12 @@ impl<'d> Made<'d> {
             Some((host, port)) => {
                 let (services, what) = match host {
                     host if is_higress && host.ends_with(".dns") => (&self.registries, "registry of an McpBridge"),
+                    _ if is_higress && self.has_bridge => return None,
                     // What is in the cluster itself needs none.
                     host if host.contains(".svc.") => return None,
                     _ => (&self.entries, "ServiceEntry"),
                 };
-                if is_higress && !host.contains('.') || !services.lacks(host, port) {
+                if !services.lacks(host, port) {
                     return None;
                 }
                 let cure = format!("add it, or name one of those that are there: {}", services.clusters());

@@ -150,6 +150,11 @@ fn higress_names_clusters_by_registry() {
             ),
             none,
         ),
+        (
+            "a registry whose clusters are not known, beside a service",
+            all(&[&with("outbound|80||idp.static", dns), &entry("a.example.com", &[443])]),
+            None,
+        ),
         ("a registry whose clusters are not known", with("outbound|80||idp.static", dns), None),
         ("Istio's, alone", with("outbound|8443||idp.example.com", dns), None),
         ("Istio's", all(&[&higress("outbound|8443||idp.example.com"), &entry("idp.example.com", &[8443])]), None),
@@ -216,8 +221,18 @@ fn more_services_than_anyone_has_are_not_counted() {
     let hosts: String = (1..=2000).map(|host| format!("h{host}.example.com, ")).collect();
     let many = manifest("networking.istio.io", "ServiceEntry", &format!("hosts: [{hosts}], ports: [{ports}]"));
     let few = entry("h1.example.com", &[1]);
+    // The same one again and again is no other one, and no less to look at.
+    let again = manifest(
+        "networking.istio.io",
+        "ServiceEntry",
+        &format!("hosts: [{}], ports: [{}]", "h1.example.com, ".repeat(40_000), "{ number: 1 }, ".repeat(40_000)),
+    );
     let mesh = wasm_plugin("outbound|8443||idp.example.com");
-    expect(&[("many", all(&[&mesh, &many]), None), ("few", all(&[&mesh, &few]), NO_ENTRY)]);
+    expect(&[
+        ("many", all(&[&mesh, &many]), None),
+        ("one, again and again", all(&[&mesh, &again]), None),
+        ("few", all(&[&mesh, &few]), NO_ENTRY),
+    ]);
 }
 
 /// Whoever forgets to name the image is told, and what is in deploy/ has no findings all the same.
