@@ -130,13 +130,14 @@ fn collect(value: &Value, path: &str, into: &mut BTreeSet<String>) {
     }
 }
 
-const GUIDES: [(&str, &str); 12] = [
+const GUIDES: [(&str, &str); 13] = [
     ("auth0", include_str!("../../docs/guides/auth0.md")),
     ("authorization-server", include_str!("../../docs/guides/authorization-server.md")),
     ("clients", include_str!("../../docs/guides/clients.md")),
     ("entra", include_str!("../../docs/guides/entra.md")),
     ("envoy-gateway", include_str!("../../docs/guides/envoy-gateway.md")),
     ("google", include_str!("../../docs/guides/google.md")),
+    ("higress", include_str!("../../docs/guides/higress.md")),
     ("istio", include_str!("../../docs/guides/istio.md")),
     ("keycloak", include_str!("../../docs/guides/keycloak.md")),
     ("migrate-static-tokens", include_str!("../../docs/guides/migrate-static-tokens.md")),
