@@ -161,7 +161,7 @@ impl Gate {
             Target::Nothing if self.policy.unmatched() == Unmatched::InsecureForward => {
                 return Verdict::NotOurs(NotOurs(()));
             }
-            Target::Nothing | Target::OtherHost => return refuse(Refusal::Unmatched),
+            Target::Nothing | Target::Alike => return refuse(Refusal::Unmatched),
         };
         let policy = Arc::clone(&self.policy);
         let Some(resource) = policy.resource(index) else { return refuse(Refusal::Unmatched) };

@@ -1,6 +1,6 @@
 //! Which host and path belong to which resource, and to which document.
 
-use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use alloc::{borrow::Cow, collections::BTreeMap, string::String, vec::Vec};
 
 use crate::{path::RequestPath, resource::METADATA_PATH};
 
@@ -16,6 +16,8 @@ pub(crate) struct Routes {
 struct HostRoutes {
     /// Path without its trailing slash → resource.
     resources: BTreeMap<String, usize>,
+    /// The same in lower case.
+    folded: BTreeMap<String, usize>,
     /// The lengths of those paths, longest first: the only prefixes that are worth a look.
     lengths: Vec<usize>,
     /// Path of a metadata document, without its trailing slash → resource.
@@ -37,8 +39,9 @@ pub(crate) enum Target {
     NoDocument,
     /// Nothing that is configured.
     Nothing,
-    /// Nothing that is configured for this host, but a path of another one: the proxy's route may not look at the host.
-    OtherHost,
+    /// Nothing that is configured, but what something behind the filter may take for it: a path of another host, where the
+    /// proxy's route does not look at the host; or one in another case, which Express and others do not tell apart.
+    Alike,
 }
 
 /// Metadata of an authorization server. Clients older than RFC 9728 look for it on the MCP server's own host; an answer
@@ -75,7 +78,7 @@ impl Routes {
 
     /// The resource that a path belongs to.
     pub(crate) fn resource(&self, authority: &str, path: &str) -> Option<usize> {
-        self.hosts.get(authority)?.resource(path)
+        self.hosts.get(authority)?.resource(path)?
     }
 
     /// Finds what a request is for. Host names are compared without case, paths with it.
@@ -92,25 +95,30 @@ impl Routes {
         }
         match host.and_then(|host| host.resource(path)) {
             Some(_) if SERVER_METADATA.into_iter().any(|document| is_below(path, document)) => Target::NoDocument,
-            Some(resource) => Target::Resource(resource),
-            None if self.anywhere.resource(path).is_some() => Target::OtherHost,
-            None => Target::Nothing,
+            Some(Some(resource)) => Target::Resource(resource),
+            None if self.anywhere.resource(path).is_none() => Target::Nothing,
+            _ => Target::Alike,
         }
     }
 
     fn host(&self, authority: &[u8]) -> Option<&HostRoutes> {
-        let authority = str::from_utf8(authority).ok()?;
-        if authority.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return self.hosts.get(&authority.to_ascii_lowercase());
-        }
-        self.hosts.get(authority)
+        self.hosts.get(&*fold(str::from_utf8(authority).ok()?))
     }
+}
+
+fn fold(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Cow::Owned(text.to_ascii_lowercase());
+    }
+    Cow::Borrowed(text)
 }
 
 impl HostRoutes {
     fn add(&mut self, path: &str, resource: usize) -> bool {
-        let free = !self.resources.contains_key(path);
+        let folded = path.to_ascii_lowercase();
+        let free = !self.folded.contains_key(&folded);
         if free {
+            self.folded.insert(folded, resource);
             self.resources.insert(path.into(), resource);
             let place = self.lengths.partition_point(|length| *length > path.len());
             if self.lengths.get(place) != Some(&path.len()) {
@@ -120,12 +128,15 @@ impl HostRoutes {
         free
     }
 
-    /// The resource with the longest path that contains this one, on segment boundaries.
-    fn resource(&self, path: &str) -> Option<usize> {
+    /// The resource with the longest path that contains this one, on segment boundaries; `Some(None)` if it does so in another
+    /// case only.
+    fn resource(&self, path: &str) -> Option<Option<usize>> {
+        let folded = fold(path);
         self.lengths.iter().find_map(|length| {
-            let (prefix, rest) = path.split_at_checked(*length)?;
+            let (prefix, rest) = folded.split_at_checked(*length)?;
             let on_boundary = rest.is_empty() || rest.starts_with('/');
-            if on_boundary { self.resources.get(prefix).copied() } else { None }
+            self.folded.get(prefix).filter(|_| on_boundary)?;
+            Some(self.resources.get(path.get(..*length)?).copied())
         })
     }
 }

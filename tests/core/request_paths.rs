@@ -64,7 +64,8 @@ fn the_longest_path_wins_on_segment_boundaries() {
         ("a longer path", "mcp.example.com", "/mcp/admin", ADMIN),
         ("below the longer path", "mcp.example.com", "/mcp/admin/", ADMIN),
         ("no boundary of the longer path", "mcp.example.com", "/mcp/administrator", MCP),
-        ("another case of the longer path", "mcp.example.com", "/mcp/Admin", MCP),
+        ("another case of the longer path", "mcp.example.com", "/mcp/Admin", UNMATCHED),
+        ("another case below the path", "mcp.example.com", "/mcp/Other", MCP),
         ("no boundary", "mcp.example.com", "/mcp-admin", UNMATCHED),
         ("no boundary but a dot", "mcp.example.com", "/mcp.json", UNMATCHED),
         ("a prefix", "mcp.example.com", "/mc", UNMATCHED),
@@ -173,6 +174,12 @@ fn every_method_and_content_type_is_challenged_alike() {
         let shown = String::from_utf8_lossy(method);
         assert_eq!(reply(ask(&mut gate, method, &[])), expected, "{shown:?}");
         let with_token = ask(&mut gate, method, &[("authorization", &authorization)]);
+        // RFC 9110 section 9.3.8: it comes back with all headers, those of the gate too.
+        if method == b"TRACE" {
+            let refused = reply(with_token);
+            assert_eq!((refused.status(), refused.reason()), (405, "mcp_oauth_method"));
+            continue;
+        }
         assert!(matches!(with_token, Verdict::Forward(_)), "{shown:?} with a token: {with_token:?}");
     }
     let contents = [

@@ -147,7 +147,7 @@ fn the_reason_is_for_the_log_and_not_for_the_client() {
     }
 }
 
-/// Servers decode before they route (Go, Starlette, Express). A resource whose path has a character that may also be
+/// Servers decode before they route (Go, Starlette, Express), and some route without case (Express, ASP.NET). A resource whose path has a character that may also be
 /// percent-encoded must not be reachable by the other spelling under a weaker resource, nor under none.
 #[test]
 fn another_spelling_of_a_resource_path_is_no_way_around_it() {
@@ -161,6 +161,10 @@ fn another_spelling_of_a_resource_path_is_no_way_around_it() {
         ("/(a)", "/%28a%29"),
         ("/a%22b", "/a\"b"),
         ("/a%5Bb%5D", "/a[b]"),
+        ("/admin", "/ADMIN"),
+        ("/Admin", "/admin"),
+        ("/Admin", "/aDMIN/x"),
+        ("/caf%C3%A9", "/CAF%C3%A9"),
     ];
     let weak = sign(&header(), &with(claims(), "aud", json!("https://mcp.example.com")));
     let authorization = format!("Bearer {weak}");
