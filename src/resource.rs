@@ -29,6 +29,9 @@ impl ResourceUri {
             return Err(UriError::Query);
         }
         let uri = HttpUri::parse(text)?;
+        if uri.names_default_port() {
+            return Err(UriError::DefaultPort);
+        }
         RequestPath::parse(uri.request_target().as_bytes()).map_err(UriError::Path)?;
         Ok(Self(uri))
     }

@@ -66,16 +66,17 @@ impl fmt::Display for UriError {
 }
 
 impl HttpUri {
-    /// Parses a URI that clients will compare as text.
+    /// Parses a URI that is compared as text. The default port of its scheme may be named, as some authorization servers do in
+    /// their issuer; clients drop it before they compare, so that a resource must not.
     ///
     /// # Errors
     ///
     /// One [`UriError`] for the first thing that is wrong.
     pub fn parse(text: &str) -> Result<Self, UriError> {
         let url = Url::parse(text).map_err(|_| UriError::NotAbsolute)?;
-        let scheme = match url.scheme() {
-            "https" => "https",
-            "http" if is_loopback(url.host()) => "http",
+        let (scheme, default_port) = match url.scheme() {
+            "https" => ("https", ":443"),
+            "http" if is_loopback(url.host()) => ("http", ":80"),
             "http" => return Err(UriError::Http),
             _ => return Err(UriError::Scheme),
         };
@@ -86,21 +87,19 @@ impl HttpUri {
         if url.fragment().is_some() {
             return Err(UriError::Fragment);
         }
-        let (_, after_scheme) = text.split_once("://").ok_or(UriError::NotAbsolute)?;
+        let (written_scheme, after_scheme) = text.split_once("://").ok_or(UriError::NotAbsolute)?;
         let authority_end = after_scheme.find(['/', '?', '\\']).unwrap_or(after_scheme.len());
         let (written_authority, rest) = after_scheme.split_at_checked(authority_end).ok_or(UriError::NotAbsolute)?;
         if written_authority.contains('@') {
             return Err(UriError::UserInfo);
         }
         let authority = url.authority();
-        let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
-        if url.port().is_none() && written_authority.rsplit_once(':').is_some_and(|(_, port)| is_port(port)) {
-            return Err(UriError::DefaultPort);
-        }
         // A bare origin is normal both with and without the slash that a parser adds.
         let normal = url.as_str();
         let normal = if rest.is_empty() { normal.strip_suffix('/').unwrap_or(normal) } else { normal };
-        if normal != text {
+        // IPv6 addresses end with a bracket.
+        let host = written_authority.strip_suffix(default_port).unwrap_or(written_authority);
+        if alloc::format!("{written_scheme}://{host}{rest}") != normal {
             return Err(UriError::NotNormal(normal.to_owned()));
         }
         let path_len = rest.find('?').unwrap_or(rest.len());
@@ -117,6 +116,10 @@ impl HttpUri {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    pub(crate) fn names_default_port(&self) -> bool {
+        alloc::format!("{}://{}{}", self.scheme, self.authority, self.path_and_query) != self.text
     }
 
     /// `https` or `http`.

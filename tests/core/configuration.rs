@@ -63,6 +63,8 @@ fn an_authorization_server_has_an_issuer_and_a_cluster() {
                     json!("https://idp.example.com"),
                     json!("https://tenant.auth0.com/"),
                     json!("https://idp.example.com:8443/realms/mcp"),
+                    // PingOne Advanced Identity Cloud.
+                    json!("https://tenant.forgeblocks.com:443/am/oauth2/alpha"),
                     json!("http://127.0.0.1:4000"),
                     json!("http://[::1]:4000/realms/mcp"),
                     json!("http://localhost:4000"),

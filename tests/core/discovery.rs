@@ -178,6 +178,8 @@ fn the_issuer_of_the_metadata_is_compared_as_text() {
         ("https://auth.example.com", "https://auth.example.com/", false),
         ("https://auth.example.com", "https://AUTH.example.com", false),
         ("https://auth.example.com", "https://auth.example.com:443", false),
+        ("https://auth.example.com:443", "https://auth.example.com", false),
+        ("https://auth.example.com:443", "https://auth.example.com:443", true),
         ("https://auth.example.com", "https://auth.example.com/tenant1", false),
         ("https://auth.example.com/tenant1", "https://auth.example.com/tenant1", true),
         ("https://auth.example.com/tenant1", "https://auth.example.com", false),

@@ -49,6 +49,20 @@ fn the_issuer_is_compared_code_point_by_code_point() {
     );
 }
 
+/// Some servers name the default port; then it is part of the name.
+#[test]
+fn an_issuer_with_its_default_port_is_another_issuer() {
+    let with_port = "https://idp.example.com:443/am";
+    let servers = json!([{ "issuer": with_port, "jwks": jwks(&[jwk(1, "k1")]) }]);
+    check_tokens(
+        &with(inline_config(), "authorization_servers", servers),
+        vec![
+            accepted("RFC 8414 3.3: the configured issuer", claiming("iss", json!(with_port))),
+            unknown_issuer("RFC 8414 3.3: without the port", "https://idp.example.com/am"),
+        ],
+    );
+}
+
 #[test]
 fn an_issuer_with_a_slash_is_another_issuer() {
     // Auth0's issuers end in a slash, so the rule must hold the other way round too.
