@@ -95,7 +95,7 @@ pub enum Refusal {
     },
     /// The token endpoint refused to give a credential for the upstream.
     UpstreamCredentialRefused {
-        /// The endpoint.
+        /// The endpoint; or the resource, if its server refused it.
         endpoint: String,
         /// Why.
         error: TokenEndpointError,

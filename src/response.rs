@@ -1,6 +1,6 @@
 //! What becomes of the response to a request that went upstream.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{borrow::ToOwned as _, string::String, sync::Arc, vec::Vec};
 
 use crate::{
     cors::{self, Origin},
@@ -12,6 +12,7 @@ use crate::{
     policy::{Policy, ResourcePolicy},
     refusal::Refusal,
     reply::Reply,
+    upstream_credential::TokenEndpointError,
 };
 
 /// What to do with the response to a forwarded request.
@@ -24,6 +25,8 @@ pub struct ResponseGuard {
     owner: Option<Caller>,
     list: Option<ListFilter>,
     nonce: Option<String>,
+    /// The server got a credential of the gate.
+    has_credential: bool,
 }
 
 impl ResponseGuard {
@@ -34,7 +37,9 @@ impl ResponseGuard {
         policy: &Arc<Policy>,
     ) -> Self {
         let owner = caller.filter(|_| resource.seals_sessions()).cloned();
-        Self { policy: Arc::clone(policy), resource: resource.index, origin, owner, list: None, nonce: None }
+        let has_credential = caller.is_some() && resource.upstream_credential().header().is_some();
+        let policy = Arc::clone(policy);
+        Self { policy, resource: resource.index, origin, owner, list: None, nonce: None, has_credential }
     }
 
     pub(crate) fn filtering(mut self, list: Option<ListFilter>) -> Self {
@@ -62,6 +67,19 @@ impl ResponseGuard {
     /// The refusal to send instead of the response: one that the client may read, wherever it runs.
     pub fn refuse(&self, refusal: Refusal) -> Reply {
         Reply::refuse_for(refusal, self.resource(), &self.origin)
+    }
+
+    /// Whether a 401 is not about the client's token, but about a credential that the server got of the gate.
+    #[must_use]
+    pub const fn has_credential(&self) -> bool {
+        self.has_credential
+    }
+
+    /// The refusal to send instead of such a 401: a client would throw a good token away.
+    #[must_use]
+    pub fn credential_refused(&self) -> Refusal {
+        let endpoint = self.resource().map(|resource| resource.uri().to_owned()).unwrap_or_default();
+        Refusal::UpstreamCredentialRefused { endpoint, error: TokenEndpointError::Server }
     }
 
     /// The edits for a response that has a `WWW-Authenticate` of the upstream.

@@ -212,11 +212,13 @@ impl Credentials {
             self.own.resize_with(index.saturating_add(1), || None);
         }
         let Some(slot) = self.own.get_mut(index) else { return };
-        if let (Err(_), Some(kept)) = (&what, slot.as_mut())
-            && let (Ok(_), true) = (&kept.what, now < kept.until)
+        if let Some(kept) = slot.as_mut()
+            && kept.what.is_ok()
+            && now < kept.until
+            && (what.is_err() || until <= kept.until)
         {
-            // The old one is still good.
-            kept.fresh_until = until;
+            // The old one is still good, and lasts longer.
+            kept.fresh_until = until.max(now.plus(FAILED_FOR));
             return;
         }
         // The last tenth is for getting the next one.

@@ -48,6 +48,8 @@ pub enum TokenEndpointError {
         /// The code, from the endpoint.
         error: String,
     },
+    /// The server itself answered 401.
+    Server,
     /// There was no answer, or not one with JSON and status 200.
     Fetch(FetchError),
     /// The answer is not strict JSON.
@@ -72,6 +74,7 @@ impl fmt::Display for TokenEndpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused { status, error } => write!(f, "refused with `{}`, `{}`", Shown(status), Shown(error)),
+            Self::Server => f.write_str("the server answered 401"),
             Self::Fetch(error) => error.fmt(f),
             Self::Json(error) => write!(f, "the answer: {error}"),
             Self::Missing(member) => write!(f, "the answer has no `{member}`"),

@@ -201,7 +201,7 @@ pub(crate) fn cure(reason: &str) -> Option<&'static str> {
             "see whether the proxy reaches the token endpoint, and what that answers"
         }
         "mcp_oauth_upstream_credential_refused" => {
-            "look up its `error`: `invalid_client` is the proxy's own secret, `invalid_target` its `audience`, `invalid_grant` the caller's token"
+            "look up its `error`: `invalid_client` is the proxy's own secret, `invalid_target` its `audience`, `invalid_grant` the caller's token; without one the server itself refused the credential"
         }
         "mcp_oauth_unreadable_list" => "switch the server's compression off: `filter_lists` must read its lists",
         "mcp_oauth_early_response" => "have the server read the request before it answers",

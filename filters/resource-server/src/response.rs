@@ -41,6 +41,9 @@ fn on_early_headers(context: u32, pending: Box<Pending>, body: Body) -> (State, 
 
 /// Makes the edits that every response gets.
 fn guard_headers(guard: &ResponseGuard) -> Result<(), Refusal> {
+    if guard.has_credential() && look(":status")?.as_deref() == Some(b"401") {
+        return Err(guard.credential_refused());
+    }
     // A failed look counts as found: what is removed for nothing does no harm.
     if !matches!(host::header(Map::Response, "www-authenticate"), Ok(None)) {
         let status = host::header(Map::Response, ":status").ok().flatten().unwrap_or_default();
@@ -81,7 +84,7 @@ fn list_in(guard: &ResponseGuard) -> Result<Option<Kind>, Refusal> {
         Some(_) if is(b"text/event-stream") => Kind::Events,
         Some(_) => return Err(Refusal::UnreadableList),
     };
-    if look("content-encoding")?.is_some() {
+    if look("content-encoding")?.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
         return Err(Refusal::UnreadableList);
     }
     // The list may become shorter.

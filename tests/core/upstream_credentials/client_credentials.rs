@@ -84,6 +84,23 @@ fn it_is_renewed_before_it_ends() {
     no_question(&mut gate, later(1901));
 }
 
+/// What the endpoint gives is mostly what it keeps itself: near its end it says so again.
+#[test]
+fn a_token_that_lasts_no_longer_does_not_replace_it() {
+    let token = token_of("alice");
+    for (renewed, at_1005, at_1009) in [(5, "first", "first"), (110, "second", "second")] {
+        let mut gate = gate(&with_credential(&client_credentials()));
+        held(send_at(&mut gate, 1, &token, &[], NOW));
+        let _ = only(serve(&mut gate, "200", &issued("first", 1020), NOW));
+        assert_eq!(authorization(send_at(&mut gate, 2, &token, &[], later(1000))), ["Bearer first"]);
+        assert!(serve(&mut gate, "200", &issued("second", renewed), later(1000)).resumed.is_empty());
+        for (at, expected) in [(1005, at_1005), (1009, at_1009)] {
+            let (id, expected) = (u32::try_from(at).expect("small"), format!("Bearer {expected}"));
+            assert_eq!(authorization(send_at(&mut gate, id, &token, &[], later(at))), [expected], "{renewed} at {at}");
+        }
+    }
+}
+
 #[test]
 fn a_failure_is_not_repeated_by_every_request() {
     for (status, body, pause) in [("500", "", 1), ("400", r#"{"error":"invalid_scope"}"#, 10)] {

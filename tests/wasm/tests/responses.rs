@@ -113,6 +113,16 @@ fn asked_short(vm: &mut Vm) -> Stream {
     stream
 }
 
+/// RFC 9110 section 8.4.1: `identity` is no coding.
+#[test]
+fn a_list_that_says_it_is_not_compressed_is_filtered() {
+    let mut vm = Hold::Headers.warm();
+    let stream = asked(&mut vm, good_post());
+    vm.respond(stream, response("application/json").header("content-encoding", "Identity"));
+    vm.send_back(stream, all_tools(), true);
+    assert_eq!(names(&vm.client(stream).body), [TOOL]);
+}
+
 #[test]
 fn a_list_that_cannot_be_read_is_refused_before_it_is_shown() {
     for hold in Hold::BOTH {

@@ -2,7 +2,9 @@
 //! or the client's token.
 
 use serde_json::{Value, json};
-use wasm_host_tests::{Answer, Fault, HOST_FUNCTIONS, Headers, Key, PATH, Request, Stream, Token, Vm, inline_config};
+use wasm_host_tests::{
+    Answer, Fault, HOST_FUNCTIONS, Headers, Key, PATH, RESOURCE, Request, Response, Stream, Token, Vm, inline_config,
+};
 
 const SECRET: &str = "gateway-secret";
 const API_KEY: &str = "our-api-key";
@@ -251,4 +253,60 @@ fn no_fault_makes_the_upstream_get_less() {
         // Most calls are not made for such a request, and some may fail without harm; but not all.
         assert!(forwarded > all / 4 && forwarded < all, "{forwarded} of {all} went upstream: {credential}");
     }
+}
+
+/// A 401 of the server is about the credential that it got, and never about the client's token: a client that heard of it would
+/// throw a good token away and log in, for nothing.
+#[test]
+fn a_server_that_refuses_the_credential_does_not_send_the_client_away() {
+    let challenge = r#"Bearer error="invalid_token""#;
+    for (credential, is_asked) in [(exchange(), true), (own(), true), (header(), false), (identity(), false)] {
+        let mut vm = vm(&credential);
+        for (response, is_refused) in [
+            (Response::status(401).header("www-authenticate", challenge), true),
+            (Response::status(401), true),
+            (Response::status(403).header("www-authenticate", challenge), false),
+            (Response::status(200), false),
+        ] {
+            let stream = vm.request(request());
+            if vm.is_held(stream) {
+                assert!(is_asked);
+                serve(&mut vm, issued("upstream"));
+            }
+            vm.forwarded(stream);
+            let seen = vm.try_respond(stream, response);
+            assert_eq!(seen.is_none(), is_refused, "{seen:?}");
+            if is_refused {
+                let reply = vm.replied(stream);
+                reply.refuses(502, "bad_gateway");
+                assert_eq!(reply.details, "mcp_oauth_upstream_credential_refused");
+                assert!(vm.world().log_text().contains(&format!("`{RESOURCE}`: the server answered 401")));
+            }
+        }
+    }
+    // Where there is none, the server may want a token of its own accord, and the challenge is the resource's.
+    for credential in [json!("none"), json!("insecure_forward_client_token")] {
+        let mut vm = vm(&credential);
+        let stream = vm.request(request());
+        vm.forwarded(stream);
+        let seen = vm.respond(stream, Response::status(401).header("www-authenticate", challenge));
+        assert!(
+            seen.get("www-authenticate").is_some_and(|line| line.starts_with("Bearer resource_metadata=")),
+            "{seen:?}"
+        );
+    }
+}
+
+/// Nor does a request that goes on without one, because its refusal is only reported.
+#[test]
+fn where_nothing_was_given_nothing_was_refused() {
+    let mut config = inline_config(&[Key::GOOD]);
+    config["resources"][0]["upstream_credential"] = header();
+    config["resources"][0]["report_only"] = json!(true);
+    let mut vm = Vm::with_environment(&[("API_KEY", API_KEY)]);
+    assert!(vm.root(config.to_string()).1);
+    let stream = vm.request(Request::post(PATH));
+    vm.forwarded(stream);
+    let seen = vm.respond(stream, Response::status(401));
+    assert_eq!(seen.get(":status"), Some("401"));
 }
