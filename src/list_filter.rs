@@ -91,7 +91,9 @@ impl ListFilter {
         is_modern: bool,
         events: &Room,
     ) -> Option<Self> {
-        let (list, id) = (List::of(&message.method)?, message.id?);
+        let list = List::of(&message.method)?;
+        // Some servers answer a notification all the same.
+        let id = message.id.unwrap_or("null");
         let is_modern = is_modern || message.protocol_version.is_some();
         Some(Self { list, caller: caller.clone(), is_modern, id: id.to_owned(), events: events.clone() })
     }
