@@ -129,10 +129,10 @@ impl Arrival {
 
 /// MCP transports, Streamable HTTP: POST has a message, GET and DELETE have none, and there are no other methods.
 fn expect(request: &Request<'_>, resource: &ResourcePolicy) -> Expected {
-    if resource.access().is_none() {
-        return Expected::Anything;
-    }
     match request.method() {
+        // Servers echo the head, with whatever the gate put into it.
+        b"TRACE" => return Expected::Refused(Refusal::EndpointMethod),
+        _ if resource.access().is_none() => return Expected::Anything,
         b"GET" | b"DELETE" => return Expected::Nothing,
         b"POST" => {}
         _ => return Expected::Refused(Refusal::EndpointMethod),
