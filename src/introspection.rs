@@ -12,7 +12,7 @@ use crate::{
     fetch::{Answer, FetchError, Post},
     form::Form,
     grant::VerifiedToken,
-    json::{self, JsonError, Kind, Object, Value},
+    json::{self, JsonError, Object, Value},
     policy::{AuthorizationServer, Policy},
     provider::STANDARD,
     secret::Secret,
@@ -125,7 +125,8 @@ impl Introspection {
         };
         let (status, document) =
             answer.and_then(|answer| answer.json_of(statuses)).map_err(IntrospectionError::Fetch)?;
-        let answer = json::object(document.body).map_err(IntrospectionError::Json)?;
+        // Nearly all of them may be left out, and some servers write null for that.
+        let answer = json::object(document.body).map_err(IntrospectionError::Json)?.skipping_nulls();
         match self.service {
             Service::Rfc7662(_) => match answer.get("active").and_then(Value::as_truth) {
                 Some(true) => {}
@@ -172,7 +173,7 @@ fn read_token(
         [("token_type", ["Bearer", "DPoP"]), ("token_use", ["access_token", "access"]), ("typ", ["Bearer", "DPoP"])];
     let mut is_typed = false;
     for (member, known) in kinds {
-        let Some(kind) = answer.get(member).filter(|value| value.kind() != Kind::Null) else { continue };
+        let Some(kind) = answer.get(member) else { continue };
         let kind = kind.as_text();
         if !known.into_iter().any(|known| kind.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case(known))) {
             return Err(TokenError::NotAccessToken(member));

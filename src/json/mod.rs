@@ -85,6 +85,7 @@ pub(crate) fn duplicate(text: &[u8]) -> Option<String> {
 #[derive(Clone)]
 pub(crate) struct Object<'j> {
     members: Vec<(Cow<'j, str>, Value<'j>)>,
+    skips_nulls: bool,
 }
 
 impl<'j> Object<'j> {
@@ -99,11 +100,18 @@ impl<'j> Object<'j> {
             members.push((name.decode(), Value(scanner.value()?)));
             Ok(())
         })?;
-        Ok(Some(Self { members }))
+        Ok(Some(Self { members, skips_nulls: false }))
+    }
+
+    /// The same, where members that are null count as missing.
+    pub(crate) fn skipping_nulls(mut self) -> Self {
+        self.skips_nulls = true;
+        self
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Value<'j>> {
-        self.members.iter().find(|(own, _)| own == name).map(|(_, value)| *value)
+        let value = self.members.iter().find(|(own, _)| own == name).map(|(_, value)| *value)?;
+        (!self.skips_nulls || value.kind() != Kind::Null).then_some(value)
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {

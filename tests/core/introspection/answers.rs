@@ -97,6 +97,21 @@ fn an_opaque_token_is_held_to_what_a_jwt_is_held_to() {
     );
 }
 
+/// RFC 7662 section 2.2: they are optional, and some servers write null for what they do not have.
+#[test]
+fn a_member_that_is_null_is_none() {
+    let null = |member: &str| holding(active(), member, Value::Null);
+    let missing = |claim| TokenError::Claim(claim, ClaimFault::Missing);
+    let optional = ["iss", "nbf", "sub", "client_id", "cnf", "token_type", "token_use", "typ", "nonce"];
+    let mut rows: Vec<_> = optional.into_iter().map(|member| accepted(member, null(member))).collect();
+    rows.extend(["aud", "exp"].into_iter().map(|member| invalid(member, null(member), missing(member))));
+    judge(&asking(), OPAQUE, rows);
+    let unscoped = answered(&asking(), OPAQUE, json_answer(null("scope").to_string().as_bytes()));
+    assert!(matches!(unscoped, Err(Refusal::InsufficientScope(_))), "{unscoped:?}");
+    let undecided = answered(&asking(), OPAQUE, json_answer(br#"{"active":null}"#));
+    assert!(matches!(undecided, Err(Refusal::IntrospectionUnavailable { .. })), "{undecided:?}");
+}
+
 #[test]
 fn the_scopes_of_the_answer_decide() {
     let answer = holding(active(), "scope", json!("mcp:other"));

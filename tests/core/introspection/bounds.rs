@@ -56,8 +56,12 @@ fn each_server_has_its_share_of_the_questions() {
 #[test]
 fn tokens_with_one_ending_are_remembered_beside_each_other() {
     let mut gate = gate(&asking());
-    let tokens: Vec<String> =
-        (0..50).map(|number| format!("v4.public.{number:04}.{}", "constant-footer".repeat(4))).collect();
+    // As PASETOs with a key id in their footer are: they begin alike, too.
+    let token = |number: u32| {
+        let head = "v4.public.eyJpc3MiOiJodHRwczovL2lkcC5leGFtcGxlLmNvbSIs";
+        format!("{head}{:0200}.{}", number.wrapping_mul(0x9E37_79B9), "constant-footer".repeat(4))
+    };
+    let tokens: Vec<String> = (0..50).map(token).collect();
     for (id, token) in (0..).zip(&tokens) {
         assert!(matches!(present_at(&mut gate, id, token, NOW), Verdict::Hold));
         assert_eq!(outcome(only(serve(&mut gate, &active(), NOW))), Ok(()));
