@@ -97,7 +97,13 @@ impl Remote {
             None => Selection::None,
         };
         match found {
-            Selection::Ambiguous => return Lookup::Ambiguous,
+            // Perhaps one of them has gone meanwhile.
+            Selection::Ambiguous => {
+                return match self.missing(now, patience) {
+                    Lookup::NotFound => Lookup::Ambiguous,
+                    lookup => lookup,
+                };
+            }
             Selection::None => return self.missing(now, patience),
             Selection::One(_) => {}
         }

@@ -99,6 +99,32 @@ fn unknown_key(kid: &str) -> Refusal {
     Refusal::Token(TokenError::UnknownKey(Some(kid.to_owned())))
 }
 
+/// A server that names no `kid` tells its old key from its new one by having one only.
+#[test]
+fn several_keys_that_fit_are_looked_up_once_more() {
+    let keys = |all: &[u8]| jwks(&all.iter().map(|seed| with(jwk(*seed, ""), "kid", Value::Null)).collect::<Vec<_>>());
+    let token = sign_texts(2, &with(header(), "kid", Value::Null).to_string(), &claims().to_string());
+    for (left, expected) in [(&[2_u8][..], Ok(())), (&[1, 2], Err(Refusal::Token(TokenError::AmbiguousKey)))] {
+        let mut gate = gate(&remote_config());
+        serve(&mut gate, &metadata(), NOW);
+        serve(&mut gate, &keys(&[1, 2]), NOW);
+        assert_hold(&present_as(&mut gate, 1, &token, NOW));
+        let resumed = only(serve(&mut gate, &keys(left), NOW));
+        assert_eq!(crate::support::outcome(resumed), expected);
+        // Not for each request.
+        let next = present_as(&mut gate, 2, &token, NOW);
+        assert_eq!(crate::support::outcome(next), expected);
+        assert!(gate.poll_fetch(NOW).is_none());
+    }
+    // Where keys cannot be had, nobody knows.
+    let mut gate = gate(&remote_config());
+    serve(&mut gate, &metadata(), NOW);
+    serve(&mut gate, &keys(&[1, 2]), NOW);
+    assert_hold(&present_as(&mut gate, 1, &token, NOW));
+    let refused = crate::support::outcome(only(fail(&mut gate, NOW)));
+    assert!(matches!(refused, Err(Refusal::KeysUnavailable { .. })), "{refused:?}");
+}
+
 #[test]
 fn keys_are_fetched_before_anybody_asks() {
     let mut gate = gate(&remote_config());
