@@ -76,6 +76,19 @@ fn long_names_take_room() {
     assert_eq!(fit, [("sub", 4), ("client_id", 4), ("unread", 10)].into());
 }
 
+/// 32 MiB by default: a megabyte and a half of it.
+#[test]
+fn many_long_tokens_fit_by_default() {
+    let long = |number: usize| {
+        let claims = with(with(claims(), "sub", json!("x".repeat(10_000))), "jti", json!(number));
+        sign_texts(1, &header().to_string(), &claims.to_string())
+    };
+    let tokens: Vec<String> = (0..64).map(long).collect();
+    let mut worker = Worker::new(&inline_config());
+    verified(&mut worker, &tokens);
+    assert_eq!(verified(&mut worker, &tokens), 0);
+}
+
 /// Within the skew it is still good, and nobody will send it again for long.
 #[test]
 fn a_token_that_expired_is_not_kept() {

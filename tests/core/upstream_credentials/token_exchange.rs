@@ -19,7 +19,8 @@ use super::{
 use crate::{
     access_rules::{scoped, with_rules},
     support::{
-        NOW, ask, ask_as, claims, good_token, head, header, outcome, put, reply, reply_header, sign, with, without,
+        NOW, ask, ask_as, claims, good_token, head, header, inline_config, outcome, put, reply, reply_header, sign,
+        with, without,
     },
 };
 
@@ -340,6 +341,46 @@ fn open_questions_are_bounded() {
     let refused = reply(send_at(&mut gate, 999, &token(999), &[], NOW));
     assert_eq!((refused.status(), refused.reason()), (503, "mcp_oauth_overloaded"));
     held(send_at(&mut gate, 1000, &token(7), &[], NOW));
+}
+
+/// With very many servers there may be more: each has its least share, up to four times as many in all.
+#[test]
+fn open_questions_of_very_many_servers_are_bounded() {
+    let uri = |number: u32| format!("https://mcp.example.com/r{number}");
+    let resource = |number| json!({ "resource": uri(number), "upstream_credential": token_exchange() });
+    let resources: Vec<_> = (0..70).map(resource).collect();
+    let mut gate = gate(&put(inline_config(), "/resources", json!(resources)));
+    let audiences: Vec<String> = (0..70).map(uri).collect();
+    let token = |number: u32| {
+        let claims = with(claims(), "aud", json!(audiences));
+        format!("Bearer {}", sign(&header(), &with(claims, "jti", json!(number.to_string()))))
+    };
+    let tokens: Vec<String> = (0..8).map(token).collect();
+    let mut waiting = 0;
+    for number in 0..70 {
+        let path = format!("/r{number}");
+        for authorization in &tokens {
+            let verdict = ask_as(&mut gate, waiting + 1, &head(&path, &[("authorization", authorization)]), NOW);
+            waiting += u32::from(matches!(verdict, Verdict::Hold));
+        }
+    }
+    assert_eq!(waiting, 512, "of 560");
+}
+
+/// As many credentials are kept as 32 MiB take: a megabyte and a half of it.
+#[test]
+fn credentials_of_many_callers_are_kept_beside_each_other() {
+    let mut gate = gate(&with_credential(&token_exchange()));
+    let token = |number: u32| sign(&header(), &with(claims(), "jti", json!(number.to_string())));
+    let tokens: Vec<String> = (0..100).map(token).collect();
+    let issued = issued(&"t".repeat(15_000), 300);
+    for (number, token) in (1..).zip(&tokens) {
+        held(send_at(&mut gate, number, token, &[], NOW));
+        let _ = only(serve(&mut gate, "200", &issued, NOW));
+    }
+    for token in &tokens {
+        assert!(matches!(send_at(&mut gate, 1, token, &[], NOW), Verdict::Forward(_)));
+    }
 }
 
 #[test]
