@@ -84,6 +84,19 @@ fn it_is_renewed_before_it_ends() {
     no_question(&mut gate, later(1901));
 }
 
+/// No caller can be to blame for it, whatever the code is.
+#[test]
+fn the_operator_is_told_of_every_refusal() {
+    for error in ["invalid_client", "invalid_grant", "invalid_request", "temporarily_overloaded"] {
+        let mut gate = gate(&with_credential(&client_credentials()));
+        held(send_at(&mut gate, 1, &good_token(), &[], NOW));
+        let body = json!({ "error": error }).to_string();
+        let told = serve(&mut gate, "400", &body, NOW).remote.map(|event| event.to_string());
+        let expected = format!("refused with `400`, `{error}`; requests that need it");
+        assert!(told.as_ref().is_some_and(|told| told.contains(&expected)), "{told:?}");
+    }
+}
+
 /// What the endpoint gives is mostly what it keeps itself: near its end it says so again.
 #[test]
 fn a_token_that_lasts_no_longer_does_not_replace_it() {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     access_rules::{call, request},
-    support::{HeaderMap, NOW, ask, good_token, head, inline_config, outcome, put, refusal, without},
+    support::{HeaderMap, NOW, RESOURCE, ask, ask_as, good_token, head, inline_config, outcome, put, refusal, without},
 };
 use mcp_oauth::{gate::Verdict, refusal::Refusal};
 
@@ -201,6 +201,37 @@ fn a_head_that_goes_first_has_the_credential() {
             let found = headers.all(name);
             assert_eq!(found.len(), 1, "{credential} {hold}");
             assert!(!found[0].contains(&good_token()), "{credential} {hold}");
+        }
+    }
+}
+
+/// A 401 of the server is about what it got of the gate, if it got something.
+#[test]
+fn a_server_that_refuses_the_credential_is_refused_itself() {
+    let rows = [
+        (header(), false, true),
+        (header(), true, true),
+        (identity_jwt(), false, true),
+        (json!("none"), false, false),
+        (json!("insecure_forward_client_token"), false, false),
+    ];
+    for (credential, report_only, expected) in rows {
+        let config = put(with_credential(&credential), "/resources/0/report_only", json!(report_only));
+        let guard = |verdict: Verdict| match verdict {
+            Verdict::Forward(forward) => forward.into_response_guard(),
+            other => panic!("{other:?}"),
+        };
+        let mut gate = gate(&config);
+        let given = guard(send_at(&mut gate, 1, &good_token(), &[], NOW));
+        assert_eq!(given.has_credential(), expected, "{credential}");
+        if expected {
+            let refusal = given.credential_refused();
+            assert_eq!((refusal.status(), refusal.reason()), (502, "mcp_oauth_upstream_credential_refused"));
+            assert_eq!(refusal.to_string(), format!("upstream credential: `{RESOURCE}`: the server answered 401"));
+        }
+        if report_only {
+            // Whoever would be refused is given none.
+            assert!(!guard(ask_as(&mut gate, 2, &head("/mcp", &[]), NOW)).has_credential());
         }
     }
 }
