@@ -261,6 +261,21 @@ fn a_bad_signature_is_checked_once_too() {
     assert_eq!(worker.checked(), 1);
 }
 
+/// There is room for as many as clients may have when a key has been changed.
+#[test]
+fn a_hundred_bad_tokens_are_remembered_beside_each_other() {
+    let mut worker = Worker::new(&inline_config());
+    worker.accepts(&good_token(), NOW);
+    let tokens: Vec<String> = (0..100).map(|number| numbered(9, number)).collect();
+    for expected in [100, 0] {
+        worker.checked();
+        for token in &tokens {
+            assert_eq!(refusal(worker.present("/mcp", token, NOW)), Refusal::Token(TokenError::Signature));
+        }
+        assert_eq!(worker.checked(), expected);
+    }
+}
+
 /// A flood of bad tokens has a place of its own.
 #[test]
 fn bad_tokens_do_not_evict_good_ones() {
