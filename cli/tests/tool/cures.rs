@@ -257,7 +257,7 @@ fn what_is_wrong_with_a_setting_has_an_instruction() {
         ("", "filter_state", json!(["tool", "tool"]), "delete one of the two"),
         (server, "issuer", json!("https://a.example/?x"), "leave out `?` and what follows it"),
         (server, "issuer", json!("https://a.example/#x"), "leave out `#` and what follows it"),
-        (server, "issuer", json!("https://a.example:443"), "leave the port out"),
+        (resource, "resource", json!("https://a.example:443"), "leave the port out"),
         (server, "issuer", json!("https://a~b.example"), "write the host in ASCII"),
         (server, "issuer", json!("https://u@a.example"), "leave out the part before `@`"),
         (server, "issuer", json!("http://a.example"), "write https"),
