@@ -114,7 +114,8 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
 /// the same audience in between. Whoever makes two tokens collide has had them both issued, and gains one eviction.
 fn hash(space: usize, token: &[u8]) -> u64 {
     let (words, rest) = token.as_chunks::<8>();
-    let words = words.iter().map(|chunk| u64::from_le_bytes(*chunk)).chain(rest.iter().map(|byte| u64::from(*byte)));
+    let step = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x0100_0000_01b3);
     let seed = 0xcbf2_9ce4_8422_2325 ^ u64::try_from(space).unwrap_or_default();
-    words.fold(seed, |hash, word| (hash ^ word).wrapping_mul(0x0100_0000_01b3))
+    let rest = rest.iter().fold(seed, |hash, byte| step(hash, u64::from(*byte)));
+    words.iter().fold(rest, |hash, chunk| step(hash, u64::from_le_bytes(*chunk)))
 }

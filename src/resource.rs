@@ -28,10 +28,7 @@ impl ResourceUri {
         if text.contains('?') {
             return Err(UriError::Query);
         }
-        let uri = HttpUri::parse(text)?;
-        if uri.names_default_port() {
-            return Err(UriError::DefaultPort);
-        }
+        let uri = HttpUri::parse_for_clients(text)?;
         RequestPath::parse(uri.request_target().as_bytes()).map_err(UriError::Path)?;
         Ok(Self(uri))
     }

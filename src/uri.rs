@@ -67,12 +67,21 @@ impl fmt::Display for UriError {
 
 impl HttpUri {
     /// Parses a URI that is compared as text. The default port of its scheme may be named, as some authorization servers do in
-    /// their issuer; clients drop it before they compare, so that a resource must not.
+    /// their issuer.
     ///
     /// # Errors
     ///
     /// One [`UriError`] for the first thing that is wrong.
     pub fn parse(text: &str) -> Result<Self, UriError> {
+        Self::read(text, true)
+    }
+
+    /// The same of one that clients compare: they drop a default port first.
+    pub(crate) fn parse_for_clients(text: &str) -> Result<Self, UriError> {
+        Self::read(text, false)
+    }
+
+    fn read(text: &str, may_name_port: bool) -> Result<Self, UriError> {
         let url = Url::parse(text).map_err(|_| UriError::NotAbsolute)?;
         let (scheme, default_port) = match url.scheme() {
             "https" => ("https", ":443"),
@@ -99,6 +108,9 @@ impl HttpUri {
         let normal = if rest.is_empty() { normal.strip_suffix('/').unwrap_or(normal) } else { normal };
         // IPv6 addresses end with a bracket.
         let host = written_authority.strip_suffix(default_port).unwrap_or(written_authority);
+        if !may_name_port && host.len() < written_authority.len() {
+            return Err(UriError::DefaultPort);
+        }
         if alloc::format!("{written_scheme}://{host}{rest}") != normal {
             return Err(UriError::NotNormal(normal.to_owned()));
         }
@@ -116,10 +128,6 @@ impl HttpUri {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
-    }
-
-    pub(crate) fn names_default_port(&self) -> bool {
-        alloc::format!("{}://{}{}", self.scheme, self.authority, self.path_and_query) != self.text
     }
 
     /// `https` or `http`.

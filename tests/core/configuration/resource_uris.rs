@@ -100,7 +100,7 @@ fn a_uri_that_clients_would_read_in_different_ways_is_refused() {
         ("https://mcp.example.com:443/mcp", PORT.into()),
         ("https://mcp.example.com:0443/mcp", normal("https://mcp.example.com/mcp")),
         ("https://mcp.example.com:/mcp", normal("https://mcp.example.com/mcp")),
-        ("https://MCP.example.com:443/mcp", normal("https://mcp.example.com/mcp")),
+        ("https://MCP.example.com:443/mcp", PORT.into()),
         ("https://[2001:db8::1]:443/mcp", PORT.into()),
         ("http://127.0.0.1:80/mcp", PORT.into()),
         ("https://mcp.example.com:08443/mcp", normal("https://mcp.example.com:8443/mcp")),
