@@ -208,6 +208,8 @@ impl Credentials {
 
     fn keep_own(&mut self, index: usize, what: Result<Arc<Line>, Refusal>, until: UnixTime, now: UnixTime) {
         let lifetime = until.seconds_from(now);
+        // The last tenth is for getting the next one.
+        let fresh_until = now.plus(Duration::from_secs(lifetime.saturating_sub(lifetime / 10)));
         if self.own.len() <= index {
             self.own.resize_with(index.saturating_add(1), || None);
         }
@@ -218,11 +220,9 @@ impl Credentials {
             && (what.is_err() || until <= kept.until)
         {
             // The old one is still good, and lasts longer.
-            kept.fresh_until = until.max(now.plus(FAILED_FOR));
+            kept.fresh_until = if what.is_err() { until } else { fresh_until.max(now.plus(FAILED_FOR)) };
             return;
         }
-        // The last tenth is for getting the next one.
-        let fresh_until = now.plus(Duration::from_secs(lifetime.saturating_sub(lifetime / 10)));
         *slot = Some(Kept { what, caller: None, fresh_until, until });
     }
 

@@ -114,6 +114,21 @@ fn a_token_that_lasts_no_longer_does_not_replace_it() {
     }
 }
 
+/// An endpoint that gives the same token until its end is asked again before that, and nobody waits.
+#[test]
+fn the_same_token_is_asked_for_again_before_it_ends() {
+    let token = token_of("alice");
+    let mut gate = gate(&with_credential(&client_credentials()));
+    held(send_at(&mut gate, 1, &token, &[], NOW));
+    let _ = only(serve(&mut gate, "200", &issued("same", 1010), NOW));
+    assert_eq!(authorization(send_at(&mut gate, 2, &token, &[], later(900))), ["Bearer same"]);
+    assert!(serve(&mut gate, "200", &issued("same", 110), later(900)).resumed.is_empty());
+    no_question(&mut gate, later(989));
+    assert_eq!(authorization(send_at(&mut gate, 3, &token, &[], later(990))), ["Bearer same"]);
+    assert!(serve(&mut gate, "200", &issued("next", 1010), later(990)).resumed.is_empty());
+    assert_eq!(authorization(send_at(&mut gate, 4, &token, &[], later(990))), ["Bearer next"]);
+}
+
 #[test]
 fn a_failure_is_not_repeated_by_every_request() {
     for (status, body, pause) in [("500", "", 1), ("400", r#"{"error":"invalid_scope"}"#, 10)] {
